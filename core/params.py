@@ -1,0 +1,55 @@
+"""One point of a sweep, whole: what is simulated, on which kernel, under which load, at whose prices.
+
+The typed shape of `conf/` is derived from these dataclasses (`sweep.schema`), so a key, its type and its rule are
+written once. Defaults live in YAML only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.checks import at_least, one_of
+from core.host import Host
+from core.profile import KernelProfile
+from core.workload import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A scenario seen by one design with one setting of every axis.
+
+    `design`, `cpus`, `batch` and the cross-settings decide what a kernel does with the scenario's events; they never
+    change the events. `workload`, `churn_hz`, `seed` and `replicate` are the scenario (`core.scenario`).
+    """
+
+    design: str  # a name in core.designs.DESIGNS
+    cpus: int  # online simulated CPUs, not cluster cores
+    possible_cpus: int | None  # CPUs that per-CPU memory is allocated for; null: the online ones
+    nodes: int  # NUMA nodes
+    batch: int  # pages a CPU's stock takes at once: MEMCG_CHARGE_BATCH
+    stat_batch: int | None  # pages a per-CPU statistic may drift; null: the charge batch, as one constant served both
+    stock: bool  # per-CPU stock in use; false: every charge walks the counters (a bound)
+    uncharge_batched: bool | None  # uncharges go to the stock (5.11+); null: as the design's kernel did
+    depth: int  # levels below the root; a child of the root has depth 1 and walks 2 counters
+    cgroup_version: int  # 1 or 2
+    swap_accounting: bool  # cgroup v1 only: the memsw counter is charged too
+    protected_levels: int  # levels of the path with memory.min or memory.low set
+    folio_reparenting: bool  # page cache is reparented at offline, so it pins no memcg
+    allocator: str  # slub or slab
+    page_list_lock: str  # page_list only: memcg, memcg_node or kmem_cache
+    objcg_as_of: str  # objcg only: 5.9, 5.11, 5.15 or 6.1
+    churn_hz: float  # memcgs that come online per simulated second
+    duration_s: float  # simulated time of the lifecycle
+    seed: int
+    replicate: int
+    kernel: KernelProfile
+    workload: Workload
+    host: Host
+
+    def __post_init__(self) -> None:
+        at_least("cpus", self.cpus, 1)
+        at_least("nodes", self.nodes, 1)
+        at_least("batch", self.batch, 1, "use stock=false to model no batching")
+        at_least("depth", self.depth, 1)
+        one_of("cgroup_version", self.cgroup_version, (1, 2))
+        one_of("allocator", self.allocator, ("slub", "slab"))
