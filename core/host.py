@@ -1,0 +1,81 @@
+"""A host: the prices of one machine, each in nanoseconds, and the places its CPUs can have.
+
+A table is measured on the node by `sweep.calibrate`, or a preset of `conf/host/` which says for every value where it
+comes from. `grade` sums up how far to trust it: `measured` here, A (curve and latencies published), B (latencies
+published, the rest taken over from a like part), C (weak).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.checks import at_least, one_of
+
+KINDS = ("near", "far", "llsc")
+GRADES = ("measured", "A", "B", "C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """One-way time for a modified line to go from one core to another, ns, by where the two cores are.
+
+    null: the host has no such pair, or nobody measured it; the next larger class is used then, else the next smaller.
+    """
+
+    smt: float | None  # two threads of one core
+    l3: float | None  # two cores of one L3 group, where a socket has several
+    socket: float | None  # two cores of one socket, the line homed there
+    socket_far_home: float | None  # the same two, the line homed on another socket
+    cross: float | None  # two sockets, near ones where there are several distances
+    cross_far: float | None  # two sockets in different halves of the machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """Topology and price table of a machine.
+
+    kind says who executes an atomic: `near`, the core that pulled the line in; `far`, the home node (Arm LSE), so the
+    line never moves; `llsc`, a load-linked/store-conditional loop whose retries grow with the waiters.
+    """
+
+    name: str
+    grade: str
+    source: str
+    sockets: int
+    cores_per_socket: int
+    cores_per_l3: int  # cores of one L3 group; the whole socket where it has one L3
+    threads_per_core: int
+    sockets_per_half: int  # sockets at `cross` distance of each other; others are at `cross_far`
+    kind: str
+    t_plain_ns: float  # plain or this_cpu read-modify-write of a line nobody else writes
+    t_local_ns: float  # atomic read-modify-write of a line already owned
+    transfer_ns: Transfer
+    hold_ns: float  # h: how long an owner keeps a line while it has more operations ready
+    far_weight: float  # phi: weight of a hand-off to any but the nearest sharers; 1 is random order
+    far_service_ns: float | None  # kind far: time of one atomic at the home node
+    llsc_base_ns: float | None  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
+    llsc_retry_ns: float | None  # kind llsc: s1
+    irq_off_ns: float  # local_irq_save and restore around a stock operation
+    lock_ns: float  # uncontended spin_lock and unlock
+    list_node_ns: float  # list_add or list_del inside the lock
+    page_think_ns: float  # the caller's own time between two slab-page charges
+    object_think_ns: float  # the caller's own time between two accounted objects
+    grace_period_ms: float  # one RCU grace period
+    shrink_ms_per_memcg: float  # __kmem_cache_shrink of one memcg's caches, in one workqueue under slab_mutex
+
+    def __post_init__(self) -> None:
+        one_of("host.kind", self.kind, KINDS)
+        one_of("host.grade", self.grade, GRADES)
+        for key in ("sockets", "cores_per_socket", "cores_per_l3", "threads_per_core", "sockets_per_half"):
+            at_least(f"host.{key}", getattr(self, key), 1)
+        for key in ("t_plain_ns", "t_local_ns", "hold_ns", "far_weight", "page_think_ns", "object_think_ns"):
+            at_least(f"host.{key}", getattr(self, key), 0)
+        if self.kind == "far" and self.far_service_ns is None:
+            raise ValueError("host.far_service_ns is needed where host.kind is far (got None); give the measured time")
+        if self.kind == "llsc" and (self.llsc_base_ns is None or self.llsc_retry_ns is None):
+            raise ValueError("host.llsc_base_ns and llsc_retry_ns are needed where host.kind is llsc (got None)")
+
+    @property
+    def cpus(self) -> int:
+        """Hardware threads of the machine."""
+        return self.sockets * self.cores_per_socket * self.threads_per_core
