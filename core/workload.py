@@ -1,0 +1,109 @@
+"""What the cgroups of a host do: how long they live, what they allocate, and what they leave behind.
+
+Values live in `conf/workload/`, each with its source. "Mean" is the mean of a Poisson number unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.checks import at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheUse:
+    """What one memcg takes from one kmem_cache; for `Workload.page_cache` read 'pages of page cache' for objects.
+
+    A *private* object outlives its memcg until memory pressure reclaims it (a dentry of a file that only this memcg
+    opened). A *common* object is needed by many memcgs (a path, a library): whoever misses it allocates it and is
+    charged, later memcgs reuse it for as long as it is cached.
+    """
+
+    objects: int  # allocated by a memcg, and in use while it lives
+    private: float  # mean number of private objects left behind per memcg
+    private_turnovers: float  # mean age at which they are reclaimed, in turnovers of the page cache
+    common: int  # host-wide number of common objects
+    common_touch: float  # chance that a memcg needs one given common object
+    common_turnovers: float  # mean age at which a common object is reclaimed, in turnovers of the page cache
+
+    def check(self, key: str) -> None:
+        """Raise ValueError unless the values make sense; `key` is the config path of this use."""
+        at_least(f"{key}.objects", self.objects, 0)
+        at_least(f"{key}.private", self.private, 0)
+        at_least(f"{key}.private_turnovers", self.private_turnovers, 0)
+        at_least(f"{key}.common", self.common, 0)
+        at_least(f"{key}.common_touch", self.common_touch, 0)
+        at_least(f"{key}.common_turnovers", self.common_turnovers, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pressure:
+    """Where reclaim gets its speed: the page cache is what the rest leaves over, and reading files turns it over."""
+
+    memory_mib: float  # memory of the host
+    in_use_mib: float  # anonymous and other memory that neither grows nor shrinks with cgroups
+    refill_mib_s: float  # page cache read in, and so reclaimed, per second
+
+    def __post_init__(self) -> None:
+        at_least("workload.pressure.memory_mib", self.memory_mib, 1)
+        at_least("workload.pressure.in_use_mib", self.in_use_mib, 0)
+        at_least("workload.pressure.refill_mib_s", self.refill_mib_s, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TmpfsProgram:
+    """The reference program: each cgroup warms its kmem_caches, creates files on tmpfs and unlinks all but a few."""
+
+    cgroups: int  # made and removed one after the other
+    files: int  # created by each
+    keep: int  # of these, not unlinked
+    warm_ms: int  # pause between the first file, which makes the kernel create the caches, and the others
+
+    def __post_init__(self) -> None:
+        at_least("workload.tmpfs.cgroups", self.cgroups, 1)
+        at_least("workload.tmpfs.files", self.files, 0)
+        at_least("workload.tmpfs.keep", self.keep, 0)
+        at_least("workload.tmpfs.warm_ms", self.warm_ms, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeMix:
+    """The window of events that the charge path replays: who runs where, what is allocated, who frees it."""
+
+    quanta: int  # scheduler quanta per CPU
+
+    def __post_init__(self) -> None:
+        at_least("workload.charge.quanta", self.quanta, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One kind of host. Memcgs come online as a Poisson stream at `Point.churn_hz`, besides the resident ones."""
+
+    name: str  # column `workload`
+    resident_memcgs: int  # online from start to end
+    lifetime_s: float  # mean
+    lifetime_sigma: float  # shape of the lognormal lifetime; 0: every memcg lives as long
+    cpu_moves: float  # mean number of times that a memcg's tasks move to another CPU
+    cache_creation_s: float  # until a memcg's own kmem_caches exist; earlier objects go to the root cache, uncharged
+    caches: dict[str, CacheUse]  # by name of the kmem_cache
+    page_cache: CacheUse
+    stray_tasks: float  # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13
+    stray_task_s: float  # mean life of such a task after the memcg is gone
+    memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
+    working_set_mib: float  # of one memcg, besides the above
+    pressure: Pressure
+    charge: ChargeMix
+    tmpfs: TmpfsProgram | None  # replayed exactly by core.replay
+
+    def __post_init__(self) -> None:
+        at_least("workload.resident_memcgs", self.resident_memcgs, 0)
+        at_least("workload.lifetime_s", self.lifetime_s, 1e-9)
+        at_least("workload.lifetime_sigma", self.lifetime_sigma, 0)
+        at_least("workload.cpu_moves", self.cpu_moves, 0)
+        at_least("workload.cache_creation_s", self.cache_creation_s, 0)
+        at_least("workload.stray_tasks", self.stray_tasks, 0)
+        at_least("workload.stray_task_s", self.stray_task_s, 0)
+        for name, use in self.caches.items():
+            use.check(f"workload.caches.{name}")
+        self.page_cache.check("workload.page_cache")
