@@ -12,6 +12,12 @@ def at_least(key: str, value: float, low: float, way_out: str = "") -> None:
         raise ValueError(_line(key, f"must be at least {low}", value, way_out))
 
 
+def within(key: str, value: float, low: float, high: float, way_out: str = "") -> None:
+    """Raise ValueError unless `low <= value <= high`."""
+    if not low <= value <= high:
+        raise ValueError(_line(key, f"must be from {low} to {high}", value, way_out))
+
+
 def one_of(key: str, value: Any, allowed: Iterable[Any], way_out: str = "") -> None:
     """Raise ValueError unless `value` is one of `allowed`."""
     allowed = tuple(allowed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.checks import at_least
+from core.checks import at_least, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +68,34 @@ class TmpfsProgram:
 
 @dataclass(frozen=True, kw_only=True)
 class ChargeMix:
-    """The window of events that the charge path replays: who runs where, what is allocated, who frees it."""
+    """The window of events that the charge path replays: who runs where, what is allocated, who frees it.
 
-    quanta: int  # scheduler quanta per CPU
+    Time is counted in allocations. The window lasts `allocations / allocations_hz` seconds, in which
+    `churn_hz` times as many memcgs go offline as it has seconds and as many come online in their place.
+    """
+
+    allocations: int  # accounted object allocations in the window
+    allocations_hz: float  # accounted object allocations per second on the host
+    memcgs: int  # online and running at any time
+    quantum_allocations: float  # mean number of allocations per scheduler quantum
+    migrates: float  # chance that a quantum is not on the memcg's last CPU
+    short_lived: float  # share of objects freed within about a quantum
+    kept_allocations: float  # mean life of the other objects, in allocations of the host
+    outlives: float  # share of objects still allocated when their memcg goes, freed later by reclaim
+    remote_frees: float  # share of frees on another CPU: RCU callbacks, other tasks
+    caches: dict[str, float]  # kmem_cache -> share of the allocations
 
     def __post_init__(self) -> None:
-        at_least("workload.charge.quanta", self.quanta, 1)
+        at_least("workload.charge.allocations", self.allocations, 1)
+        at_least("workload.charge.allocations_hz", self.allocations_hz, 1)
+        at_least("workload.charge.memcgs", self.memcgs, 1)
+        at_least("workload.charge.quantum_allocations", self.quantum_allocations, 1)
+        at_least("workload.charge.kept_allocations", self.kept_allocations, 1)
+        for name in ("migrates", "short_lived", "outlives", "remote_frees"):
+            within(f"workload.charge.{name}", getattr(self, name), 0, 1)
+        at_least("workload.charge.caches", len(self.caches), 1, "name at least one kmem_cache")
+        for name, share in self.caches.items():
+            at_least(f"workload.charge.caches.{name}", share, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
