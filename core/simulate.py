@@ -1,0 +1,46 @@
+"""simulate(points) -> Result: one scenario, seen by each of its points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import charge, contention, lifecycle, offline
+from core.columns import Column
+from core.params import Point
+from core.rng import scenario_id
+
+Columns = dict[str, NDArray[np.generic]]
+
+COLUMNS: dict[str, Column] = charge.COLUMNS | lifecycle.COLUMNS | offline.COLUMNS | contention.COLUMNS
+SERIES_COLUMNS: dict[str, Column] = lifecycle.SERIES_COLUMNS
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the points of one scenario came to.
+
+    `points`: the columns of COLUMNS, each of shape `[len(points)]`, in the order of the points asked for.
+    `series`: the columns of SERIES_COLUMNS in long form, one row per sample of each scenario, design and CPU count.
+    """
+
+    points: Columns
+    series: Columns
+
+
+def simulate(points: Sequence[Point]) -> Result:
+    """Simulate the scenario that all `points` share.
+
+    A point's row does not depend on which other points are asked for in the same call. Raises ValueError when the
+    points are of several scenarios, and AssertionError when the books of a run do not balance.
+    """
+    if len({scenario_id(point) for point in points}) != 1:
+        raise ValueError("points of one call must share their scenario; group them by core.rng.scenario_id")
+    counts = charge.count(points)
+    life, series = lifecycle.age(points)
+    removal = offline.offline_cost(points)
+    prices = contention.price(points, counts)
+    return Result(points=counts | life | removal | prices, series=series)
