@@ -7,32 +7,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.checks import at_least, within
+from core.checks import at_least, one_of, within
+
+
+PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheUse:
-    """What one memcg takes from one kmem_cache; for `Workload.page_cache` read 'pages of page cache' for objects.
+class Leftover:
+    """What memcgs leave behind in one kmem_cache, or in the page cache (read 'cached files' for objects there).
 
-    A *private* object outlives its memcg until memory pressure reclaims it (a dentry of a file that only this memcg
+    A *private* object outlives its memcg until memory pressure reclaims it (the dentry of a file that only this memcg
     opened). A *common* object is needed by many memcgs (a path, a library): whoever misses it allocates it and is
-    charged, later memcgs reuse it for as long as it is cached.
+    charged; later memcgs reuse it for as long as it is cached. Turnovers are those of the page cache.
     """
 
-    objects: int  # allocated by a memcg, and in use while it lives
     private: float  # mean number of private objects left behind per memcg
-    private_turnovers: float  # mean age at which they are reclaimed, in turnovers of the page cache
+    private_turnovers: float  # mean age at which they are reclaimed
     common: int  # host-wide number of common objects
     common_touch: float  # chance that a memcg needs one given common object
-    common_turnovers: float  # mean age at which a common object is reclaimed, in turnovers of the page cache
+    common_turnovers: float  # mean age at which a common object is reclaimed
 
     def check(self, key: str) -> None:
-        """Raise ValueError unless the values make sense; `key` is the config path of this use."""
-        at_least(f"{key}.objects", self.objects, 0)
+        """Raise ValueError unless the values make sense; `key` is the config path of this leftover."""
         at_least(f"{key}.private", self.private, 0)
         at_least(f"{key}.private_turnovers", self.private_turnovers, 0)
         at_least(f"{key}.common", self.common, 0)
-        at_least(f"{key}.common_touch", self.common_touch, 0)
+        within(f"{key}.common_touch", self.common_touch, 0, 1)
         at_least(f"{key}.common_turnovers", self.common_turnovers, 0)
 
 
@@ -106,10 +107,11 @@ class Workload:
     resident_memcgs: int  # online from start to end
     lifetime_s: float  # mean
     lifetime_sigma: float  # shape of the lognormal lifetime; 0: every memcg lives as long
-    cpu_moves: float  # mean number of times that a memcg's tasks move to another CPU
+    cpu_moves: int  # times that a memcg's tasks move to another CPU
     cache_creation_s: float  # until a memcg's own kmem_caches exist; earlier objects go to the root cache, uncharged
-    caches: dict[str, CacheUse]  # by name of the kmem_cache
-    page_cache: CacheUse
+    caches: dict[str, int]  # kmem_cache -> objects that a memcg allocates from it
+    in_use: float  # share of these in use at a time; SLUB keeps the slabs of the others for the memcg
+    leftovers: dict[str, Leftover]  # kmem_cache of `caches`, or PAGE_CACHE
     stray_tasks: float  # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13
     stray_task_s: float  # mean life of such a task after the memcg is gone
     memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
@@ -126,6 +128,9 @@ class Workload:
         at_least("workload.cache_creation_s", self.cache_creation_s, 0)
         at_least("workload.stray_tasks", self.stray_tasks, 0)
         at_least("workload.stray_task_s", self.stray_task_s, 0)
-        for name, use in self.caches.items():
-            use.check(f"workload.caches.{name}")
-        self.page_cache.check("workload.page_cache")
+        within("workload.in_use", self.in_use, 0, 1)
+        for name, objects in self.caches.items():
+            at_least(f"workload.caches.{name}", objects, 0)
+        for name, leftover in self.leftovers.items():
+            one_of("workload.leftovers", name, [*self.caches, PAGE_CACHE], "add the cache to workload.caches")
+            leftover.check(f"workload.leftovers.{name}")
