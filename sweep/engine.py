@@ -1,0 +1,189 @@
+"""The loop that every job runs in: cut the plan into tasks, keep the cluster busy, land each position once.
+
+A job is a row of positions. A task is a stretch of them, of any length: rows are a function of the position alone, so
+how the plan is cut, where a piece runs and how often it is tried never shows in the results.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from sweep.cost import CostModel
+from sweep.errors import INTERRUPTED, TERMINATED
+from sweep.progress import Progress
+from sweep.ranges import Ranges
+
+POLL_S = 0.25
+
+
+class Job(Protocol):
+    """What a run does. A job is pickled once and sent to every worker, so it is small: a plan, not its points."""
+
+    tables: tuple[str, ...]  # names of what `work` returns; the last is the record, which says that a task is done
+    grains: tuple[int, ...]  # ascending: positions that share work, so that cuts between them cost least; starts with 1
+    per_node: bool  # one position per node, each on a node of its own and alone there
+
+    def positions(self, nodes: int) -> int:
+        """Return how many positions there are, on a cluster of so many nodes."""
+
+    def work(self, start: int, stop: int) -> dict[str, pa.Table]:
+        """Return the tables of the positions from `start` to `stop`, rows in order of position."""
+
+    def features(self, position: int) -> tuple[float, ...]:
+        """Return numbers that the logarithm of a position's cost may be linear in."""
+
+    def settings(self, position: int) -> Mapping[str, Any]:
+        """Return what a position is, for a message about it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Positions from `start` to `stop`, tried before as often as `attempts` says."""
+
+    start: int
+    stop: int
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task whose parts are committed."""
+
+    task: Task
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task that raised, or whose worker died (`lost`)."""
+
+    task: Task
+    reason: str
+    lost: bool
+
+
+class Executor(Protocol):
+    """Where tasks run."""
+
+    cores: int
+    nodes: list[dict[str, Any]]
+
+    def submit(self, task: Task) -> None:
+        """Start a task, or queue it."""
+
+    def wait(self, timeout_s: float) -> list[Done | Failed]:
+        """Return what ended; wait for it no longer than `timeout_s`."""
+
+    def close(self) -> None:
+        """Drop what is under way and let the cluster go."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """See `conf/cluster/_policy.yaml`."""
+
+    task_s: float
+    in_flight: int
+    retries: int
+    max_failed: int
+
+
+@dataclass
+class Outcome:
+    """What became of a run."""
+
+    failed: dict[int, str] = field(default_factory=dict)  # position -> reason
+    simulation_s: float = 0.0
+    tasks: int = 0
+    rows: int = 0
+    signal: int | None = None  # exit status, if a signal ended the run
+    gave_up: bool = False
+
+
+def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress) -> Outcome:
+    """Run every position of `todo` once; return what failed and why it stopped."""
+    outcome, cost, again = Outcome(), CostModel(), list[Task]()
+    under_way = 0
+    with _signals(outcome):
+        while outcome.signal is None and not outcome.gave_up and (under_way or todo or again):
+            while under_way < executor.cores * policy.in_flight and (todo or again):
+                executor.submit(again.pop() if again else _cut(job, todo, cost, policy, executor.cores))
+                under_way += 1
+            for end in executor.wait(POLL_S):
+                under_way -= 1
+                outcome.tasks += 1
+                if isinstance(end, Done):
+                    _learn(job, cost, end)
+                    outcome.simulation_s += end.seconds
+                    outcome.rows += end.rows
+                    progress.advance(end.task.stop - end.task.start)
+                else:
+                    again += _smaller(end, policy, outcome)
+                    outcome.gave_up = len(outcome.failed) > policy.max_failed
+            progress.show()
+    return outcome
+
+
+def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:
+    """Take the next task off `todo`: about `task_s` seconds of it, ending where a grain does if that is possible."""
+    start, stop = todo.first()
+    wanted = max(1, int(policy.task_s / cost.predict(job.features(start))))
+    wanted = min(wanted, max(1, len(todo) // (2 * cores)))  # so that all cores end together
+    grain = max(grain for grain in job.grains if grain <= wanted)
+    return Task(*todo.take(min(stop, start - start % grain + wanted // grain * grain)))
+
+
+def _learn(job: Job, cost: CostModel, end: Done) -> None:
+    cost.learn(job.features(end.task.start), end.seconds / (end.task.stop - end.task.start))
+
+
+def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:
+    """Return what to try next: the task again if its worker died, else its halves, until one position stands alone."""
+    task = end.task
+    if end.lost and task.attempts < policy.retries:
+        return [Task(task.start, task.stop, task.attempts + 1)]
+    if task.stop - task.start == 1:
+        outcome.failed[task.start] = end.reason
+        return []
+    middle = (task.start + task.stop) // 2
+    return [Task(task.start, middle), Task(middle, task.stop)]
+
+
+@contextmanager
+def _signals(outcome: Outcome) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the loop between two waits; a second one ends it at once."""
+
+    def stop(number: int, _frame: Any) -> None:
+        if outcome.signal is not None:
+            raise KeyboardInterrupt
+        outcome.signal = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[signal.Signals(number)]
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_task(job: Job, root: str, task: Task) -> Done | Failed:
+    """Do a task and commit its parts: the only function that travels."""
+    from sweep.store import Store
+
+    began = time.perf_counter()
+    try:
+        tables = job.work(task.start, task.stop)
+        store = Store(root)
+        for name in job.tables:
+            store.write_part(name, task.start, task.stop, tables[name])
+    except Exception as error:
+        return Failed(task, f"{type(error).__name__}: {error}", lost=False)
+    return Done(task, tables[job.tables[-1]].num_rows, time.perf_counter() - began)

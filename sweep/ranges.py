@@ -1,0 +1,51 @@
+"""Stretches of positions: what is left to do, in constant memory however long the plan is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+
+class Ranges:
+    """An ordered set of disjoint stretches `[start, stop)`."""
+
+    def __init__(self, stretches: Iterable[tuple[int, int]]) -> None:
+        self._stretches = deque(stretch for stretch in stretches if stretch[0] < stretch[1])
+        self._left = sum(stop - start for start, stop in self._stretches)
+
+    def __len__(self) -> int:
+        return self._left
+
+    def first(self) -> tuple[int, int]:
+        """Return the first stretch."""
+        return self._stretches[0]
+
+    def take(self, upto: int) -> tuple[int, int]:
+        """Remove the first stretch up to `upto` and return what was removed."""
+        start, stop = self._stretches.popleft()
+        if upto < stop:
+            self._stretches.appendleft((upto, stop))
+            stop = upto
+        self._left -= stop - start
+        return start, stop
+
+
+def missing(done: Iterable[tuple[int, int]], total: int) -> Ranges:
+    """Return what of `[0, total)` is in none of the disjoint stretches `done`."""
+    gaps, at = [], 0
+    for start, stop in sorted(done):
+        gaps.append((at, start))
+        at = stop
+    return Ranges([*gaps, (at, total)])
+
+
+def disjoint(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return stretches of which none overlap, first come first kept.
+
+    A driver that died may have left a worker behind that commits once more; what it commits is right, but done twice.
+    """
+    kept: list[tuple[int, int]] = []
+    for start, stop in sorted(stretches, key=lambda s: (s[0], -s[1])):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, stop))
+    return kept

@@ -1,0 +1,124 @@
+"""The typed shape of `conf/`, derived from the frozen dataclasses of `core`, and the way back into them.
+
+A frozen dataclass makes a read-only config, which nothing can be composed into; so each gets an un-frozen twin with
+the same fields, and a composed config is built back into the originals, whose own rules then run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from core.params import Point
+from sweep.errors import InputError, choose_from
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Cluster:
+    """Where tasks run. Values and their reasons are in `conf/cluster/`."""
+
+    kind: str = MISSING
+    address: str | None = MISSING
+    cores: int | None = MISSING
+    task_s: float = MISSING
+    in_flight: int = MISSING
+    retries: int = MISSING
+    max_failed: int = MISSING
+
+
+@dataclasses.dataclass
+class Run:
+    """The keys of a run that are no parameter of a point. Values and their reasons are in `conf/config.yaml`."""
+
+    job: str = MISSING
+    out: str = MISSING
+    plan: str = MISSING
+    replicates: int = MISSING
+    axes: dict[str, Any] = MISSING
+    zip: list[list[str]] = MISSING
+    where: str | None = MISSING
+    sample: dict[str, Any] = MISSING
+    refine: dict[str, Any] = MISSING
+    reference: str | None = MISSING
+    cluster: Cluster = MISSING
+
+
+PLANNED = "replicate"  # a field of Point that no key sets: the plan counts it from 0 to `replicates`
+RUN_KEYS = tuple(field.name for field in dataclasses.fields(Run))
+
+
+def register() -> None:
+    """Tell Hydra the type of every key, so that a misspelt key or a wrong type is an error."""
+    point = [f for f in dataclasses.fields(_twin(Point)) if f.name != PLANNED]
+    fields = [(f.name, f.type, dataclasses.field(default=MISSING)) for f in (*point, *dataclasses.fields(Run))]
+    ConfigStore.instance().store(name="schema", node=dataclasses.make_dataclass("Config", _with_types(fields)))
+
+
+def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
+    """Return `cls` made of a nested mapping; `key` is where in the config the mapping stands."""
+    hints = typing.get_type_hints(cls)
+    unknown = set(values) - set(hints)
+    if unknown:
+        raise InputError(choose_from(f"{key}{min(unknown)}", min(unknown), hints))
+    return cls(**{name: _value(hints[name], value, f"{key}{name}") for name, value in values.items()})
+
+
+def canonical(value: Any) -> Any:
+    """Return a frozen dataclass as nested tuples of plain values, in field order: what an identity is hashed from."""
+    if dataclasses.is_dataclass(value):
+        return tuple((f.name, canonical(getattr(value, f.name))) for f in dataclasses.fields(value))
+    if isinstance(value, Mapping):
+        return tuple((name, canonical(value[name])) for name in sorted(value))
+    if isinstance(value, list | tuple):
+        return tuple(canonical(item) for item in value)
+    return value
+
+
+def leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
+    """Yield the config path of every field, groups included."""
+    for name, hint in typing.get_type_hints(cls).items():
+        yield f"{prefix}{name}"
+        inner = _dataclass_in(hint)
+        if inner is not None and typing.get_origin(hint) not in (dict, list):
+            yield from leaves(inner, f"{prefix}{name}.")
+
+
+def _value(hint: Any, value: Any, key: str) -> Any:
+    inner = _dataclass_in(hint)
+    if inner is None or value is None:
+        return value
+    if typing.get_origin(hint) is dict:
+        return {name: build(inner, item, f"{key}.{name}.") for name, item in value.items()}
+    if typing.get_origin(hint) is list:
+        return [build(inner, item, f"{key}.{index}.") for index, item in enumerate(value)]
+    return build(inner, value, f"{key}.")
+
+
+def _dataclass_in(hint: Any) -> type[Any] | None:
+    """Return the dataclass that a type is, may be, or is a dict or list of."""
+    found = [t for t in (hint, *typing.get_args(hint)) if isinstance(t, type) and dataclasses.is_dataclass(t)]
+    return found[0] if found else None
+
+
+@functools.cache
+def _twin(cls: type[Any]) -> type[Any]:
+    fields = [(n, _twin_hint(h), dataclasses.field(default=MISSING)) for n, h in typing.get_type_hints(cls).items()]
+    return dataclasses.make_dataclass(cls.__name__, fields)
+
+
+def _twin_hint(hint: Any) -> Any:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _twin(hint)
+    origin, args = typing.get_origin(hint), tuple(_twin_hint(arg) for arg in typing.get_args(hint))
+    if origin in (typing.Union, types.UnionType):
+        return functools.reduce(lambda a, b: a | b, args)
+    return origin[args] if origin else hint

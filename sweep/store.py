@@ -1,0 +1,126 @@
+"""A run's folder, local or on an object store: parts land whole or not at all, and a part that is there is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from sweep.errors import InputError
+from sweep.ranges import disjoint
+
+Stretch = tuple[int, int]
+PARTS = "parts"  # tasks' output, until the run is complete
+MANIFEST = "manifest.json"
+
+
+class Store:
+    """The folder `root`: a path, or an address such as s3://bucket/folder."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.fs, self.path = filesystem(root)
+
+    def write_part(self, table: str, start: int, stop: int, rows: pa.Table) -> None:
+        """Commit the rows of positions `start` to `stop`."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
+        self.write(f"{PARTS}/{table}/{start:018d}-{stop:018d}.parquet", sink.getvalue())
+
+    def parts(self, table: str) -> dict[Stretch, str]:
+        """Return the sound parts of a table, by what they cover, in order; a torn one is removed, to be done again."""
+        found = {}
+        for name in self.names(f"{PARTS}/{table}"):
+            path = f"{PARTS}/{table}/{name}"
+            stem, _, suffix = name.partition(".")
+            if suffix != "parquet":
+                self.delete(path)  # a write that never ended
+                continue
+            try:
+                self.footer(path)
+            except (pa.ArrowInvalid, OSError):
+                self.delete(path)
+                continue
+            start, stop = map(int, stem.split("-"))
+            found[start, stop] = path
+        return {stretch: found[stretch] for stretch in disjoint(found)}
+
+    def footer(self, path: str) -> pq.FileMetaData:
+        """Return the metadata of a Parquet file of the run."""
+        with self.fs.open_input_file(f"{self.path}/{path}") as file:
+            return pq.read_metadata(file)
+
+    def read(self, path: str) -> pa.Table:
+        """Return a Parquet file of the run, its checksums verified."""
+        with self.fs.open_input_file(f"{self.path}/{path}") as file:
+            return pq.ParquetFile(file, page_checksum_verification=True).read()
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the run's manifest, or None where there is none."""
+        if self.fs.get_file_info(f"{self.path}/{MANIFEST}").type == pafs.FileType.NotFound:
+            return None
+        with self.fs.open_input_stream(f"{self.path}/{MANIFEST}") as file:
+            manifest: dict[str, Any] = json.loads(file.read())
+        return manifest
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Replace the run's manifest."""
+        self.write(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+
+    def write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Write a file of the run so that it is seen whole or not at all."""
+        target = f"{self.path}/{name}"
+        if not self.local:
+            # an object appears when its upload is complete
+            with self.fs.open_output_stream(target) as stream:
+                stream.write(content)
+            return
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        aside = f"{target}.{uuid.uuid4().hex}.tmp"
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, target)
+        except OSError:
+            Path(aside).unlink(missing_ok=True)
+            raise
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the names of the files in a folder of the run."""
+        selector = pafs.FileSelector(f"{self.path}/{folder}", allow_not_found=True)
+        return (info.base_name for info in self.fs.get_file_info(selector) if info.type == pafs.FileType.File)
+
+    def delete(self, path: str) -> None:
+        """Remove a file of the run."""
+        self.fs.delete_file(f"{self.path}/{path}")
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder of the run and what is in it, if it is there."""
+        if self.fs.get_file_info(f"{self.path}/{folder}").type == pafs.FileType.Directory:
+            self.fs.delete_dir(f"{self.path}/{folder}")
+
+    @property
+    def local(self) -> bool:
+        """Whether the folder is on a file system of this machine."""
+        return isinstance(self.fs, pafs.LocalFileSystem)
+
+
+def filesystem(root: str) -> tuple[pafs.FileSystem, str]:
+    """Return the file system of a path or an address, and the path on it."""
+    if "://" not in root:
+        return pafs.LocalFileSystem(), os.path.abspath(root)
+    try:
+        return pafs.FileSystem.from_uri(root)  # type: ignore[no-any-return]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"out must be a folder, s3://bucket/folder or gs://bucket/folder (got {root!r}: {reason}); "
+                         "correct the address") from error

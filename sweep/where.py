@@ -1,0 +1,71 @@
+"""Constraints such as `batch <= 64 or cpus >= 8`: Python's grammar, a small part of it, over whole columns at once."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.errors import InputError, choose_from
+
+OPERATORS: dict[type[ast.AST], Any] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+    ast.Not: np.logical_not, ast.USub: operator.neg,
+    ast.And: np.logical_and, ast.Or: np.logical_or,
+    ast.In: lambda value, options: np.isin(value, options),
+    ast.NotIn: lambda value, options: ~np.isin(value, options),
+}  # fmt: skip
+GRAMMAR = "use names of keys, numbers, strings, lists, comparisons, `in`, and, or, not, + - * / // %"
+
+
+def holds(expression: str, columns: Mapping[str, Any], size: int) -> NDArray[np.bool_]:
+    """Return `[size]` bool: where `expression` holds.
+
+    columns: config path -> a value, or an array of `size` values.
+    """
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result = np.asarray(_value(ast.parse(expression, mode="eval").body, columns))
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"where must be a comparison of keys (got {expression!r}: {reason}); {GRAMMAR}") from error
+    if result.dtype != np.bool_:
+        raise InputError(f"where must be true or false for a point (got {expression!r}); compare with something")
+    return np.broadcast_to(result, size)
+
+
+def _value(node: ast.AST, columns: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() as value):
+            return value
+        case ast.Name() | ast.Attribute():
+            path = ast.unparse(node)
+            if path not in columns:
+                raise InputError(f"where: {choose_from(path, path, columns)}")
+            return columns[path]
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [_value(item, columns) for item in items]
+        case ast.BoolOp(op=op, values=values):
+            parts = [_value(value, columns) for value in values]
+            result = parts[0]
+            for part in parts[1:]:
+                result = OPERATORS[type(op)](result, part)
+            return result
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in OPERATORS:
+            return OPERATORS[type(op)](_value(operand, columns))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            return OPERATORS[type(op)](_value(left, columns), _value(right, columns))
+        case ast.Compare(left=left, ops=ops, comparators=rights):
+            values = [_value(each, columns) for each in (left, *rights)]
+            pairs = [OPERATORS[type(op)](*pair) for op, pair in zip(ops, zip(values, values[1:]), strict=False)]
+            return np.logical_and.reduce(pairs)
+    raise InputError(f"where must not use {ast.unparse(node)!r} (got a {type(node).__name__}); {GRAMMAR}")
