@@ -12,6 +12,12 @@ def at_least(key: str, value: float, low: float, way_out: str = "") -> None:
         raise ValueError(_line(key, f"must be at least {low}", value, way_out))
 
 
+def at_most(key: str, value: float, high: float, way_out: str = "") -> None:
+    """Raise ValueError unless `value <= high`."""
+    if not value <= high:
+        raise ValueError(_line(key, f"must be at most {high}", value, way_out))
+
+
 def within(key: str, value: float, low: float, high: float, way_out: str = "") -> None:
     """Raise ValueError unless `low <= value <= high`."""
     if not low <= value <= high:
