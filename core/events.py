@@ -69,15 +69,19 @@ def charge_window(point: Point) -> NDArray[np.void]:
     creation = point.workload.cache_creation_s * mix.allocations_hz
     early = (online_at[memcg] >= 0) & (at <= _first_use(memcg * shares.size + cache, at) + creation)
 
-    short = rng.random(at.size) < mix.short_lived
-    life = rng.exponential(np.where(short, mix.quantum_allocations, mix.kept_allocations))
     exits_at = offline_at[memcg]
-    left_behind = (rng.random(at.size) < mix.outlives) & ~short & np.isfinite(exits_at)
-    free_at = np.where(left_behind, exits_at + life, np.maximum(np.minimum(at + life, exits_at - 0.5), at + 0.25))
+    short = rng.random(at.size) < mix.short_lived
+    outlives = ~short & (rng.random(at.size) < mix.outlives)
+    spread = rng.random(at.size) / 2
+    short_until = at + rng.exponential(mix.quantum_allocations, at.size)
+    kept_until = _burst_ends(memcg, rng.random(at.size) < 1 / mix.burst_allocations)
+    left_until = exits_at + rng.exponential(mix.burst_allocations * mix.memcgs, at.size)
+    used_until = np.minimum(np.where(short, short_until, kept_until), exits_at - 0.2) - spread
+    free_at = np.where(outlives, left_until, np.maximum(used_until, at + 0.25))
     freed = np.flatnonzero(free_at < mix.allocations)
     freeing = _quantum_at(ends_at, free_at[freed])
     own = on[_last_not_after(slot, np.arange(quanta), slot_of[memcg[freed]], freeing, quanta)]
-    elsewhere = left_behind[freed] | (rng.random(freed.size) < mix.remote_frees)
+    elsewhere = outlives[freed] | (rng.random(freed.size) < mix.remote_frees)
     free_on = np.where(elsewhere, rng.integers(0, 1 << 32, freed.size, dtype=np.uint32), own)
 
     gone = np.flatnonzero(np.isfinite(offline_at))
@@ -139,6 +143,18 @@ def _last_not_after(
     order = np.lexsort((at, slot))
     keys = slot[order] * (end + 1) + at[order] + 1
     return order[np.searchsorted(keys, of_slot * (end + 1) + time + 1, side="right") - 1]
+
+
+def _burst_ends(memcg: NDArray[np.integer], ends: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Time of the allocation by the same memcg that follows the end of its current burst; infinity if none does."""
+    order = np.argsort(memcg, kind="stable")
+    in_order = np.arange(memcg.size)
+    last = np.flatnonzero(ends[order])
+    following = np.append(last + 1, memcg.size)[np.searchsorted(last, in_order)]
+    same = (following < memcg.size) & (memcg[order][np.minimum(following, memcg.size - 1)] == memcg[order])
+    burst_ends = np.empty(memcg.size)
+    burst_ends[order] = np.where(same, order[np.minimum(following, memcg.size - 1)], np.inf)
+    return burst_ends
 
 
 def _first_use(key: NDArray[np.integer], at: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -80,9 +80,9 @@ class ChargeMix:
     memcgs: int  # online and running at any time
     quantum_allocations: float  # mean number of allocations per scheduler quantum
     migrates: float  # chance that a quantum is not on the memcg's last CPU
-    short_lived: float  # share of objects freed within about a quantum
-    kept_allocations: float  # mean life of the other objects, in allocations of the host
-    outlives: float  # share of objects still allocated when their memcg goes, freed later by reclaim
+    short_lived: float  # share of objects freed within about a quantum; the others are kept
+    burst_allocations: float  # mean number of a memcg's allocations after which it frees what it kept
+    outlives: float  # share of the kept objects that stay until their memcg is gone, and then until reclaim
     remote_frees: float  # share of frees on another CPU: RCU callbacks, other tasks
     caches: dict[str, float]  # kmem_cache -> share of the allocations
 
@@ -91,7 +91,7 @@ class ChargeMix:
         at_least("workload.charge.allocations_hz", self.allocations_hz, 1)
         at_least("workload.charge.memcgs", self.memcgs, 1)
         at_least("workload.charge.quantum_allocations", self.quantum_allocations, 1)
-        at_least("workload.charge.kept_allocations", self.kept_allocations, 1)
+        at_least("workload.charge.burst_allocations", self.burst_allocations, 1)
         for name in ("migrates", "short_lived", "outlives", "remote_frees"):
             within(f"workload.charge.{name}", getattr(self, name), 0, 1)
         at_least("workload.charge.caches", len(self.caches), 1, "name at least one kmem_cache")
