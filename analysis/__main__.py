@@ -1,0 +1,73 @@
+"""Answers from the Parquet of a run: SQL, tables, a report, and the model against real kernels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import duckdb
+import typer
+
+from analysis import output
+from analysis.db import connect
+from analysis.run import Refused, Run, open_run
+
+BAD_INPUT = 2
+READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
+
+app = typer.Typer(name="memcg-analysis", help=__doc__, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, or of an experiment's runs.")]
+Partial = Annotated[bool, typer.Option("--partial", help="Go on although points are missing.")]
+
+
+@app.command()
+def sql(
+    run: RunArgument,
+    query: Annotated[str, typer.Argument(metavar="SQL", help="A query over the views that docs/queries.md lists.")],
+    form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
+    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")] = None,
+    partial: Partial = False,
+) -> None:
+    """Answer one SQL query."""
+    con = connect(_whole(run, partial))
+    kinds = [statement.type.name for statement in con.extract_statements(query)]
+    if len(kinds) != 1 or not set(kinds) <= READS:
+        raise Refused(f"SQL must be one query that reads (got {', '.join(kinds) or 'nothing'}); the run is never changed")
+    output.write(con.sql(query), form, to)
+
+
+@app.callback()
+def _app() -> None:
+    """Answers from the Parquet of a run."""
+
+
+def _whole(where: str, partial: bool) -> Run:
+    """The run at `where`; one with holes only where the user said `--partial`."""
+    run = open_run(where)
+    hole = run.hole()
+    if hole and not partial:
+        raise Refused(f"RUN must be whole (got {run.url!r}; {hole}); run the sweep again to resume, or add --partial")
+    if run.url.rstrip("/") != where.rstrip("/"):
+        print(f"run: {run.url}", file=sys.stderr)
+    return run
+
+
+def main() -> None:
+    """Run the command line; whatever the user can mend is one line on stderr and exit status 2."""
+    try:
+        app()
+    except (Refused, duckdb.Error) as error:
+        print(_one_line(error), file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+def _one_line(error: Exception) -> str:
+    """The message without the picture that DuckDB draws of the query, its candidate names included."""
+    paragraphs = str(error).split("\n\nLINE ")
+    return " ".join(paragraphs[0].split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""DuckDB over one run: its tables, views that make SQL short, and a view for every mart. Nothing else can be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+from scipy.special import stdtrit
+
+from analysis.marts import marts
+from analysis.run import Run
+from core.designs import DESIGNS
+from core.params import Point
+
+GRID = ("design", "cpus", "batch", "churn_hz")  # axes that every mart names; the others make up a row's `setting`
+SCENARIO = ("seed", "replicate")
+MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
+
+
+def connect(run: Run) -> duckdb.DuckDBPyConnection:
+    """A connection that sees one run's tables and the views over them, and no file."""
+    con = duckdb.connect()
+    tables = run.tables()
+    for name, dataset in tables.items():
+        con.register(f"landed_{name}" if name == "points" else name, dataset)
+    con.register("designs", pa.Table.from_pylist([asdict(design) for design in DESIGNS.values()]))
+    con.register("manifest", pa.Table.from_pylist(list(_flat(run.manifest))))
+    con.register("units", _units(tables))
+    con.register("student_t", _student_t())
+    if "points" in tables:
+        setting = _setting(con, tables["points"].schema.names)
+        con.execute(f"create view points as select *, {setting} as setting from landed_points")
+        for mart in marts().values():
+            con.execute(f"create view {mart.name} as {mart.sql}")
+    con.execute("set enable_external_access = false; set lock_configuration = true")
+    return con
+
+
+def _setting(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
+    """SQL for what was swept beside the grid, as text: 'kernel=linux-6.1 depth=2', or '' where nothing was."""
+    swept = {field.name for field in fields(Point)} - {*GRID, *SCENARIO}
+    candidates = [name for name in columns if name.split(".")[0] in swept]
+    differs = ", ".join(f'min("{n}") is distinct from max("{n}") or count("{n}") % count(*) > 0' for n in candidates)
+    row = con.execute(f"select {differs} from landed_points").fetchone() or ()
+    said = [f"""'{name}=' || "{name}\"""" for name, varies in zip(candidates, row, strict=True) if varies]
+    return f"concat_ws(' ', {', '.join(said)})" if said else "''"
+
+
+def _flat(value: Any, key: str = "") -> Iterator[dict[str, str]]:
+    """One row per leaf of the manifest: its path with dots, and its value as text (JSON where it is no text)."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _flat(item, f"{key}.{name}" if key else str(name))
+    else:
+        yield {"key": key, "value": value if isinstance(value, str) else json.dumps(value)}
+
+
+def _units(tables: Mapping[str, ds.Dataset]) -> pa.Table:
+    """One row per column of the run: what its Parquet metadata says of it."""
+    rows = [
+        {"table": name, "column": field.name, "unit": text(field, b"unit"), "doc": text(field, b"doc")}
+        for name, dataset in tables.items()
+        for field in dataset.schema
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def text(field: pa.Field, key: bytes) -> str | None:
+    value = (field.metadata or {}).get(key)
+    return value.decode() if value is not None else None
+
+
+def _student_t() -> pa.Table:
+    """Two-sided 95 % quantile of Student's t by degrees of freedom."""
+    degrees = np.arange(1, MOST_PAIRS + 1)
+    return pa.table({"degrees": degrees, "t95": stdtrit(degrees, 0.975)})

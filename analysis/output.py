@@ -1,0 +1,104 @@
+"""Rows of a query to a terminal, a pipe or a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.run import Refused
+
+BATCH_ROWS = 100_000
+MOST_ROWS = 1000  # of a table, which is for eyes
+UNBOUNDED_COLUMNS = 10_000  # a pipe has no width; rich would cut at 80
+
+
+class Format(StrEnum):
+    """How the rows of a query are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def write(rows: duckdb.DuckDBPyRelation, form: Format, to: Path | None) -> None:
+    """Write `rows` to the file `to`, whole or not at all, or else to stdout."""
+    if form is Format.parquet and to is None and sys.stdout.isatty():
+        raise Refused("--format parquet is binary (got a terminal to print to); add -o FILE, or pipe it")
+    batches = rows.to_arrow_reader(BATCH_ROWS)
+    if to is None:
+        _write(batches, form, sys.stdout)
+        return
+    part = to.with_name(to.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            _write(batches, form, file)
+        part.replace(to)
+    except OSError as error:
+        raise Refused(f"-o cannot be written (got {str(to)!r}): {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(batches: pa.RecordBatchReader, form: Format, file: IO[str]) -> None:
+    match form:
+        case Format.table:
+            _table(batches, file)
+        case Format.csv:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(batches.schema.names)
+            writer.writerows(row.values() for row in _rows(batches))
+        case Format.json:
+            _json(batches, file)
+        case Format.parquet:
+            with pq.ParquetWriter(file.buffer, batches.schema) as parquet:  # type: ignore[attr-defined]
+                for batch in batches:
+                    parquet.write_batch(batch)
+
+
+def _rows(batches: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+def _json(batches: pa.RecordBatchReader, file: IO[str]) -> None:
+    """An array with one object per line; what JSON has no word for (dates, decimals) is written as text."""
+    file.write("[")
+    for number, row in enumerate(_rows(batches)):
+        file.write(",\n " if number else "\n ")
+        json.dump(row, file, default=str)
+    file.write("\n]\n")
+
+
+def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
+    width = None if file.isatty() else UNBOUNDED_COLUMNS
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for field in batches.schema:
+        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
+        table.add_column(Text(field.name), justify="right" if number else "left", overflow="fold")
+    rows = _rows(batches)
+    for row in islice(rows, MOST_ROWS):
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    Console(file=file, width=width, highlight=False).print(table)
+    if next(rows, None) is not None:
+        print(f"only the first {MOST_ROWS} rows are shown; --format csv, json or parquet writes all", file=sys.stderr)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
