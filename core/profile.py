@@ -18,14 +18,12 @@ class Structs:
     memcg_vmstats: int  # heap part of the statistics; 0 where they live inside mem_cgroup
     lruvec_stats: int  # heap part, per node; 0 where they live inside mem_cgroup_per_node
     obj_cgroup: int
-    percpu_ref: int
     percpu_ref_data: int  # heap part of a percpu_ref; 0 before 5.10 split it off
     cgroup: int  # without the trailing ancestor ids
     cgroup_rstat_cpu: int  # per possible CPU
     kmem_cache: int  # without the trailing node[], which adds a pointer per node
     kmem_cache_cpu: int  # per possible CPU
     kmem_cache_node: int  # per node
-    kernfs_node: int
 
     def __post_init__(self) -> None:
         for name, size_bytes in vars(self).items():
