@@ -63,11 +63,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A task that raised, or whose worker died (`lost`)."""
+    """A task that did not land.
+
+    why: `raised` by one of its positions; `lost` with its worker; `fatal`, which no other task would fare better with.
+    """
 
     task: Task
     reason: str
-    lost: bool
+    why: str
 
 
 class Executor(Protocol):
@@ -105,7 +108,7 @@ class Outcome:
     tasks: int = 0
     rows: int = 0
     signal: int | None = None  # exit status, if a signal ended the run
-    gave_up: bool = False
+    fatal: str | None = None  # why the run cannot go on
 
 
 def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress) -> Outcome:
@@ -113,7 +116,7 @@ def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: 
     outcome, cost, again = Outcome(), CostModel(), list[Task]()
     under_way = 0
     with _signals(outcome):
-        while outcome.signal is None and not outcome.gave_up and (under_way or todo or again):
+        while outcome.signal is None and outcome.fatal is None and (under_way or todo or again):
             while under_way < executor.cores * policy.in_flight and (todo or again):
                 executor.submit(again.pop() if again else _cut(job, todo, cost, policy, executor.cores))
                 under_way += 1
@@ -127,7 +130,6 @@ def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: 
                     progress.advance(end.task.stop - end.task.start)
                 else:
                     again += _smaller(end, policy, outcome)
-                    outcome.gave_up = len(outcome.failed) > policy.max_failed
             progress.show()
     return outcome
 
@@ -148,10 +150,15 @@ def _learn(job: Job, cost: CostModel, end: Done) -> None:
 def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:
     """Return what to try next: the task again if its worker died, else its halves, until one position stands alone."""
     task = end.task
-    if end.lost and task.attempts < policy.retries:
+    if end.why == "fatal":
+        outcome.fatal = end.reason
+        return []
+    if end.why == "lost" and task.attempts < policy.retries:
         return [Task(task.start, task.stop, task.attempts + 1)]
     if task.stop - task.start == 1:
         outcome.failed[task.start] = end.reason
+        if len(outcome.failed) > policy.max_failed:
+            outcome.fatal = f"more than {policy.max_failed} points failed (cluster.max_failed); the last: {end.reason}"
         return []
     middle = (task.start + task.stop) // 2
     return [Task(task.start, middle), Task(middle, task.stop)]
@@ -174,16 +181,22 @@ def _signals(outcome: Outcome) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_task(job: Job, root: str, task: Task) -> Done | Failed:
-    """Do a task and commit its parts: the only function that travels."""
+def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
+    """Do a task and commit its parts: the only function that travels. `code` names the core that the driver has."""
     from sweep.store import Store
+    from sweep.version import core_digest
 
+    if core_digest() != code:
+        return Failed(task, f"a worker has another core ({core_digest()}, not {code}); install one version everywhere", "fatal")
     began = time.perf_counter()
     try:
         tables = job.work(task.start, task.stop)
-        store = Store(root)
-        for name in job.tables:
-            store.write_part(name, task.start, task.stop, tables[name])
     except Exception as error:
-        return Failed(task, f"{type(error).__name__}: {error}", lost=False)
-    return Done(task, tables[job.tables[-1]].num_rows, time.perf_counter() - began)
+        return Failed(task, f"{type(error).__name__}: {error}", "raised")
+    seconds = time.perf_counter() - began
+    try:
+        for name in job.tables:
+            Store(root).write_part(name, task.start, task.stop, tables[name])
+    except OSError as error:
+        return Failed(task, f"cannot write to {root}: {error}; make room, then the same command resumes", "fatal")
+    return Done(task, tables[job.tables[-1]].num_rows, seconds)

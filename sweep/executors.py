@@ -15,8 +15,8 @@ class Inline:
 
     cores = 1
 
-    def __init__(self, job: Job, root: str) -> None:
-        self._job, self._root = job, root
+    def __init__(self, job: Job, root: str, code: str) -> None:
+        self._job, self._root, self._code = job, root, code
         self._tasks: deque[Task] = deque()
         self.nodes = [{"host": platform.node(), "cores": os.cpu_count()}]
 
@@ -26,17 +26,17 @@ class Inline:
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:  # noqa: ARG002 (a task runs as long as it runs)
         """Run the task queued first."""
-        return [run_task(self._job, self._root, self._tasks.popleft())]
+        return [run_task(self._job, self._root, self._code, self._tasks.popleft())]
 
     def close(self) -> None:
         """Forget what is queued."""
         self._tasks.clear()
 
 
-def start(cluster: dict[str, Any], job: Job, root: str) -> Executor:
+def start(cluster: dict[str, Any], job: Job, root: str, code: str) -> Executor:
     """Return the executor that `cluster.kind` names."""
     if cluster["kind"] == "inline":
-        return Inline(job, root)
+        return Inline(job, root, code)
     from sweep.on_ray import OnRay
 
-    return OnRay(cluster, job, root)
+    return OnRay(cluster, job, root, code)

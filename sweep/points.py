@@ -34,14 +34,14 @@ class Expander:
         groups = {group: self._group(group, settings) for group in GROUPS}
         return Point(**(self._flat | flat | groups))
 
-    def scenarios(self, start: int, stop: int) -> Iterator[tuple[list[Point], list[dict[str, Any]]]]:
-        """Yield the points of each scenario between two positions, and what the axes are set to at each point."""
+    def scenarios(self, start: int, stop: int) -> Iterator[tuple[int, list[Point], list[dict[str, Any]]]]:
+        """Yield number, points, and settings of the axes at each point, of each scenario between two positions."""
         positions, columns = self.plan.columns(start, stop)
         grain = self.plan.grain
         rows = zip(positions.tolist(), zip(*columns.values(), strict=True), strict=True)
-        for _, group in groupby(rows, key=lambda row: row[0] // grain):
+        for number, group in groupby(rows, key=lambda row: row[0] // grain):
             settings = [dict(zip(columns, values, strict=True)) for _, values in group]
-            yield [self.point(each) for each in settings], settings
+            yield number, [self.point(each) for each in settings], settings
 
     def point_id(self, point: Point) -> str:
         """Name a point by its content: 20 hex digits of everything that a point is."""

@@ -58,9 +58,9 @@ RUN_KEYS = tuple(field.name for field in dataclasses.fields(Run))
 
 def register() -> None:
     """Tell Hydra the type of every key, so that a misspelt key or a wrong type is an error."""
-    point = [f for f in dataclasses.fields(_twin(Point)) if f.name != PLANNED]
-    fields = [(f.name, f.type, dataclasses.field(default=MISSING)) for f in (*point, *dataclasses.fields(Run))]
-    ConfigStore.instance().store(name="schema", node=dataclasses.make_dataclass("Config", _with_types(fields)))
+    hints = typing.get_type_hints(_twin(Point)) | typing.get_type_hints(Run)
+    fields = [(name, hint, dataclasses.field(default=MISSING)) for name, hint in hints.items() if name != PLANNED]
+    ConfigStore.instance().store(name="schema", node=dataclasses.make_dataclass("Config", fields))
 
 
 def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:

@@ -62,13 +62,14 @@ class Simulation:
 
         expander = _expander(self.plan)
         points, series = [], []
-        for batch, settings in expander.scenarios(start, stop):
+        for number, batch, settings in expander.scenarios(start, stop):
             result = simulate(batch)
             rows = _parameters(batch) | _nested(settings)
             rows |= {"scenario_id": pa.array([scenario_id(batch[0])] * len(batch))}
             rows |= {"point_id": pa.array([expander.point_id(point) for point in batch])}
             points.append(pa.table(rows | _arrays(result.points, COLUMNS)))
-            series.append(pa.table(_arrays(result.series, SERIES_COLUMNS)))
+            samples = _arrays(result.series, SERIES_COLUMNS)
+            series.append(pa.table({"scenario": pa.repeat(number, len(next(iter(samples.values()))))} | samples))
         return {"points": self._joined(points, COLUMNS), "series": self._joined(series, SERIES_COLUMNS)}
 
     def _joined(self, tables: Sequence[pa.Table], columns: Mapping[str, Column]) -> pa.Table:

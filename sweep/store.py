@@ -6,8 +6,9 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -76,23 +77,33 @@ class Store:
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file of the run so that it is seen whole or not at all."""
+        with self.stream(name) as sink:
+            sink.write(content)
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file of the run that is seen when it is complete."""
         target = f"{self.path}/{name}"
         if not self.local:
             # an object appears when its upload is complete
-            with self.fs.open_output_stream(target) as stream:
-                stream.write(content)
+            with self.fs.open_output_stream(target) as sink:
+                yield sink
             return
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         aside = f"{target}.{uuid.uuid4().hex}.tmp"
         try:
-            with open(aside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            with open(aside, "wb") as sink:
+                yield sink
+                sink.flush()
+                os.fsync(sink.fileno())
             os.replace(aside, target)
-        except OSError:
+        except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file of the run."""
+        return int(self.fs.get_file_info(f"{self.path}/{name}").size or 0)
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of the files in a folder of the run."""

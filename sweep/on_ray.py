@@ -1,0 +1,110 @@
+"""Tasks on Ray: an embedded one on this machine, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sweep.engine import Done, Failed, Job, Task, run_task
+from sweep.errors import InputError
+
+OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go straight to the run's folder
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's own switch for "this machine only", whatever its name says
+
+
+class OnRay:
+    """Runs tasks on Ray's workers, one core each; a lost worker is an outcome like any other."""
+
+    def __init__(self, cluster: dict[str, Any], job: Job, root: str, code: str) -> None:
+        environment = QUIET | (ON_LOOPBACK if cluster["kind"] == "local" else {})
+        os.environ.update({key: value for key, value in environment.items() if key not in os.environ})
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        import ray
+
+        self._ray = ray
+        self._connect(cluster)
+        self.nodes = [
+            {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+        self.cores = min(sum(node["cores"] for node in self.nodes), cluster["cores"] or 1 << 30)
+        self._per_node = job.per_node
+        self._fixed = (ray.put(job), root, code)
+        self._remote = ray.remote(_work).options(max_retries=0, num_cpus=1)
+        self._running: dict[Any, Task] = {}
+
+    def submit(self, task: Task) -> None:
+        """Hand a task to Ray."""
+        remote = self._remote
+        if self._per_node:
+            node = self.nodes[task.start]
+            where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["id"], soft=False)
+            remote = remote.options(num_cpus=node["cores"], scheduling_strategy=where)
+        self._running[remote.remote(*self._fixed, task)] = task
+
+    def wait(self, timeout_s: float) -> list[Done | Failed]:
+        """Return what ended."""
+        ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+        more, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0) if ended else ([], [])
+        return [self._outcome(ref, self._running.pop(ref)) for ref in {*ended, *more}]
+
+    def close(self) -> None:
+        """Drop what is under way; end an embedded Ray, leave a cluster as it was."""
+        for ref in self._running:
+            self._ray.cancel(ref, force=True)
+        self._ray.shutdown()
+
+    def _connect(self, cluster: dict[str, Any]) -> None:
+        common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        if cluster["kind"] == "local":
+            self._ray.init(
+                address="local",
+                num_cpus=cluster["cores"] or os.cpu_count(),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **common,
+            )
+            return
+        try:
+            self._ray.init(address=cluster["address"], **common)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: {reason}); "
+                             "start one with `ray start --head`, or use cluster=local") from error
+
+    def _outcome(self, ref: Any, task: Task) -> Done | Failed:
+        try:
+            end: Done | Failed = self._ray.get(ref)
+        except self._ray.exceptions.RayTaskError as error:
+            # what a point raises comes back as a Failed: this is a worker that cannot take tasks at all
+            return Failed(task, f"a worker cannot run tasks: {str(error).strip().splitlines()[-1]}", "fatal")
+        except self._ray.exceptions.RayError as error:
+            return Failed(task, f"{type(error).__name__}: {str(error).splitlines()[0]}", "lost")
+        return end
+
+
+def cache_folder() -> Path:
+    """Return where compiled code is kept on a node, for all its workers and later runs."""
+    for base in (os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache", tempfile.gettempdir()):
+        if base:
+            folder = Path(base) / "memcg-sweep" / "numba"
+            with contextlib.suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                return folder
+    raise InputError("NUMBA_CACHE_DIR must be a folder one can write to (got none); set it")
+
+
+def _work(job: Job, root: str, code: str, task: Task) -> Done | Failed:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))  # before Numba is imported
+    return run_task(job, root, code, task)
