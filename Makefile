@@ -1,0 +1,41 @@
+# Each target makes .venv from requirements.lock if it is missing; python3 may be 3.11 to 3.13.
+PYTHON ?= python3
+BIN = .venv/bin
+RUN = $(BIN)/python -m
+
+.PHONY: churn test lint bench torture lock clean
+
+churn: .venv/installed  ## the main job; its last line is the run's folder
+	@$(RUN) sweep +experiment=churn
+
+test: .venv/installed  ## everything but what takes minutes
+	$(RUN) pytest -m "not slow and not bench"
+
+lint: .venv/installed
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+bench: .venv/installed .venv-hydra-ray/installed  ## measurements, side by side
+	$(RUN) pytest -m bench -s
+
+torture: .venv/installed  ## clusters, statistics, and faults in their long form
+	$(RUN) pytest -m slow -s
+
+lock:  ## after a change of the dependencies in pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
+	    --no-annotate --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# hydra-ray-launcher wants an older cloudpickle than joblib does, so it cannot live in .venv
+.venv-hydra-ray/installed:
+	$(PYTHON) -m venv .venv-hydra-ray
+	.venv-hydra-ray/bin/pip install --quiet --disable-pip-version-check "hydra-ray-launcher>=1.2.2" boto3 numpy
+	touch $@
+
+clean:
+	rm -rf .venv .venv-hydra-ray build *.egg-info
