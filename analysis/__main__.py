@@ -10,10 +10,13 @@ import duckdb
 import typer
 
 from analysis import output
+from analysis.answers import answers
 from analysis.db import connect
 from analysis.run import Refused, Run, open_run
+from analysis.tables import WIDTH, every
 
 BAD_INPUT = 2
+SETTINGS_SHOWN = 6
 READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
 
 app = typer.Typer(name="memcg-analysis", help=__doc__, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -38,9 +41,18 @@ def sql(
     output.write(con.sql(query), form, to)
 
 
-@app.callback()
-def _app() -> None:
-    """Answers from the Parquet of a run."""
+@app.command()
+def tables(run: RunArgument, partial: Partial = False) -> None:
+    """Print what the run says: memory, atomics, the batch that is enough, the best design."""
+    con = connect(_whole(run, partial))
+    console = output.console(WIDTH)
+    asked = answers(con)
+    for ask in asked[:SETTINGS_SHOWN]:
+        if ask.setting:
+            console.rule(ask.setting, align="left")
+        console.print(*every(ask), sep="")
+    if len(asked) > SETTINGS_SHOWN:
+        console.print(f"{len(asked) - SETTINGS_SHOWN} more settings; the sql command has them all")
 
 
 def _whole(where: str, partial: bool) -> Run:

@@ -35,6 +35,12 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+def console(width: int | None = None, file: IO[str] | None = None) -> Console:
+    """A console as wide as its terminal; where there is none plain and `width` wide, or as wide as its tables."""
+    file = file or sys.stdout
+    return Console(file=file, width=None if file.isatty() else width or UNBOUNDED_COLUMNS, highlight=False)
+
+
 def write(rows: duckdb.DuckDBPyRelation, form: Format, to: Path | None) -> None:
     """Write `rows` to the file `to`, whole or not at all, or else to stdout."""
     if form is Format.parquet and to is None and sys.stdout.isatty():
@@ -85,7 +91,6 @@ def _json(batches: pa.RecordBatchReader, file: IO[str]) -> None:
 
 
 def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
-    width = None if file.isatty() else UNBOUNDED_COLUMNS
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in batches.schema:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
@@ -93,7 +98,7 @@ def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
     rows = _rows(batches)
     for row in islice(rows, MOST_ROWS):
         table.add_row(*(Text(_cell(value)) for value in row.values()))
-    Console(file=file, width=width, highlight=False).print(table)
+    console(file=file).print(table)
     if next(rows, None) is not None:
         print(f"only the first {MOST_ROWS} rows are shown; --format csv, json or parquet writes all", file=sys.stderr)
 

@@ -1,0 +1,96 @@
+"""The answers of one setting as tables for a terminal, 100 columns wide, each with what it says in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis import readings
+from analysis.answers import Answers, few
+
+WIDTH = 100  # characters; what a cover letter or a batch log bears
+FIGURES = 8  # columns of figures that fit
+CPU_ROWS = 3  # CPU counts shown of each design
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+COLORS = ("green", "magenta", "cyan", "yellow", "blue", "red", "bright_green", "bright_magenta")
+
+
+def every(ask: Answers) -> Iterator[RenderableType]:
+    """Each answer, in the order in which a reader asks."""
+    yield _titled(
+        "Memory lost at the end, by memcgs that come online per second",
+        readings.memory(ask),
+        _pivot(ask, "memory_overhead", "lost_bytes_end", "churn_hz", "{:g} Hz"),
+    )
+    yield _titled(
+        "Dying memcgs at the end, by memcgs that come online per second",
+        readings.dying(ask),
+        _pivot(ask, "memory_overhead", "dying_memcgs_end", "churn_hz", "{:g} Hz", cpu_rows=1),
+    )
+    yield _titled(
+        "Atomics per page charge, by charge batch in pages; mean over churn",
+        readings.atomics(ask),
+        _pivot(ask, "atomic_cost", "atomics_per_page_charge", "batch", "{}"),
+    )
+    yield _titled(
+        "Smallest charge batch, in pages, within 5 % of the fewest atomics, by CPUs; largest over churn",
+        readings.batch(ask),
+        _pivot(ask, "batch_choice", "batch", "cpus", "{}", "max"),
+    )
+    yield _best(ask)
+
+
+def _best(ask: Answers) -> RenderableType:
+    """Maps of the best design over CPUs and churn, one for each measure, side by side."""
+    batch = readings.usual_batch(ask)
+    rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=batch)
+    cpus, churn = ask.axis("cpus"), few(ask.axis("churn_hz"), FIGURES)
+    letters = dict(zip(ask.axis("design"), LETTERS, strict=False))
+    style = dict(zip(letters, COLORS, strict=False))
+    maps = []
+    for measure in sorted({row["measure"] for row in rows}):
+        winners = {(row["cpus"], row["churn_hz"]): row["best_design"] for row in rows if row["measure"] == measure}
+        table = _empty("cpus", *(f"{hz:g}" for hz in churn))
+        table.title = f"least {measure}"
+        for n in cpus:
+            won = (winners.get((n, hz), "") for hz in churn)
+            table.add_row(f"{n}", *(Text(letters.get(name, "-"), style.get(name, "")) for name in won))
+        maps.append(table)
+    legend = Text("   ").join(Text(f"{letter} {name}", style[name]) for name, letter in letters.items())
+    title = f"Best design by CPUs (down) and churn in Hz (across), at batch {batch}"
+    return _titled(title, readings.crossover(ask), Group(Columns(maps, padding=(0, 2)), legend))
+
+
+def _pivot(
+    ask: Answers, mart: str, figure: str, across: str, head: str, over: str = "avg", cpu_rows: int = CPU_ROWS
+) -> Table:
+    """One row per design (and CPU count, unless that goes across), one column per value of an axis."""
+    columns = few(ask.axis(across), FIGURES + (across == "cpus"))
+    cpus = [None] if across == "cpus" else few(ask.axis("cpus"), cpu_rows) 
+    down = "null" if across == "cpus" else "cpus"
+    query = f"select design, {down} as cpus, {across} as place, {over}({figure}) as figure from {mart} where setting = $setting group by all"
+    found = {(row["design"], row["cpus"], row["place"]): row["figure"] for row in ask.rows(query)}
+    table = _empty("design", *(() if across == "cpus" else ("cpus",)), *(head.format(value) for value in columns))
+    for design in ask.axis("design"):
+        for n in cpus:
+            cells = (ask.say(mart, figure, found.get((design, n, value))) for value in columns)
+            name = design if n == cpus[0] else ""
+            table.add_row(name, *(() if n is None else (f"{n}",)), *cells, end_section=n == cpus[-1])
+    return table
+
+
+def _empty(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="italic", header_style="bold")
+    table.add_column(first)
+    for head in others:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def _titled(title: str, reading: str, table: RenderableType) -> RenderableType:
+    return Group(Text(title, "bold"), Text(reading, "italic"), table, Text())
