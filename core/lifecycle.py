@@ -1,0 +1,235 @@
+"""age(points): dying memcgs, dangling kmem_caches and lost memory of one scenario, design by design, over days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.columns import Column
+from core.designs import DESIGNS
+from core.geometry import slab_geometry
+from core.params import Point
+from core.pinning import (
+    CACHES,
+    CALENDAR_TICKS,
+    DYING,
+    DYING_WITH_CACHES,
+    OBJCGS,
+    OWN_OBJECTS,
+    SAMPLES,
+    SLABS,
+    Rules,
+    pin,
+    state,
+)
+from core.population import STEPS, Population, populate, tick_turnovers
+from core.weights import COMPONENTS, weigh
+from core.workload import PAGE_CACHE
+
+MIB = 2**20
+
+COLUMNS: dict[str, Column] = {
+    "dying_memcgs_end": Column("int64", "1", "memcgs that are offline and not freed, at the end"),
+    "dying_memcgs_mean": Column("float64", "1", "the same, mean over time"),
+    "dangling_kmem_caches_end": Column("int64", "1", "per-memcg kmem_caches that outlive their memcg, at the end"),
+    "reparented_objcgs_end": Column("int64", "1", "objcgs that outlive their memcg, at the end"),
+    "live_memcgs_end": Column("int64", "1", "memcgs online at the end, resident ones included"),
+    "live_memcgs_mean": Column("float64", "1", "the same, mean over time"),
+    "total_bytes_end": Column("int64", "B", "sum of all memory_bytes_*"),
+    "lost_bytes_end": Column("int64", "B", "held by gone memcgs, less what `unaccounted` holds for them, at the end"),
+    "lost_bytes_mean": Column("float64", "B", "the same, mean over time"),
+    "slab_utilisation_live": Column("float64", "1", "bytes of objects per byte of slab, online memcgs"),
+    "slab_utilisation_total": Column("float64", "1", "bytes of objects per byte of slab, leftovers included"),
+    "reclaim_turnovers": Column("float64", "1", "times that reclaim turned the page cache over"),
+    **{f"memory_bytes_live_{name}": Column("int64", "B", f"{doc}: online memcgs, at the end") for name, doc in COMPONENTS.items()},
+    **{f"memory_bytes_dead_{name}": Column("int64", "B", f"{doc}: gone memcgs, at the end") for name, doc in COMPONENTS.items()},
+}  # fmt: skip
+
+GROUPS = ("memcg", "cgroup", "kernfs", "kmem_cache", "objcg", "page_list", "slab")  # of components, in the series
+
+SERIES_COLUMNS: dict[str, Column] = {
+    "design": Column("str", "1", "accounting design"),
+    "kernel": Column("str", "1", "kernel profile"),
+    "cpus": Column("int64", "1", "online CPUs"),
+    "t_s": Column("float64", "s", "simulated time"),
+    "live_memcgs": Column("int64", "1", "memcgs online, resident ones included"),
+    "dying_memcgs": Column("int64", "1", "memcgs that are offline and not freed"),
+    "dangling_kmem_caches": Column("int64", "1", "per-memcg kmem_caches that outlive their memcg"),
+    "lost_bytes": Column("int64", "B", "held by gone memcgs, less what `unaccounted` holds for them"),
+    **{f"{name}_bytes": Column("int64", "B", f"components {name}*, online and gone memcgs") for name in GROUPS},
+}
+
+
+class Life(NamedTuple):
+    """What became of a scenario under one design on one machine; component axes follow COMPONENTS."""
+
+    counts: NDArray[np.int64]  # [SAMPLES, counts]
+    mean_counts: NDArray[np.float64]  # [counts] over time
+    live: NDArray[np.int64]  # [SAMPLES, components] bytes of online memcgs
+    dead: NDArray[np.int64]  # [SAMPLES, components] bytes of gone memcgs
+    mean_dead_bytes: float
+    turnovers: float
+
+
+def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[str, NDArray[np.generic]]]:
+    """Walk one scenario through all its points; returns `(COLUMNS, SERIES_COLUMNS)`.
+
+    points: of one scenario. Point columns have shape `[points]`; the series is in long form, SAMPLES rows for each
+    design, kernel and machine among the points. Raises AssertionError if the books do not balance.
+    """
+    population = populate(points[0])
+    load = points[0].workload
+    lives: dict[tuple[object, ...], Life] = {}
+
+    def life(point: Point, design: str) -> Life:
+        key = _machine(point, design)
+        if key not in lives:
+            lives[key] = _live(point, design, population)
+            check_books(lives[key], point)
+        return lives[key]
+
+    sampled_live = population.online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES] + load.resident_memcgs
+    live_mean = float(population.online.mean()) + load.resident_memcgs
+    rows: list[dict[str, float]] = []
+    series: list[dict[str, NDArray[np.generic]]] = []
+    seen: set[tuple[object, ...]] = set()
+    for point in points:
+        mine, floor = life(point, point.design), life(point, "unaccounted")
+        lost = (mine.dead - floor.dead).sum(axis=1)
+        dangling = _dangling(point, mine.counts)
+        rows.append(
+            {
+                "dying_memcgs_end": mine.counts[-1, DYING],
+                "dying_memcgs_mean": mine.mean_counts[DYING],
+                "dangling_kmem_caches_end": dangling[-1],
+                "reparented_objcgs_end": mine.counts[-1, OBJCGS] * (DESIGNS[point.design].charges == "bytes"),
+                "live_memcgs_end": sampled_live[-1],
+                "live_memcgs_mean": live_mean,
+                "total_bytes_end": mine.live[-1].sum() + mine.dead[-1].sum(),
+                "lost_bytes_end": lost[-1],
+                "lost_bytes_mean": mine.mean_dead_bytes - floor.mean_dead_bytes,
+                "slab_utilisation_live": _utilisation(mine.live[-1]),
+                "slab_utilisation_total": _utilisation(mine.live[-1] + mine.dead[-1]),
+                "reclaim_turnovers": mine.turnovers,
+                **{f"memory_bytes_live_{name}": mine.live[-1, i] for i, name in enumerate(COMPONENTS)},
+                **{f"memory_bytes_dead_{name}": mine.dead[-1, i] for i, name in enumerate(COMPONENTS)},
+            }
+        )
+        key = _machine(point, point.design)
+        if key not in seen:
+            seen.add(key)
+            total = mine.live + mine.dead
+            series.append(
+                {
+                    "design": np.full(SAMPLES, point.design),
+                    "kernel": np.full(SAMPLES, point.kernel.name),
+                    "cpus": np.full(SAMPLES, point.cpus),
+                    "t_s": np.arange(1, SAMPLES + 1) * (point.duration_s / SAMPLES),
+                    "live_memcgs": sampled_live,
+                    "dying_memcgs": mine.counts[:, DYING],
+                    "dangling_kmem_caches": dangling,
+                    "lost_bytes": lost,
+                    **{f"{name}_bytes": total[:, _members(name)].sum(axis=1) for name in GROUPS},
+                }
+            )
+    return (
+        {name: np.array([row[name] for row in rows], dtype=column.dtype) for name, column in COLUMNS.items()},
+        {name: np.concatenate([each[name] for each in series]) for name in SERIES_COLUMNS},
+    )
+
+
+def check_books(life: Life, point: Point) -> None:
+    """Raise AssertionError, with both numbers, unless what is counted and what is billed can be true together."""
+    kinds = len(point.workload.leftovers)
+    for kind, name in enumerate(point.workload.leftovers):
+        if name == PAGE_CACHE:
+            continue
+        own = life.counts[:, state(OWN_OBJECTS, kind, kinds)]
+        slabs = life.counts[:, state(SLABS, kind, kinds)]
+        caches = life.counts[:, state(CACHES, kind, kinds)]
+        room = slabs * slab_geometry(point.kernel, name, point.possible_cpus or point.cpus).objects
+        _ordered(point, f"{name}: dangling kmem_caches, their slabs", caches, slabs)
+        _ordered(point, f"{name}: slabs of gone memcgs, objects on them", slabs, own)
+        _ordered(point, f"{name}: objects on slabs of gone memcgs, room there", own, room)
+    _ordered(point, "dying memcgs with kmem_caches, dying memcgs", life.counts[:, DYING_WITH_CACHES], life.counts[:, DYING])
+    _ordered(point, "0, any count", np.zeros(1, np.int64), life.counts.min())
+    _ordered(point, "0, bytes of any component", np.zeros(1, np.int64), min(life.live.min(), life.dead.min()))
+
+
+def _ordered(point: Point, what: str, low: NDArray[np.int64], high: NDArray[np.int64] | np.int64) -> None:
+    if np.any(low > high):
+        raise AssertionError(f"{point.design} at {point.cpus} CPUs: {what}: {np.max(low - high)} too many")
+
+
+def _machine(point: Point, design: str) -> tuple[object, ...]:
+    """Whatever of a point the lifecycle depends on, beside the scenario."""
+    return (
+        design,
+        point.cpus,
+        point.possible_cpus,
+        point.nodes,
+        point.allocator,
+        point.folio_reparenting,
+        repr(point.kernel),
+    )
+
+
+def _live(point: Point, design_name: str, population: Population) -> Life:
+    design, load, kernel = DESIGNS[design_name], point.workload, point.kernel
+    possible = point.possible_cpus or point.cpus
+    weights = weigh(point, design)
+    kinds = list(load.leftovers)
+    page_cache_bytes = (load.pressure.memory_mib - load.pressure.in_use_mib) * MIB
+    online = population.online + load.resident_memcgs
+    rules = Rules(
+        own_caches=design.per_memcg_caches,
+        slab_pins_memcg=design.slab_pins == "memcg",
+        lru_pins_memcg=not point.folio_reparenting,
+        stacks_pin_memcg=design.accounts and kernel.stacks_pin_memcg,
+        cpu_slabs=point.allocator == "slub",
+        cpus=point.cpus,
+        page_kind=kinds.index(PAGE_CACHE) if PAGE_CACHE in kinds else -1,
+        allocated=np.array([load.caches.get(name, 0) for name in kinds], dtype=np.int64),
+        slab_objects=np.array(
+            [1 if name == PAGE_CACHE else slab_geometry(kernel, name, possible).objects for name in kinds], dtype=np.int64
+        ),
+        stays=load.cpu_moves + 1,
+        life_mu=float(np.log(load.lifetime_s) - load.lifetime_sigma**2 / 2),
+        life_sigma=float(load.lifetime_sigma),
+        cache_creation_s=float(load.cache_creation_s),
+        page_cache_bytes=float(page_cache_bytes),
+        live_bytes=online * weights.live.sum(),
+        bytes_each=weights.counted.sum(axis=0),
+    )
+    calendar = np.zeros((CALENDAR_TICKS, weights.counted.shape[1]), np.int32)
+    counts, sums, clock = pin(
+        population.step_s, population.arrivals, population.followed, population.common, rules, calendar
+    )
+    sampled_online = online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES]
+    return Life(
+        counts=counts,
+        mean_counts=sums / STEPS,
+        live=np.rint(np.outer(sampled_online, weights.live)).astype(np.int64),
+        dead=np.rint(counts @ weights.counted.T).astype(np.int64),
+        mean_dead_bytes=float((weights.counted @ (sums / STEPS)).sum()),
+        turnovers=clock * tick_turnovers(load, population.step_s),
+    )
+
+
+def _dangling(point: Point, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    kinds = len(point.workload.leftovers)
+    dangles = DESIGNS[point.design].slab_pins == "kmem_cache"
+    return counts[:, state(CACHES, 0, kinds) : state(SLABS, 0, kinds)].sum(axis=1) * dangles
+
+
+def _utilisation(components: NDArray[np.int64]) -> float:
+    names = list(COMPONENTS)
+    objects, waste = components[names.index("slab_objects")], components[names.index("slab_waste")]
+    return float(objects / (objects + waste))
+
+
+def _members(group: str) -> list[int]:
+    return [i for i, name in enumerate(COMPONENTS) if name.startswith(group)]
