@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.checks import at_least, one_of
+from core.checks import one_of, within
+from core.designs import DESIGNS
 from core.host import Host
 from core.profile import KernelProfile
 from core.workload import Workload
@@ -47,9 +48,19 @@ class Point:
     host: Host
 
     def __post_init__(self) -> None:
-        at_least("cpus", self.cpus, 1)
-        at_least("nodes", self.nodes, 1)
-        at_least("batch", self.batch, 1, "use stock=false to model no batching")
-        at_least("depth", self.depth, 1)
+        one_of("design", self.design, DESIGNS)
+        within("cpus", self.cpus, 1, 8192, "8192 is the most that x86 Linux is built for")
+        within("nodes", self.nodes, 1, 1024)
+        if self.possible_cpus is not None:
+            within("possible_cpus", self.possible_cpus, self.cpus, 8192, "every online CPU is a possible one")
+        within("batch", self.batch, 1, 1 << 20, "use stock=false to model no batching")
+        if self.stat_batch is not None:
+            within("stat_batch", self.stat_batch, 1, 1 << 20)
+        within("depth", self.depth, 1, 64)
         one_of("cgroup_version", self.cgroup_version, (1, 2))
+        within("protected_levels", self.protected_levels, 0, self.depth, "depth says how many levels there are")
         one_of("allocator", self.allocator, ("slub", "slab"))
+        one_of("page_list_lock", self.page_list_lock, ("memcg", "memcg_node", "kmem_cache"))
+        one_of("objcg_as_of", self.objcg_as_of, ("5.9", "5.11", "5.15", "6.1"))
+        within("churn_hz", self.churn_hz, 0, 10_000)
+        within("duration_s", self.duration_s, 1, 1e9, "1e9 s are 32 years")
