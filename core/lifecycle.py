@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +27,14 @@ from core.pinning import (
     state,
 )
 from core.population import STEPS, Population, populate, tick_turnovers
+from core.rng import scenario_id
 from core.weights import COMPONENTS, weigh
 from core.workload import PAGE_CACHE
 
 MIB = 2**20
 
 COLUMNS: dict[str, Column] = {
+    "life_id": Column("str", "1", "names the rows of series that the point shares with others"),
     "dying_memcgs_end": Column("int64", "1", "memcgs that are offline and not freed, at the end"),
     "dying_memcgs_mean": Column("float64", "1", "the same, mean over time"),
     "dangling_kmem_caches_end": Column("int64", "1", "per-memcg kmem_caches that outlive their memcg, at the end"),
@@ -51,6 +54,7 @@ COLUMNS: dict[str, Column] = {
 GROUPS = ("memcg", "cgroup", "kernfs", "kmem_cache", "objcg", "page_list", "slab")  # of components, in the series
 
 SERIES_COLUMNS: dict[str, Column] = {
+    "life_id": Column("str", "1", "the same in every row of points whose lifecycle this is"),
     "design": Column("str", "1", "accounting design"),
     "kernel": Column("str", "1", "kernel profile"),
     "cpus": Column("int64", "1", "online CPUs"),
@@ -93,7 +97,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
 
     sampled_live = population.online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES] + load.resident_memcgs
     live_mean = float(population.online.mean()) + load.resident_memcgs
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, float | str]] = []
     series: list[dict[str, NDArray[np.generic]]] = []
     seen: set[tuple[object, ...]] = set()
     for point in points:
@@ -102,6 +106,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
         dangling = _dangling(point, mine.counts)
         rows.append(
             {
+                "life_id": _life_id(point),
                 "dying_memcgs_end": mine.counts[-1, DYING],
                 "dying_memcgs_mean": mine.mean_counts[DYING],
                 "dangling_kmem_caches_end": dangling[-1],
@@ -124,6 +129,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
             total = mine.live + mine.dead
             series.append(
                 {
+                    "life_id": np.full(SAMPLES, _life_id(point)),
                     "design": np.full(SAMPLES, point.design),
                     "kernel": np.full(SAMPLES, point.kernel.name),
                     "cpus": np.full(SAMPLES, point.cpus),
@@ -175,6 +181,11 @@ def _machine(point: Point, design: str) -> tuple[object, ...]:
         point.folio_reparenting,
         repr(point.kernel),
     )
+
+
+def _life_id(point: Point) -> str:
+    content = repr((scenario_id(point), *_machine(point, point.design)))
+    return blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def _live(point: Point, design_name: str, population: Population) -> Life:
