@@ -64,3 +64,4 @@ class Point:
         one_of("objcg_as_of", self.objcg_as_of, ("5.9", "5.11", "5.15", "6.1"))
         within("churn_hz", self.churn_hz, 0, 10_000)
         within("duration_s", self.duration_s, 1, 1e9, "1e9 s are 32 years")
+        within("seed", self.seed, 0, (1 << 63) - 1)
