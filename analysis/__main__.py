@@ -55,6 +55,22 @@ def tables(run: RunArgument, partial: Partial = False) -> None:
         console.print(f"{len(asked) - SETTINGS_SHOWN} more settings; the sql command has them all")
 
 
+@app.command()
+def report(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option("-o", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    partial: Partial = False,
+) -> None:
+    """Write one HTML page with answers in words and interactive charts; it needs no network."""
+    from analysis.report import page
+
+    found = _whole(run, partial)
+    html = page(found, answers(connect(found))[:SETTINGS_SHOWN])
+    with output.whole(to) as file:
+        file.write(html)
+    print(to)
+
+
 def _whole(where: str, partial: bool) -> Run:
     """The run at `where`; one with holes only where the user said `--partial`."""
     run = open_run(where)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,41 +12,139 @@ from plotly.subplots import make_subplots
 from analysis.answers import Answers, Row, few
 from analysis.palette import color
 from analysis.readings import usual_batch
+from analysis.units import scale
 
 COMPONENTS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#44aa99", "#999933", "#332288")
-CHURN_SHOWN = 7  # entries of a menu
-HEIGHT_PX = 420
+MENU_ENTRIES = 7
+BAND_OPACITY = 0.15
 
 
 def memory(ask: Answers) -> go.Figure:
-    """Bytes by component, stacked, over CPUs, one panel per design; a menu picks the churn."""
+    """What gone memcgs hold, by component, stacked over CPUs, one panel per design; a menu picks the churn."""
     rows = ask.rows("""
         select design, cpus, churn_hz, component, avg(bytes) as bytes from memory
-        where setting = $setting group by all having max(bytes) > 0 order by all
+        where setting = $setting and state = 'dead' group by all having max(bytes) > 0 order by all
     """)
-    designs = ask.axis("design")
-    components = list(dict.fromkeys(row["component"] for row in rows))
-    churn = few(ask.axis("churn_hz"), CHURN_SHOWN)
+    designs, weight = ask.axis("design"), Counter[str]()
+    for row in rows:
+        weight[row["component"]] += row["bytes"]
+    components = [name for name, _ in weight.most_common()]
+    size, unit = scale(max((row["bytes"] for row in rows), default=0), ask.units.get("total_bytes_end", "1"))
     figure = make_subplots(1, len(designs), shared_yaxes=True, subplot_titles=designs, horizontal_spacing=0.02)
-    shown = []
-    for hz in churn:
+    paint = dict(zip(components, COMPONENTS * len(components), strict=False))
+
+    def panels(hz: float) -> None:
         for place, design in enumerate(designs, 1):
-            for name, paint in zip(components, COMPONENTS * 9, strict=False):
+            for name in components:
                 here = [row for row in rows if (row["design"], row["churn_hz"], row["component"]) == (design, hz, name)]
-                bar = go.Bar(
-                    x=[str(row["cpus"]) for row in here], y=[row["bytes"] for row in here], name=name,
-                    marker_color=paint, legendgroup=name, showlegend=place == 1, visible=hz == churn[-1],
+                figure.add_bar(
+                    x=[str(row["cpus"]) for row in here],
+                    y=[row["bytes"] / size for row in here],
+                    name=name, marker_color=paint[name], legendgroup=name, showlegend=place == 1, row=1, col=place,
                 )
-                figure.add_trace(bar, 1, place)
-                shown.append(hz)
-    figure.update_layout(barmode="stack", **_menu([(f"{hz:g} Hz", [each == hz for each in shown]) for hz in churn]))
-    return _finished(figure, x="CPUs", y="bytes")
+
+    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:g} Hz", panels)
+    figure.update_xaxes(title="CPUs", type="category", categoryarray=[str(n) for n in ask.axis("cpus")])
+    figure.update_yaxes(title=unit, col=1)
+    return figure.update_layout(barmode="stack")
+
+
+def dying(ask: Answers) -> go.Figure:
+    """Dying memcgs over time, one line per design, with the range over replicates; a menu picks the churn."""
+    rows = ask.rows("""
+        with lives as (select distinct life_id, churn_hz from points where setting = $setting)
+        select design, churn_hz, t_s / 86400 as days, avg(dying_memcgs) as y, min(dying_memcgs) as low,
+               max(dying_memcgs) as high
+        from series join lives using (life_id) group by all order by all
+    """)
+    figure = go.Figure()
+
+    def lines(hz: float) -> None:
+        for design in ask.axis("design"):
+            _line(figure, design, [row for row in rows if (row["design"], row["churn_hz"]) == (design, hz)], "days")
+
+    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:g} Hz", lines)
+    figure.update_xaxes(title="days")
+    return figure.update_yaxes(title="dying memcgs", rangemode="tozero")
 
 
 def over_batch(ask: Answers) -> go.Figure:
     """Atomics per page charge over the charge batch, one line per design; a menu picks the CPU count."""
     rows = ask.rows("""
-        select design, cpus, batch, avg(atomics_per_page_charge) as y from atomic_cost
-        where setting = $setting group by all order by all
+        select design, cpus, batch, avg(atomics_per_page_charge) as y, min(atomics_per_page_charge) as low,
+               max(atomics_per_page_charge) as high
+        from atomic_cost where setting = $setting group by all order by all
     """)
-    return _lines(ask, rows, "batch", "cpus", "{} CPUs", x="charge batch, pages", y="atomics per page charge")
+    figure = go.Figure()
+
+    def lines(cpus: int) -> None:
+        for design in ask.axis("design"):
+            _line(figure, design, [row for row in rows if (row["design"], row["cpus"]) == (design, cpus)], "batch")
+
+    _menu(figure, few(ask.axis("cpus"), MENU_ENTRIES), "{} CPUs", lines)
+    figure.update_xaxes(title="charge batch, pages", type="log", dtick="L2", tickvals=ask.axis("batch"))
+    return figure.update_yaxes(title="atomics per page charge", rangemode="tozero")
+
+
+def best(ask: Answers) -> go.Figure:
+    """Which design is best over CPUs and churn; a menu picks the measure."""
+    rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=usual_batch(ask))
+    designs, cpus, churn = ask.axis("design"), ask.axis("cpus"), ask.axis("churn_hz")
+    figure = go.Figure()
+    steps = [(edge / len(designs), color(name)) for place, name in enumerate(designs) for edge in (place, place + 1)]
+
+    def cells(measure: str) -> None:
+        won = {(row["cpus"], row["churn_hz"]): row for row in rows if row["measure"] == measure}
+        grid = [[won.get((n, hz)) for hz in churn] for n in cpus]
+        figure.add_heatmap(
+            x=[f"{hz:g}" for hz in churn],
+            y=[str(n) for n in cpus],
+            z=[[designs.index(cell["best_design"]) if cell else None for cell in line] for line in grid],
+            text=[[_verdict(ask, measure, cell) for cell in line] for line in grid],
+            hovertemplate="%{y} CPUs, %{x} Hz<br>%{text}<extra></extra>",
+            colorscale=steps, zmin=-0.5, zmax=len(designs) - 0.5, xgap=2, ygap=2,
+            colorbar={"tickvals": list(range(len(designs))), "ticktext": designs, "title": "best design"},
+        )
+
+    _menu(figure, sorted({row["measure"] for row in rows}), "least {}", cells)
+    figure.update_xaxes(title="memcgs that come online per second", type="category")
+    return figure.update_yaxes(title="CPUs", type="category")
+
+
+def _verdict(ask: Answers, measure: str, cell: Row | None) -> str:
+    if cell is None:
+        return ""
+    best, margin = ask.say("atomic_cost", measure, cell["best_value"]), cell["margin"]
+    behind = f"; {cell['runner_up']} {margin:.0%} worse" if margin is not None else ""
+    return f"{cell['best_design']}: {best}{behind}"
+
+
+def _line(figure: go.Figure, design: str, rows: Sequence[Row], x: str) -> None:
+    """A line with its band from `low` to `high`."""
+    places = [row[x] for row in rows]
+    figure.add_scatter(
+        x=places + places[::-1],
+        y=[row["high"] for row in rows] + [row["low"] for row in rows][::-1],
+        fill="toself", fillcolor=color(design), opacity=BAND_OPACITY, line_width=0,
+        hoverinfo="skip", legendgroup=design, showlegend=False,
+    )
+    figure.add_scatter(
+        x=places, y=[row["y"] for row in rows], name=design, legendgroup=design, mode="lines+markers",
+        line={"color": color(design), "width": 2.5}, marker_size=6,
+    )
+
+
+def _menu(figure: go.Figure, values: Sequence[Any], label: str, draw: Callable[[Any], None]) -> None:
+    """Draw the traces of every value, show those of the last, and let a menu pick another."""
+    owners: list[Any] = []
+    for value in values:
+        draw(value)
+        owners += [value] * (len(figure.data) - len(owners))
+    for trace, owner in zip(figure.data, owners, strict=True):
+        trace.visible = owner == values[-1]
+    buttons = [
+        {"label": label.format(value), "method": "update", "args": [{"visible": [each == value for each in owners]}]}
+        for value in values
+    ]
+    menu = {"buttons": buttons, "active": len(values) - 1, "x": 1, "xanchor": "right", "y": 1.18, "yanchor": "top"}
+    figure.update_layout(updatemenus=[menu] if len(values) > 1 else [])

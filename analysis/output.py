@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -49,13 +50,20 @@ def write(rows: duckdb.DuckDBPyRelation, form: Format, to: Path | None) -> None:
     if to is None:
         _write(batches, form, sys.stdout)
         return
-    part = to.with_name(to.name + ".part")
+    with whole(to) as file:
+        _write(batches, form, file)
+
+
+@contextmanager
+def whole(to: Path) -> Iterator[IO[str]]:
+    """A file that appears under its name when it is complete, and not at all when writing it fails."""
+    part = to.with_name(f"{to.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
-            _write(batches, form, file)
+            yield file
         part.replace(to)
     except OSError as error:
-        raise Refused(f"-o cannot be written (got {str(to)!r}): {error.strerror}") from error
+        raise Refused(f"-o must be a file that can be written (got {str(to)!r}): {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
 

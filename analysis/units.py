@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-Scale = tuple[tuple[float, str], ...]
-
-SCALES: dict[str, Scale] = {
+SCALES: dict[str, tuple[tuple[float, str], ...]] = {
     "B": ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"), (2**40, "TiB")),
     "ns": ((1, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")),
     "s": ((1, "s"), (60, "min"), (3600, "h"), (86400, "d")),
@@ -18,9 +16,14 @@ def human(value: float | None, unit: str) -> str:
     """'1.5 KiB' for 1536 and 'B'; a unit that has no scale is appended as it is."""
     if value is None or not math.isfinite(value):
         return "-"
-    scale = SCALES.get(unit, ((1, unit),))
-    size, name = next(((size, name) for size, name in reversed(scale) if abs(value) >= size), scale[0])
+    size, name = scale(value, unit)
     return f"{three_digits(value / size)} {name}".rstrip()
+
+
+def scale(value: float, unit: str) -> tuple[float, str]:
+    """The multiple of a unit in which `value` is a short number, and its name."""
+    steps = SCALES.get(unit, ((1, unit),))
+    return next((step for step in reversed(steps) if abs(value) >= step[0]), steps[0])
 
 
 def three_digits(value: float) -> str:

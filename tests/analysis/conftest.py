@@ -16,7 +16,7 @@ POINT = {
     "design": "page_ref", "cpus": 8, "batch": 32, "churn_hz": 0.1, "depth": 1, "cgroup_version": 2, "seed": 1,
     "replicate": 0, "stock": True, "possible_cpus": None,
     "dying_memcgs_end": 0, "dying_memcgs_mean": 0.0, "dangling_kmem_caches_end": 0, "lost_bytes_end": 0,
-    "memory_bytes_memcg_struct": 0, "memory_bytes_slab": 0,
+    "total_bytes_end": 0, "memory_bytes_live_slab_objects": 0, "memory_bytes_dead_memcg_struct": 0, "life_id": "l",
     "page_charges": 100, "page_uncharges": 100, "counter_atomics": 0, "refcount_atomics": 0, "percpu_ops": 0,
     "lock_acquisitions": 0, "stock_hits": 0, "stock_drains": 0, "atomics_per_page_charge": 0.0,
 }

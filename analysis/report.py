@@ -1,0 +1,93 @@
+"""One page that answers: words first, then charts, then where the figures come from. It needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from analysis import charts, readings
+from analysis.answers import Answers
+from analysis.run import Run
+
+HEIGHT_PX = 440
+LAYOUT = {
+    "template": "none",
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": "system-ui, Segoe UI, Roboto, sans-serif", "size": 13},
+    "margin": {"l": 64, "r": 16, "t": 56, "b": 56},
+    "legend": {"orientation": "h", "y": -0.2},
+    "height": HEIGHT_PX,
+}
+ANSWERS: tuple[tuple[str, Callable[[Answers], str]], ...] = (
+    ("What does each design cost in memory?", readings.memory),
+    ("How many memcgs stay dying?", readings.dying),
+    ("What does it cost in atomic operations?", readings.atomics),
+    ("Which charge batch is enough?", readings.batch),
+    ("Where does the best design change?", readings.crossover),
+)
+CHARTS: tuple[tuple[str, str, Callable[[Answers], go.Figure]], ...] = (
+    ("Memory held by gone memcgs", "By component, over CPUs; mean over replicates.", charts.memory),
+    ("Dying memcgs over time", "Mean; the band spans replicates and CPU counts.", charts.dying),
+    ("Atomics per page charge", "Over the charge batch; the band spans churn.", charts.over_batch),
+    ("Best design", "Over CPUs and churn.", charts.best),
+)
+
+
+def page(run: Run, asked: list[Answers]) -> str:
+    """The report of a run as one HTML document."""
+    template = Template(resources.files("analysis").joinpath("report.html").read_text("utf-8"))
+    return template.substitute(
+        title=escape(f"{run.manifest['experiment']}: what charging slab memory costs"),
+        context=_context(asked),
+        height=f"{HEIGHT_PX}px",
+        plotly=get_plotlyjs(),
+        sections="\n".join(_section(ask, number) for number, ask in enumerate(asked)),
+        provenance=_provenance(run.manifest),
+    )
+
+
+def _section(ask: Answers, number: int) -> str:
+    heading = f"<h2>{escape(ask.setting)}</h2>" if ask.setting else ""
+    answers = "".join(f"<dt>{question}</dt><dd>{escape(say(ask))}</dd>" for question, say in ANSWERS)
+    figures = "".join(
+        f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{_chart(draw(ask), f'chart-{number}-{place}')}</figure>"
+        for place, (title, caption, draw) in enumerate(CHARTS)
+    )
+    return f'{heading}<dl class="answers">{answers}</dl>{figures}'
+
+
+def _chart(figure: go.Figure, name: str) -> str:
+    config = {"displaylogo": False, "responsive": True}
+    figure.update_layout(LAYOUT)
+    html: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+    return f'<div class="chart">{html}</div>'
+
+
+def _context(asked: list[Answers]) -> str:
+    """What all points have in common, in words."""
+    if not asked:
+        return "No points landed."
+    [row] = asked[0].con.sql("""
+        select count(*) as points, string_agg(distinct kernel, ', ' order by kernel) as kernels,
+               string_agg(distinct workload, ', ' order by workload) as workloads,
+               count(distinct replicate) as replicates
+        from points
+    """).fetchall()
+    points, kernels, workloads, replicates = row
+    return escape(f"{points:,} points · kernel {kernels} · workload {workloads} · {replicates} replicates")
+
+
+def _provenance(manifest: dict[str, Any]) -> str:
+    """Where the figures come from: the manifest without the config's every leaf."""
+    keys = ("run_id", "command", "commit", "core", "versions", "profiles", "nodes", "driver", "started_at", "wall_s")
+    rows = "".join(
+        f"<tr><td>{key}</td><td>{escape(str(manifest[key]))}</td></tr>" for key in keys if key in manifest
+    )
+    return f"<table>{rows}</table>"
