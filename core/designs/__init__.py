@@ -1,6 +1,6 @@
 """The designs that are compared. A new one is a file here and a line in the registry."""
 
-from core.designs.design import Design
+from core.designs.design import Design, ObjcgVersion
 from core.designs.objcg import objcg
 from core.designs.objcg_multi_stock import objcg_multi_stock
 from core.designs.page_list import page_list
@@ -24,4 +24,4 @@ DESIGNS: dict[str, Design] = {
     )
 }
 
-__all__ = ["DESIGNS", "Design"]
+__all__ = ["DESIGNS", "Design", "ObjcgVersion"]

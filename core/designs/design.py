@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjcgVersion:
+    """What one version of the obj_cgroup code does; `core.designs.objcg` says which versions there are.
+
+    carries_bytes: an overflowing byte stock keeps the remainder, else it is emptied.
+    caches_stat: statistics gather in the byte stock until they exceed a page.
+    rstat: statistics reach the ancestors without atomics.
+    drain_to_stock, refill_to_stock: whole pages of a drained or an overflowing byte stock go to the page stock.
+    tryget_per_alloc: an allocation takes and drops a reference besides the object's own.
+    css_get_per_uncharge: uncharging whole pages takes and drops a css reference.
+    skips_root: pages of an obj_cgroup reparented to the root are not uncharged from the root's counter.
+    """
+
+    carries_bytes: bool
+    caches_stat: bool
+    rstat: bool
+    drain_to_stock: bool
+    refill_to_stock: bool
+    tryget_per_alloc: bool
+    css_get_per_uncharge: bool
+    skips_root: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +47,7 @@ class Design:
     lists_pages: charged slab pages are linked on a locked list.
     reparents: what is handed to the parent at offline.
     stock_slots: memcgs that one CPU's stock caches at once.
-    uncharge_batched: an uncharge of whole pages goes to the stock; null in the `Point` means this.
+    objcg_version: from `Point.objcg_as_of` to what the obj_cgroup code did; designs that charge bytes only.
     """
 
     name: str
@@ -39,4 +63,4 @@ class Design:
     lists_pages: bool = False
     reparents: Literal["nothing", "kmem_caches", "pages", "objcgs"] = "nothing"
     stock_slots: int = 1
-    uncharge_batched: bool = False
+    objcg_version: Callable[[str], ObjcgVersion] | None = None

@@ -3,10 +3,33 @@
 obj_cgroup_charge() takes size + 8 bytes from the CPU's cached obj_cgroup or charges whole pages through the memcg's
 stock; obj_cgroup_uncharge() gives bytes back; drain_obj_stock() uncharges the whole pages left over (mm/memcontrol.c,
 Linux 5.9). Each object holds a percpu reference on the obj_cgroup, which is reparented at offline, so neither memcg nor
-kmem_cache is pinned. The setting `objcg_as_of` picks the version: uncharges go to the stock from 5.11.
+kmem_cache is pinned. `objcg_as_of` picks the version:
+
+- 5.9: an overflowing byte stock is emptied, its whole pages uncharged at once, each time; hackbench lost 16 %;
+- 5.11: those pages go to the page stock (commit 3de7d4f25a74, message 20210106042239.2860107-1-guro@fb.com);
+- 5.15: the remainder stays in the byte stock, nr_charged_bytes is exchanged only if it is not 0, statistics are cached
+  up to a page (Linux 5.14, message 20210506150007.16288-1-longman@redhat.com) and propagated by rstat (5.13);
+- 6.1: the same; what changed is MEMCG_CHARGE_BATCH, from 32 to 64.
 """
 
-from core.designs.design import Design
+from dataclasses import replace
+
+from core.designs.design import Design, ObjcgVersion
+
+_V5_9 = ObjcgVersion(
+    carries_bytes=False,
+    caches_stat=False,
+    rstat=False,
+    drain_to_stock=False,
+    refill_to_stock=False,
+    tryget_per_alloc=True,
+    css_get_per_uncharge=False,
+    skips_root=False,
+)
+_V5_11 = replace(_V5_9, drain_to_stock=True, refill_to_stock=True)
+_V5_15 = replace(_V5_11, carries_bytes=True, caches_stat=True, rstat=True, css_get_per_uncharge=True)
+
+AS_OF = {"5.9": _V5_9, "5.11": _V5_11, "5.15": _V5_15, "6.1": _V5_15}
 
 objcg = Design(
     name="objcg",
@@ -16,5 +39,5 @@ objcg = Design(
     slab_pins="nothing",
     charges="bytes",
     reparents="objcgs",
-    uncharge_batched=True,
+    objcg_version=AS_OF.__getitem__,
 )

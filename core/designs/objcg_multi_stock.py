@@ -1,10 +1,17 @@
 """Linux 6.16 and later: obj_cgroups as before, and a per-CPU stock that caches several memcgs.
 
 memcg_stock_pcp has NR_MEMCG_STOCK slots in one cache line; consume_stock() scans them, refill_stock() takes an empty
-slot or drains a random one (mm/memcontrol.c, Linux 6.19; message 20250416180229.2902751-1-shakeel.butt@linux.dev).
+slot or drains a random one, and an uncharge of more than the batch no longer passes through it (mm/memcontrol.c, Linux
+6.19; message 20250416180229.2902751-1-shakeel.butt@linux.dev). A drained byte stock uncharges its whole pages at once,
+and a task keeps a reference on its obj_cgroup, so an allocation takes only the object's own (6.7).
 """
 
+from dataclasses import replace
+
 from core.designs.design import Design
+from core.designs.objcg import AS_OF
+
+_V6_16 = replace(AS_OF["6.1"], drain_to_stock=False, tryget_per_alloc=False, skips_root=True)
 
 objcg_multi_stock = Design(
     name="objcg_multi_stock",
@@ -15,5 +22,5 @@ objcg_multi_stock = Design(
     charges="bytes",
     reparents="objcgs",
     stock_slots=7,
-    uncharge_batched=True,
+    objcg_version=lambda _as_of: _V6_16,
 )
