@@ -52,9 +52,9 @@ class Host:
     transfer_ns: Transfer
     hold_ns: float  # h: how long an owner keeps a line while it has more operations ready
     far_weight: float  # phi: weight of a hand-off to any but the nearest sharers; 1 is random order
-    far_service_ns: float | None  # kind far: time of one atomic at the home node
-    llsc_base_ns: float | None  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
-    llsc_retry_ns: float | None  # kind llsc: s1
+    far_service_ns: float  # kind far: time of one atomic at the home node
+    llsc_base_ns: float  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
+    llsc_retry_ns: float  # kind llsc: s1
     irq_off_ns: float  # local_irq_save and restore around a stock operation
     lock_ns: float  # uncontended spin_lock and unlock
     list_node_ns: float  # list_add or list_del inside the lock
@@ -70,10 +70,10 @@ class Host:
             at_least(f"host.{key}", getattr(self, key), 1)
         for key in ("t_plain_ns", "t_local_ns", "hold_ns", "far_weight", "page_think_ns", "object_think_ns"):
             at_least(f"host.{key}", getattr(self, key), 0)
-        if self.kind == "far" and self.far_service_ns is None:
-            raise ValueError("host.far_service_ns is needed where host.kind is far (got None); give the measured time")
-        if self.kind == "llsc" and (self.llsc_base_ns is None or self.llsc_retry_ns is None):
-            raise ValueError("host.llsc_base_ns and llsc_retry_ns are needed where host.kind is llsc (got None)")
+        if self.kind == "far":
+            at_least("host.far_service_ns", self.far_service_ns, self.t_plain_ns, "give the time of one far atomic")
+        if self.kind == "llsc":
+            at_least("host.llsc_base_ns", self.llsc_base_ns, self.t_plain_ns, "give s0 of S(N) = s0 + s1 (N - 1)")
 
     @property
     def cpus(self) -> int:
