@@ -15,7 +15,6 @@ from core.geometry import slab_geometry
 from core.params import Point
 from core.pinning import (
     CACHES,
-    CALENDAR_TICKS,
     DYING,
     DYING_WITH_CACHES,
     OBJCGS,
@@ -215,10 +214,7 @@ def _live(point: Point, design_name: str, population: Population) -> Life:
         live_bytes=online * weights.live.sum(),
         bytes_each=weights.counted.sum(axis=0),
     )
-    calendar = np.zeros((CALENDAR_TICKS, weights.counted.shape[1]), np.int32)
-    counts, sums, clock = pin(
-        population.step_s, population.arrivals, population.followed, population.common, rules, calendar
-    )
+    counts, sums, clock = pin(population, rules)
     sampled_online = online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES]
     return Life(
         counts=counts,

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.population import NEVER, STEPS, TICKS_PER_STEP, Common, Followed
+from core.population import NEVER, STEPS, TICKS_PER_STEP, Population
 
 SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
 SPEED_LIMIT = 16  # reclaim does not get faster than this: below 1/16 of its page cache a host is out of memory
@@ -24,6 +24,12 @@ CALENDAR_TICKS = STEPS * TICKS_PER_STEP * SPEED_LIMIT
 # What is counted. After the first three, one number per kind of leftover (index into Workload.leftovers).
 DYING, DYING_WITH_CACHES, OBJCGS = range(3)
 CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = range(4)  # dangling caches; slabs of gone memcgs; objects there, elsewhere
+
+# A common object that an online memcg is charged for: fields of an entry. Siblings are of the same memcg; the first
+# entry of a memcg that is not followed also stands for the memcg.
+SIBLING, NEXT_DUE, KIND, END, SPOT, KEY = range(6)
+ENTRY_FIELDS = 6
+NONE = -1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -53,56 +59,87 @@ class Rules(NamedTuple):
     bytes_each: NDArray[np.float64]  # [counts] of what is counted here
 
 
-@njit(cache=True)
-def pin(
-    step_s: float,
-    arrivals: NDArray[np.int64],
-    followed: Followed,
-    common: Common,
-    rules: Rules,
-    leaves: NDArray[np.int32],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    """Walk through a scenario; returns the counts as sampled, their sums over all steps, and the clock at the end.
+class Common(NamedTuple):
+    """Where the common objects are: cached until a tick, or missing until a memcg needs them."""
 
-    leaves: `[CALENDAR_TICKS, counts]`, zeros: the calendar, an argument so that the operating system's untouched zero
-    pages can serve. Returns `([SAMPLES, counts], [counts], ticks)`.
+    turn: NDArray[np.int64]  # [objects] how often it was evicted
+    wait: NDArray[np.int64]  # [objects] if missing: rank of the memcg that needs it, counted from the step's first
+    missing: NDArray[np.int64]  # [objects] the first so many are missing
+    evicts: NDArray[np.int64]  # [CALENDAR_TICKS] first object that is evicted at a tick; NONE
+    evicts_next: NDArray[np.int64]  # [objects] the next one
+
+
+class Charged(NamedTuple):
+    """Which memcgs are online and charged for common objects: lists of entries."""
+
+    entries: NDArray[np.int64]  # [capacity, ENTRY_FIELDS]
+    of: NDArray[np.int64]  # [memcgs] first entry of a followed memcg; NONE
+    due: NDArray[np.int64]  # [STEPS + 1] first entry of the first other memcg that goes offline in a step; NONE
+    by_rank: NDArray[np.int64]  # [arrivals] the step's memcgs: a followed one, or memcgs + its first entry
+    by_rank_step: NDArray[np.int64]  # [arrivals] step for which by_rank holds
+
+
+class Books(NamedTuple):
+    """What is counted."""
+
+    count: NDArray[np.int64]  # [counts] now
+    leaves: NDArray[np.int32]  # [CALENDAR_TICKS, counts] how many cease at a tick
+    sums: NDArray[np.int64]  # [counts] over all steps
+    samples: NDArray[np.int64]  # [SAMPLES, counts]
+    left: NDArray[np.int64]  # [objects, 4] kind, end, spot, early: leftovers of the memcg that goes offline
+    pinned_until: NDArray[np.int64]  # [memcgs] without the stacks of stray tasks
+
+
+def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Walk a design through a scenario; returns the counts as sampled, their sums over all steps, the clock at the end.
+
+    Shapes `[SAMPLES, counts]` and `[counts]`; the clock in ticks. The working memory is NumPy's, whose zero pages cost
+    nothing until they are touched.
     """
-    memcgs, objects, kinds = followed.key.size, common.kind.size, rules.slab_objects.size
-    count = np.zeros(leaves.shape[1], np.int64)
-    sums = np.zeros_like(count)
-    samples = np.zeros((SAMPLES, count.size), np.int64)
+    objects, memcgs, kinds = population.objects.kind.size, population.followed.key.size, rules.slab_objects.size
+    counts, most_born = 3 + 4 * kinds, int(population.arrivals.max())
+    capacity, clock = max(objects, 16), -1.0
+    while clock < 0:
+        common = Common(
+            turn=np.zeros(objects, np.int64),
+            wait=np.zeros(objects, np.int64),
+            missing=np.empty(objects, np.int64),
+            evicts=np.full(CALENDAR_TICKS, NONE, np.int64),
+            evicts_next=np.empty(objects, np.int64),
+        )
+        charged = Charged(
+            entries=np.empty((capacity, ENTRY_FIELDS), np.int64),
+            of=np.full(memcgs, NONE, np.int64),
+            due=np.full(STEPS + 1, NONE, np.int64),
+            by_rank=np.empty(most_born, np.int64),
+            by_rank_step=np.full(most_born, NONE, np.int64),
+        )
+        books = Books(
+            count=np.zeros(counts, np.int64),
+            leaves=np.zeros((CALENDAR_TICKS, counts), np.int32),
+            sums=np.zeros(counts, np.int64),
+            samples=np.zeros((SAMPLES, counts), np.int64),
+            left=np.empty((objects + int(np.diff(population.followed.left_start).max(initial=0)), 4), np.int64),
+            pinned_until=np.empty(memcgs if population.followed.stray.size else 0, np.int64),
+        )
+        clock = _walk(
+            population.step_s, population.arrivals, population.followed, population.objects, rules, common, charged, books
+        )
+        capacity *= 4
+    return books.samples, books.sums, clock
 
-    turn = np.zeros(objects, np.int64)  # how often an object was evicted
-    wait = np.zeros(objects, np.int64)  # missing objects: rank of the memcg that will need it, from this step's first
-    missing = np.empty(objects, np.int64)
-    missing_n = 0
-    evicts = np.full(CALENDAR_TICKS, -1, np.int64)  # objects evicted at a tick: a linked list
-    evicts_next = np.empty(objects, np.int64)
-    for j in range(objects):  # at the start every common object is cached, and charged to the root
-        end = _age(common, j, turn[j])
-        _keep(count, leaves, 3 + SHARED_OBJECTS * kinds + common.kind[j], end, common.kind[j] != rules.page_kind)
-        if end < CALENDAR_TICKS:
-            evicts_next[j] = evicts[end]
-            evicts[end] = j
 
-    # Common objects that a memcg, while online, is charged for: lists of entries, strung on the memcg's first entry.
-    entry = np.empty((max(objects, 16), 5), np.int64)  # sibling, memcg of the same step, kind, end, spot
-    entry_key = np.empty(entry.shape[0], np.uint32)
-    used_entries, free = 0, -1
-    entry_of = np.full(memcgs, -1, np.int64)  # of a followed memcg
-    other_due = np.full(STEPS + 1, -1, np.int64)  # other memcgs that go offline in a step
-    due = np.full(STEPS + 1, -1, np.int64)  # followed ones
-    due_next = np.empty(memcgs, np.int64)
-    pinned_until = np.empty(memcgs, np.int64)  # while a stray task's stack pins it
-    most = int(arrivals.max()) + 1
-    by_rank = np.empty(most, np.int64)  # memcg of this step: a followed one, or memcgs + its first entry
-    by_rank_step = np.full(most, -1, np.int64)
-    largest = objects
-    for m in range(memcgs):
-        largest = max(largest, objects + followed.left_start[m + 1] - followed.left_start[m])
-    left = np.empty((largest, 4), np.int64)  # kind, end, spot, early: leftovers of the memcg that goes offline
+@njit(cache=True)
+def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  # type: ignore[no-untyped-def]
+    """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
+    count = books.count
+    fresh, free, stray, missing, clock = 0, NONE, 0, 0, 0.0
+    for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
+        end, kind = _age(objects, j, 0), np.int64(objects.kind[j])
+        _cache_until(end, j, common)
+        if kind != rules.page_kind:
+            _keep(books, _state(SHARED_OBJECTS, kind, rules), end)
 
-    clock = 0.0
     for step in range(STEPS):
         used = rules.live_bytes[step]
         for i in range(count.size):
@@ -110,149 +147,156 @@ def pin(
         spare = max(rules.page_cache_bytes - used, rules.page_cache_bytes / SPEED_LIMIT)
         before = int(clock)
         clock += TICKS_PER_STEP * rules.page_cache_bytes / spare
-        now = int(clock)
-        n = arrivals[step]
+        now, born = int(clock), arrivals[step]
 
-        for tick in range(before, now):
-            for i in range(count.size):
-                count[i] -= leaves[tick, i]
-            j = evicts[tick]
-            while j >= 0:
-                turn[j] += 1
-                wait[j] = _needed(common, j, turn[j], (tick - before + 0.5) / (now - before) * n)
-                missing[missing_n] = j
-                missing_n += 1
-                j = evicts_next[j]
-
+        missing = _reclaim(before, now, born, missing, objects, common, books)
         for m in range(followed.birth_start[step], followed.birth_start[step + 1]):
-            by_rank[followed.rank[m]] = m
-            by_rank_step[followed.rank[m]] = step
-            due_next[m] = due[followed.off_step[m]]
-            due[followed.off_step[m]] = m
-
-        still = 0
-        for i in range(missing_n):
-            j = missing[i]
-            end = -1
-            rank = np.int64(0)
-            while wait[j] < n:  # a memcg of this step needs it
-                rank = wait[j]
-                end = before + rank * (now - before) // n + _age(common, j, turn[j])
-                if end >= now:
-                    break
-                turn[j] += 1
-                wait[j] = _needed(common, j, turn[j], (end - before + 0.5) / (now - before) * n)
-            if wait[j] >= n:
-                wait[j] -= n
-                missing[still] = j
-                still += 1
-                continue
-            if end < CALENDAR_TICKS:
-                evicts_next[j] = evicts[end]
-                evicts[end] = j
-            if free >= 0:
-                e = free
-                free = entry[e, 0]
-            else:
-                if used_entries == entry.shape[0]:
-                    entry = np.concatenate((entry, np.empty_like(entry)))
-                    entry_key = np.concatenate((entry_key, np.empty_like(entry_key)))
-                e = used_entries
-                used_entries += 1
-            entry[e, 0] = -1
-            entry[e, 2] = common.kind[j]
-            entry[e, 3] = end
-            entry[e, 4] = _hash(common.seed, j, turn[j], 2) >> np.uint64(32)
-            if by_rank_step[rank] != step:
-                by_rank_step[rank] = step
-                by_rank[rank] = memcgs + e
-                entry_key[e] = _hash(common.seed, j, turn[j], 3) >> np.uint64(32)
-                off = min(step + (rank + 0.5) / n + _life_s(entry_key[e], rules) / step_s, float(STEPS))
-                entry[e, 1] = other_due[int(off)]
-                other_due[int(off)] = e
-            elif by_rank[rank] >= memcgs:
-                first = by_rank[rank] - memcgs
-                entry[e, 0] = entry[first, 0]
-                entry[first, 0] = e
-            else:
-                entry[e, 0] = entry_of[by_rank[rank]]
-                entry_of[by_rank[rank]] = e
-        missing_n = still
-
-        m = due[step]
-        while m >= 0:
-            following = due_next[m]
-            if followed.off_step[m] == step:
-                size = 0
-                for i in range(followed.left_start[m], followed.left_start[m + 1]):
-                    left[size, 0] = followed.left_kind[i]
-                    left[size, 1] = (before + now) // 2 + followed.left_ticks[i]
-                    left[size, 2] = followed.left_spot[i]
-                    size += 1
-                size, free = _take_entries(entry, entry_of[m], left, size, free)
-                entry_of[m] = -1
-                life_s = followed.life_s[m]
-                until = _go_offline(left[:size], followed.key[m], life_s, now, rules, count, leaves)
-                stacks = rules.stacks_pin_memcg and followed.stack_step[m] > step
-                _die(count, leaves, NEVER if stacks else until, now, life_s > rules.cache_creation_s)
-                if stacks:
-                    pinned_until[m] = until
-                    due_next[m] = due[followed.stack_step[m]]
-                    due[followed.stack_step[m]] = m
-            else:  # the last stack is gone
-                cached = followed.life_s[m] > rules.cache_creation_s
+            charged.by_rank[followed.rank[m]] = m
+            charged.by_rank_step[followed.rank[m]] = step
+        if fresh + missing > charged.entries.shape[0]:
+            return -1.0
+        missing, fresh, free = _allocate(
+            step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged
+        )
+        for i in range(followed.off_start[step], followed.off_start[step + 1]):
+            m = followed.off_order[i]
+            size = 0
+            for k in range(followed.left_start[m], followed.left_start[m + 1]):
+                books.left[size, 0] = followed.left_kind[k]
+                books.left[size, 1] = (before + now) // 2 + followed.left_ticks[k]
+                books.left[size, 2] = followed.left_spot[k]
+                size += 1
+            if charged.of[m] != NONE:
+                size, free = _take_entries(charged.entries, charged.of[m], books.left, size, free)
+            has_caches = followed.life_s[m] > rules.cache_creation_s
+            until = _go_offline(size, np.int64(followed.key[m]), followed.life_s[m], now, rules, books)
+            if rules.stacks_pin_memcg and followed.stack_step[m] > step:
+                books.pinned_until[m] = until
+                until = NEVER
+            _die(until, now, has_caches, books)
+        while stray < followed.stray.size and followed.stack_step[followed.stray[stray]] == step:
+            m = followed.stray[stray]  # its last stack is gone
+            if rules.stacks_pin_memcg:
+                has_caches = followed.life_s[m] > rules.cache_creation_s
                 count[DYING] -= 1
-                count[DYING_WITH_CACHES] -= cached
-                _die(count, leaves, pinned_until[m], now, cached)
-            m = following
-
-        e = other_due[step]
-        while e >= 0:
-            following = entry[e, 1]
-            key = entry_key[e]
+                count[DYING_WITH_CACHES] -= has_caches
+                _die(books.pinned_until[m], now, has_caches, books)
+            stray += 1
+        e = charged.due[step]
+        while e != NONE:
+            following, key = charged.entries[e, NEXT_DUE], charged.entries[e, KEY]
             life_s = _life_s(key, rules)
-            size, free = _take_entries(entry, e, left, 0, free)
-            until = _go_offline(left[:size], key, life_s, now, rules, count, leaves)
-            _die(count, leaves, until, now, life_s > rules.cache_creation_s)
+            size, free = _take_entries(charged.entries, e, books.left, 0, free)
+            _die(_go_offline(size, key, life_s, now, rules, books), now, life_s > rules.cache_creation_s, books)
             e = following
 
-        sums += count
-        if (step + 1) % (STEPS // SAMPLES) == 0:
-            samples[(step + 1) // (STEPS // SAMPLES) - 1] = count
-    return samples, sums, clock
+        for i in range(count.size):
+            books.sums[i] += count[i]
+            if (step + 1) % (STEPS // SAMPLES) == 0:
+                books.samples[(step + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
+    return clock
 
 
 @njit(cache=True)
-def _go_offline(left, key, life_s, now, rules, count, leaves):  # type: ignore[no-untyped-def]
-    """Count what a memcg leaves behind; returns the tick until which it is pinned, at most NEVER."""
-    kinds = rules.slab_objects.size
-    lru_end = slab_end = np.int64(-1)
-    for i in range(left.shape[0]):
+def _reclaim(before, now, born, missing, objects, common, books):  # type: ignore[no-untyped-def]
+    """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
+    for tick in range(before, now):
+        for i in range(books.count.size):
+            books.count[i] -= books.leaves[tick, i]
+        j = common.evicts[tick]
+        while j != NONE:
+            _miss(j, tick, before, now, born, objects, common)
+            common.missing[missing] = j
+            missing += 1
+            j = common.evicts_next[j]
+    return missing
+
+
+@njit(cache=True)
+def _allocate(step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged):  # type: ignore[no-untyped-def]
+    """Give the missing objects to the memcgs born in this step that need them; returns `(missing, fresh, free)`.
+
+    An object that is evicted again before the step is over may find its next memcg in the same step. `fresh` entries
+    were never used; `free` is the list of those given back.
+    """
+    still_missing, memcgs, entries = 0, charged.of.size, charged.entries
+    for i in range(missing):
+        j, end = common.missing[i], NONE
+        while common.wait[j] < born:
+            end = before + common.wait[j] * (now - before) // born + _age(objects, j, common.turn[j])
+            if end >= now:
+                break
+            _miss(j, end, before, now, born, objects, common)
+        rank, turn = common.wait[j], common.turn[j]
+        if rank >= born:
+            common.wait[j] -= born
+            common.missing[still_missing] = j
+            still_missing += 1
+            continue
+        _cache_until(end, j, common)
+        if free != NONE:
+            e, free = free, entries[free, SIBLING]
+        else:
+            e, fresh = fresh, fresh + 1
+        entries[e, KIND] = objects.kind[j]
+        entries[e, END] = end
+        entries[e, SPOT] = _hash(objects.seed, j, turn, 2) >> np.uint64(32)
+        entries[e, SIBLING] = NONE
+        if charged.by_rank_step[rank] != step:
+            charged.by_rank_step[rank] = step
+            charged.by_rank[rank] = memcgs + e
+            entries[e, KEY] = _hash(objects.seed, j, turn, 3) >> np.uint64(32)
+            off = int(min(step + (rank + 0.5) / born + _life_s(entries[e, KEY], rules) / step_s, float(STEPS)))
+            entries[e, NEXT_DUE] = charged.due[off]
+            charged.due[off] = e
+        elif charged.by_rank[rank] < memcgs:
+            entries[e, SIBLING] = charged.of[charged.by_rank[rank]]
+            charged.of[charged.by_rank[rank]] = e
+        else:
+            first = charged.by_rank[rank] - memcgs
+            entries[e, SIBLING] = entries[first, SIBLING]
+            entries[first, SIBLING] = e
+    return still_missing, fresh, free
+
+
+@njit(cache=True)
+def _go_offline(size, key, life_s, now, rules, books):  # type: ignore[no-untyped-def]
+    """Count what a memcg leaves behind; returns the tick until which it is pinned, -1 if by nothing."""
+    left, lru_end, slab_end = books.left, NONE, NONE
+    for i in range(size):
         left[i, 3] = left[i, 2] * life_s < rules.cache_creation_s * 4294967296.0  # before the memcg's caches existed
-    for i in range(left.shape[0]):
+    for i in range(size):
         kind, end = left[i, 0], left[i, 1]
         if end < now:
             continue
         if kind == rules.page_kind:
             lru_end = max(lru_end, end)
             continue
-        if not rules.own_caches:
-            slab_end = max(slab_end, end)
         if not rules.own_caches or left[i, 3]:
-            _keep(count, leaves, 3 + SHARED_OBJECTS * kinds + kind, end, True)
+            if not rules.own_caches:
+                slab_end = max(slab_end, end)
+            _keep(books, _state(SHARED_OBJECTS, kind, rules), end)
             continue
         slab_end = max(slab_end, end)
         last_on_slab = last_in_cache = True
-        slab = _slab_of(left[i, 2], key, kind, rules)
-        for k in range(left.shape[0]):
+        for k in range(size):
             if left[k, 0] == kind and not left[k, 3] and (left[k, 1] > end or (left[k, 1] == end and k > i)):
                 last_in_cache = False
-                last_on_slab = last_on_slab and _slab_of(left[k, 2], key, kind, rules) != slab
-        _keep(count, leaves, 3 + OWN_OBJECTS * kinds + kind, end, True)
-        _keep(count, leaves, 3 + SLABS * kinds + kind, end, last_on_slab)
-        _keep(count, leaves, 3 + CACHES * kinds + kind, end, last_in_cache)
-    _keep(count, leaves, OBJCGS, slab_end, slab_end >= now)
-    return max(lru_end * rules.lru_pins_memcg, slab_end * rules.slab_pins_memcg)
+                if _slab_of(left[k, 2], key, kind, rules) == _slab_of(left[i, 2], key, kind, rules):
+                    last_on_slab = False
+        _keep(books, _state(OWN_OBJECTS, kind, rules), end)
+        if last_on_slab:
+            _keep(books, _state(SLABS, kind, rules), end)
+        if last_in_cache:
+            _keep(books, _state(CACHES, kind, rules), end)
+    if slab_end != NONE:
+        _keep(books, OBJCGS, slab_end)
+    until = NONE
+    if rules.lru_pins_memcg:
+        until = lru_end
+    if rules.slab_pins_memcg:
+        until = max(until, slab_end)
+    return until
 
 
 @njit(cache=True)
@@ -280,29 +324,55 @@ def _cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _keep(count, leaves, which, end, condition):  # type: ignore[no-untyped-def]
-    if condition:
-        count[which] += 1
-        if end < CALENDAR_TICKS:
-            leaves[end, which] += 1
+def _state(which, kind, rules):  # type: ignore[no-untyped-def]
+    return 3 + which * rules.slab_objects.size + kind
 
 
 @njit(cache=True)
-def _die(count, leaves, until, now, cached):  # type: ignore[no-untyped-def]
-    _keep(count, leaves, DYING, until, until >= now)
-    _keep(count, leaves, DYING_WITH_CACHES, until, until >= now and cached)
+def _keep(books, which, end):  # type: ignore[no-untyped-def]
+    """One more of a thing, until a tick."""
+    books.count[which] += 1
+    if end < CALENDAR_TICKS:
+        books.leaves[end, which] += 1
 
 
 @njit(cache=True)
-def _take_entries(entry, e, left, size, free):  # type: ignore[no-untyped-def]
-    """Move a memcg's list of entries to `left`; returns its new size and the new head of the free list."""
-    while e >= 0:
-        left[size, :3] = entry[e, 2:]
+def _die(until, now, has_caches, books):  # type: ignore[no-untyped-def]
+    if until >= now:
+        _keep(books, DYING, until)
+        if has_caches:
+            _keep(books, DYING_WITH_CACHES, until)
+
+
+@njit(cache=True)
+def _cache_until(tick, j, common):  # type: ignore[no-untyped-def]
+    if tick < CALENDAR_TICKS:
+        common.evicts_next[j] = common.evicts[tick]
+        common.evicts[tick] = j
+
+
+@njit(cache=True)
+def _miss(j, tick, before, now, born, objects, common):  # type: ignore[no-untyped-def]
+    """Object `j` is evicted at a tick: draw which memcg needs it next, a geometric number of memcgs later."""
+    common.turn[j] += 1
+    passed = np.int64((tick - before + 0.5) / (now - before) * born)
+    trials = float(NEVER) * NEVER
+    if objects.touch[j] > 0.0:
+        trials = np.floor(np.log(_uniform(objects.seed, j, common.turn[j], 1)) / np.log1p(-objects.touch[j]))
+    common.wait[j] = passed + np.int64(min(trials, float(NEVER) * NEVER))
+
+
+@njit(cache=True)
+def _take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
+    """Move a memcg's list of entries to `left`; returns its new size and the new list of free entries."""
+    while e != NONE:
+        left[size, 0] = entries[e, KIND]
+        left[size, 1] = entries[e, END]
+        left[size, 2] = entries[e, SPOT]
         size += 1
-        following = entry[e, 0]
-        entry[e, 0] = free
-        free = e
-        e = following
+        following = entries[e, SIBLING]
+        entries[e, SIBLING] = free
+        free, e = e, following
     return size, free
 
 
@@ -318,18 +388,9 @@ def _life_s(key, rules):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _age(common, j, turn):  # type: ignore[no-untyped-def]
-    """Ticks until the object is evicted: exponential."""
-    return max(np.int64(min(np.ceil(-np.log(_uniform(common.seed, j, turn, 0)) * common.ticks[j]), float(NEVER))), 1)
-
-
-@njit(cache=True)
-def _needed(common, j, turn, rank):  # type: ignore[no-untyped-def]
-    """Rank of the first memcg after `rank` memcgs of the step that needs the object: geometric."""
-    if common.touch[j] == 0.0:
-        return np.int64(NEVER) << 30
-    trials = np.log(_uniform(common.seed, j, turn, 1)) / np.log1p(-common.touch[j])
-    return np.int64(min(np.floor(rank) + np.floor(trials), 2.0**60))
+def _age(objects, j, turn):  # type: ignore[no-untyped-def]
+    """Ticks until object `j` is evicted: exponential."""
+    return max(np.int64(min(np.ceil(-np.log(_uniform(objects.seed, j, turn, 0)) * objects.ticks[j]), float(NEVER))), 1)
 
 
 @njit(cache=True)

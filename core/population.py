@@ -34,8 +34,10 @@ class Followed(NamedTuple):
     birth_start: NDArray[np.int64]  # [STEPS + 1] memcgs born before each step
     rank: NDArray[np.int32]  # among all memcgs born in the same step
     life_s: NDArray[np.float64]
-    off_step: NDArray[np.int32]  # in which it goes offline; STEPS: after the end
-    stack_step: NDArray[np.int32]  # in which the last stack of a stray task goes; off_step if there is none
+    off_order: NDArray[np.int64]  # memcgs by the step in which they go offline
+    off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
+    stack_step: NDArray[np.int32]  # in which the last stack of a stray task goes; that of going offline if none
+    stray: NDArray[np.int64]  # memcgs with a stack that goes later than they, by the step in which it does
     key: NDArray[np.uint32]  # decides on which CPUs it ran
     left_start: NDArray[np.int64]  # [memcgs + 1]
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
@@ -43,7 +45,7 @@ class Followed(NamedTuple):
     left_spot: NDArray[np.uint32]
 
 
-class Common(NamedTuple):
+class Objects(NamedTuple):
     """The common objects; `[objects]`. Their draws are hashes of `seed`, the object and how often it was cached."""
 
     kind: NDArray[np.int32]  # index into Workload.leftovers
@@ -59,7 +61,7 @@ class Population(NamedTuple):
     arrivals: NDArray[np.int64]  # [STEPS] memcgs that come online
     online: NDArray[np.int64]  # [STEPS] memcgs online at the end of the step, without the resident ones
     followed: Followed
-    common: Common
+    objects: Objects
 
 
 def populate(point: Point) -> Population:
@@ -79,13 +81,12 @@ def populate(point: Point) -> Population:
     born, gone = _counted(generator(point, "counted memcgs"), load, point.churn_hz - leave_hz, step_s)
     followed = _followed(generator(point, "followed memcgs"), point, leave_hz, leave_means, born)
     arrivals = born + np.diff(followed.birth_start)
-    departures = gone + np.bincount(followed.off_step, minlength=STEPS + 1)[:STEPS]
     return Population(
         step_s=step_s,
         arrivals=arrivals,
-        online=np.cumsum(arrivals - departures),
+        online=np.cumsum(arrivals - gone - np.diff(followed.off_start)),
         followed=followed,
-        common=_common(point, step_s),
+        objects=_objects(point, step_s),
     )
 
 
@@ -156,26 +157,31 @@ def _followed(
     stack_s = off_s.copy()
     np.maximum.at(stack_s, memcg[stray], off_s[memcg[stray]] + load.stray_task_s * rng.standard_exponential(stray.sum()))
     left = ~stray
+    left_start = np.searchsorted(memcg[left], np.arange(memcgs + 1))
+    off_step, stack_step = _step(off_s, step_s), _step(stack_s, step_s)
+    off_order, stack_order = np.argsort(off_step, kind="stable"), np.argsort(stack_step, kind="stable")
     return Followed(
         birth_start=birth_start,
         rank=rank,
         life_s=life_s,
-        off_step=_step(off_s, step_s),
-        stack_step=_step(stack_s, step_s),
+        off_order=off_order,
+        off_start=np.searchsorted(off_step[off_order], np.arange(STEPS + 1)),
+        stack_step=stack_step,
+        stray=stack_order[stack_step[stack_order] > off_step[stack_order]],
         key=key,
-        left_start=np.searchsorted(memcg[left], np.arange(memcgs + 1)),
+        left_start=left_start,
         left_kind=kind[left].astype(np.int32),
         left_ticks=ticks[left],
         left_spot=spot[left],
     )
 
 
-def _common(point: Point, step_s: float) -> Common:
+def _objects(point: Point, step_s: float) -> Objects:
     lefts = list(point.workload.leftovers.values())
     kind = np.repeat(np.arange(len(lefts)), [left.common for left in lefts])
     per_tick = tick_turnovers(point.workload, step_s)
     turnovers = np.array([left.common_turnovers for left in lefts], dtype=np.float64)[kind]
-    return Common(
+    return Objects(
         kind=kind.astype(np.int32),
         touch=np.array([left.common_touch for left in lefts], dtype=np.float64)[kind],
         ticks=turnovers / per_tick if per_tick else np.full(kind.size, float(NEVER)),
