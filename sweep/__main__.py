@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +15,17 @@ import hydra
 from hydra._internal.utils import get_args_parser  # what hydra.main parses with; it has no public name
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sweep import schema
 from sweep.engine import Job
-from sweep.errors import BAD_INPUT, InputError, choose_from, one_line
-from sweep.planner import plan
+from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
+from sweep.planner import GROUPS, plan
 
+CHOICES = {"job": ("sweep", "validate", "calibrate"), "plan": ("run", "only"), "cluster.kind": ("inline", "local", "ray")}
+LEAST = {"cluster.cores": 1, "cluster.in_flight": 1, "cluster.retries": 0, "cluster.max_failed": 0, "cluster.task_s": 0.01}
 JOBS = {"validate": "sweep.validate", "calibrate": "sweep.calibrate"}  # modules with a function job(config)
 
 
@@ -33,23 +37,59 @@ def main() -> None:
 
     @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
     def sweep(config: DictConfig) -> None:
-        statuses.append(_told(lambda: _run(config)))
+        try:
+            statuses.append(_run(config))
+        except (InputError, OmegaConfBaseException, hydra.errors.HydraException) as error:
+            statuses.append(_refused(error))
+        except Exception:
+            # a fault of ours: whoever mends it needs to see where, and Hydra would hide it in its own
+            traceback.print_exc()
+            statuses.append(FAILED)
 
-    status = _told(lambda: _arguments() or sweep() or 0)
-    sys.exit(max([status, *statuses]))
+    try:
+        _arguments()
+        sweep()
+    except Exception as error:
+        statuses.append(_refused(error))  # Hydra could not make a config of the command line
+    sys.exit(max(statuses, default=0))
+
+
+def _refused(error: Exception) -> int:
+    print(f"memcg-sweep: {one_line(error, schema.keys())}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _run(config: DictConfig) -> int:
-    from sweep.run import run
+    from sweep.run import run, show_plan
+    from sweep.store import filesystem
 
-    missing = sorted(OmegaConf.missing_keys(config))
+    missing = sorted(OmegaConf.missing_keys(config) | {key for key in schema.keys() if "." not in key and key not in config})
     if missing:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
-    job = _job(config)
+    _replace_ranges(config)
+    for group in GROUPS:
+        if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):
+            raise InputError(f"{group} must be one option (got {chosen or 'several'}); axes.{group}=[...] compares several")
+    for key, allowed in CHOICES.items():
+        if (value := OmegaConf.select(config, key)) not in allowed:
+            raise InputError(one_of(key, value, allowed))
+    for key, least in LEAST.items():
+        if (value := OmegaConf.select(config, key)) is not None and not value >= least:
+            raise InputError(f"{key} must be at least {least} (got {value}); raise it")
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain["cluster"] = vars(schema.build(schema.Cluster, plain["cluster"], "cluster."))
+    filesystem(plain["out"])
+    job = _job(config)
     if plain["plan"] == "only":
-        return 0
+        return show_plan(job, plain["cluster"])
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
+
+
+def _replace_ranges(config: DictConfig) -> None:
+    """Let a range on the command line replace the experiment's, where Hydra would mix their keys."""
+    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+        if override.key_or_group.startswith("axes.") and isinstance(override.value(), dict):
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=False)
 
 
 def _job(config: DictConfig) -> Job:
@@ -57,8 +97,6 @@ def _job(config: DictConfig) -> Job:
         from sweep.simulation import Simulation
 
         return Simulation(plan(config, _load_option))
-    if config.job not in JOBS:
-        raise InputError(choose_from("job", config.job, ["sweep", *JOBS]))
     job: Job = importlib.import_module(JOBS[config.job]).job(OmegaConf.to_container(config, resolve=True))
     return job
 
@@ -67,7 +105,7 @@ def _load_option(group: str, name: str) -> Mapping[str, Any]:
     """Return what `group=name` would make of a group, with the command line's other overrides in force."""
     known = GlobalHydra.instance().config_loader().get_group_options(group)
     if name not in known:
-        raise InputError(choose_from(f"axes.{group}", name, (option for option in known if option[0] != "_")))
+        raise InputError(one_of(f"axes.{group}", name, (option for option in known if option[0] != "_")))
     rest = [each for each in HydraConfig.get().overrides.task if each.partition("=")[0] != group]
     composed = hydra.compose("config", [*rest, f"{group}={name}"])
     options: dict[str, Any] = OmegaConf.to_container(composed[group], resolve=True)  # type: ignore[assignment]
@@ -79,19 +117,10 @@ def _arguments() -> None:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            get_args_parser().parse_known_args()
+            get_args_parser().parse_args()
     except SystemExit as error:
         if error.code == BAD_INPUT:
             raise InputError(said.getvalue().strip().splitlines()[-1] + "; see --help") from None
-
-
-def _told(action: Any) -> int:
-    """Run `action`; answer bad input with one line."""
-    try:
-        return int(action() or 0)
-    except (InputError, OmegaConfBaseException, hydra.errors.HydraException) as error:
-        print(f"memcg-sweep: {one_line(error)}", file=sys.stderr)
-        return BAD_INPUT
 
 
 if __name__ == "__main__":

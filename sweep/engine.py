@@ -33,6 +33,9 @@ class Job(Protocol):
     def positions(self, nodes: int) -> int:
         """Return how many positions there are, on a cluster of so many nodes."""
 
+    def count(self) -> int:
+        """Return how many of the positions are points."""
+
     def work(self, start: int, stop: int) -> dict[str, pa.Table]:
         """Return the tables of the positions from `start` to `stop`, rows in order of position."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED = 143  # 128 + SIGTERM
@@ -20,15 +22,36 @@ def choose_from(key: str, value: str, valid: Iterable[str]) -> str:
     """Return the line for a name that does not exist: the nearest one that does, or all of them."""
     names = sorted(valid)
     near = difflib.get_close_matches(value, names, n=1)
-    way_out = f"did you mean {near[0]}?" if near else f"choose from {', '.join(names) or 'nothing: there are none'}"
+    names = [name for name in names if name.count(".") == value.count(".")]
+    way_out = f"did you mean {near[0]}?" if near else f"choose from {', '.join(names)}" if names else "remove it"
     return f"{key} does not exist (got {value!r}); {way_out}"
 
 
-def one_line(error: BaseException) -> str:
-    """Return the first line that says something, of an error and of what caused it."""
-    lines = [_first_line(cause) for cause in _causes(error)]
-    # Hydra wraps OmegaConf's error, and each half of the truth is in one of them
-    return "; ".join(dict.fromkeys(line for line in lines if line)) or type(error).__name__
+def one_of(key: str, value: object, valid: Iterable[str]) -> str:
+    """Return the line for a value that is none of those allowed."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(str(value), names, n=1)
+    way_out = f"did you mean {near[0]}?" if near else "choose one of them"
+    return f"{key} must be one of {', '.join(names)} (got {value!r}); {way_out}"
+
+
+def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
+    """Return what a user can do about an error of ours, of Hydra or of OmegaConf, in one line; `keys` are the valid ones."""
+    if isinstance(error, InputError):
+        return _first_line(error)
+    if isinstance(error, OverrideParseException):
+        return (f"override must be KEY=VALUE in Hydra's grammar (got {error.override!r}: {_first_line(error)}); "
+                "quote lists and strings for the shell, such as 'axes.cpus=[8,64]'")
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return one_of(group, name, (option for option in error.options if option[0] not in "_."))
+    for cause in _causes(error):
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
+            return choose_from(cause.full_key, cause.full_key, keys)
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return f"{cause.full_key} must keep its type and be set ({_first_line(cause)}); --cfg job shows what it is"
+    line = "; ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
+    return line if ";" in line else f"{line}; --cfg job shows every key and its value"
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:
@@ -38,6 +61,5 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    if isinstance(error, OmegaConfBaseException) and error.full_key and error.msg:
-        return f"{error.full_key}: {error.msg.splitlines()[0]}"
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = error.msg if isinstance(error, OmegaConfBaseException) and error.msg else str(error)
+    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")

@@ -28,8 +28,9 @@ class OnRay:
         environment = QUIET | (ON_LOOPBACK if cluster["kind"] == "local" else {})
         os.environ.update({key: value for key, value in environment.items() if key not in os.environ})
         os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
-        logging.getLogger("ray").setLevel(logging.ERROR)
         import ray
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
 
         self._ray = ray
         self._connect(cluster)

@@ -7,18 +7,17 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from scipy.stats import qmc
 
 from sweep.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
-from sweep.errors import InputError, choose_from, one_line
+from sweep.errors import InputError, choose_from, one_line, one_of
 from sweep.plan import Dim, Plan
 from sweep.points import Expander
-from sweep.schema import PLANNED, RUN_KEYS
+from sweep.schema import PLANNED, RUN_KEYS, keys
 
 GROUPS = ("kernel", "workload", "host")
 KINDS = {*SPACINGS, "pow2"}
 MOST_POSITIONS = 1 << 62  # positions are int64
-SAMPLERS = {"lhs": qmc.LatinHypercube, "sobol": qmc.Sobol}
+SAMPLERS = {"lhs": "LatinHypercube", "sobol": "Sobol"}  # classes of scipy.stats.qmc
 
 LoadOption = Callable[[str, str], Mapping[str, Any]]
 
@@ -27,6 +26,8 @@ def plan(config: DictConfig, load_option: LoadOption) -> Plan:
     """Return the plan that a composed config spells; `load_option` reads one option of a group."""
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     base = {key: value for key, value in whole.items() if key not in RUN_KEYS}
+    for key in set(base) - set(keys()):
+        raise InputError(choose_from(key, key, keys()))
     axes = {path: _axis(config, base, path, spec) for path, spec in _flat(whole["axes"])}
     options = {group: {name: load_option(group, name) for name in _names(axes[group])} for group in GROUPS if group in axes}
     dims = [*_zipped(axes, whole["zip"]), *_sampled(axes, whole["sample"])]
@@ -69,7 +70,7 @@ def _axis(config: DictConfig, base: Mapping[str, Any], path: str, spec: Any) -> 
         try:
             OmegaConf.update(probe, path, value)
         except OmegaConfBaseException as error:
-            raise InputError(f"axes.{path} must have the type of {path}: {one_line(error)}; write it as in config.yaml") from error
+            raise InputError(f"axes.{path} cannot take {value!r}: {one_line(error)}") from error
         return OmegaConf.select(probe, path)
 
     return parse(path, spec, convert)
@@ -113,13 +114,15 @@ def _sampled(axes: Mapping[str, Values | Sampled], sample: Mapping[str, Any]) ->
         raise InputError(f"sample must have method, n and seed (got {sorted(sample)}); write {{method: lhs, n: 1000, seed: 1}}")
     method, n, seed = sample["method"], sample["n"], sample["seed"]
     if method not in SAMPLERS:
-        raise InputError(choose_from("sample.method", str(method), SAMPLERS))
+        raise InputError(one_of("sample.method", method, SAMPLERS))
     if not all(isinstance(value, int) and value >= least for value, least in ((n, 1), (seed, 0))):
         raise InputError(f"sample.n and sample.seed must be whole numbers, n at least 1 (got {n!r}, {seed!r}); correct them")
     if method == "sobol" and n & (n - 1):
         raise InputError(f"sample.n must be a power of two for sobol, whose balance depends on it (got {n}); "
                          f"use {1 << n.bit_length()}, or lhs")
-    unit = SAMPLERS[method](d=len(ranges), rng=seed).random(n)
+    from scipy.stats import qmc  # a second to import, and few plans are sampled
+
+    unit = getattr(qmc, SAMPLERS[method])(d=len(ranges), rng=seed).random(n)
     yield Dim(tuple(ranges), tuple(axis.drawn(unit[:, at]) for at, axis in enumerate(ranges.values())))
 
 
@@ -140,4 +143,5 @@ def _check(plan: Plan) -> None:
         except InputError:
             raise
         except ValueError as error:
-            raise InputError(one_line(error)) from error
+            line = str(error).splitlines()[0]
+            raise InputError(line if ";" in line else f"{line}; give a value that keeps the rule") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import sys
@@ -15,13 +16,14 @@ from typing import Any
 from sweep import executors, lock
 from sweep.compact import TornPartError, compact
 from sweep.engine import Job, Outcome, Policy, drive
+from sweep.errors import FAILED
+from sweep.estimate import seconds
 from sweep.progress import Progress, say
 from sweep.ranges import missing
 from sweep.store import PARTS, Store
 from sweep.version import commit, core_digest, versions
 
 NOT_IDENTITY = ("out", "plan", "cluster")  # keys that decide where and how, not what
-FAILED = 1
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -46,6 +48,18 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
             status = _work(job, config, store, {"run_id": name, "experiment": experiment})
     print(root, flush=True)
     return status
+
+
+def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
+    """Print what a run would be, and how long it should take; return the exit status."""
+    cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or os.cpu_count() or 1
+    positions = job.positions(nodes=1)
+    took = seconds(job, positions, cores)
+    print(f"points      {job.count():,}")
+    print(f"scenarios   {-(-positions // max(job.grains)):,}")
+    print(f"tasks       about {max(2 * cores, round(took * cores / cluster['task_s'])):,}, of {cluster['task_s']:g} s each")
+    print(f"time        about {took:,.0f} s on {cores} cores, after a start of some seconds")
+    return 0
 
 
 def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from core.params import Point
 from sweep.errors import InputError, choose_from
@@ -53,6 +53,7 @@ class Run:
 
 
 PLANNED = "replicate"  # a field of Point that no key sets: the plan counts it from 0 to `replicates`
+FREE_KEYS = ("axes", "sample", "refine")  # keys whose own keys are the user's, and are checked by the planner
 RUN_KEYS = tuple(field.name for field in dataclasses.fields(Run))
 
 
@@ -60,7 +61,11 @@ def register() -> None:
     """Tell Hydra the type of every key, so that a misspelt key or a wrong type is an error."""
     hints = typing.get_type_hints(_twin(Point)) | typing.get_type_hints(Run)
     fields = [(name, hint, dataclasses.field(default=MISSING)) for name, hint in hints.items() if name != PLANNED]
-    ConfigStore.instance().store(name="schema", node=dataclasses.make_dataclass("Config", fields))
+    node = OmegaConf.structured(dataclasses.make_dataclass("Config", fields))
+    for free in FREE_KEYS:
+        node[free] = {}
+        OmegaConf.set_struct(node[free], False)  # Hydra asks for +axes.cpus=... otherwise
+    ConfigStore.instance().store(name="schema", node=node)
 
 
 def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
@@ -69,6 +74,8 @@ def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
     unknown = set(values) - set(hints)
     if unknown:
         raise InputError(choose_from(f"{key}{min(unknown)}", min(unknown), hints))
+    for name in set(hints) - set(values):
+        raise InputError(f"{key}{name} must be set (got nothing); give {key}{name}=VALUE")
     return cls(**{name: _value(hints[name], value, f"{key}{name}") for name, value in values.items()})
 
 
@@ -83,13 +90,17 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
-    """Yield the config path of every field, groups included."""
+def keys() -> list[str]:
+    """Return every key that a config may have, groups included."""
+    return [path for cls in (Point, Run) for path in _leaves(cls) if path != PLANNED]
+
+
+def _leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
     for name, hint in typing.get_type_hints(cls).items():
         yield f"{prefix}{name}"
         inner = _dataclass_in(hint)
         if inner is not None and typing.get_origin(hint) not in (dict, list):
-            yield from leaves(inner, f"{prefix}{name}.")
+            yield from _leaves(inner, f"{prefix}{name}.")
 
 
 def _value(hint: Any, value: Any, key: str) -> Any:

@@ -42,6 +42,10 @@ class Simulation:
         """Return the length of the plan."""
         return self.plan.positions
 
+    def count(self) -> int:
+        """Return how many points the constraint leaves."""
+        return self.plan.count()
+
     def features(self, position: int) -> tuple[float, ...]:
         """Return the logarithms of the scenario axes that are numbers."""
         values = self.plan.values(position)

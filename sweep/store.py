@@ -127,6 +127,8 @@ class Store:
 
 def filesystem(root: str) -> tuple[pafs.FileSystem, str]:
     """Return the file system of a path or an address, and the path on it."""
+    if not root:
+        raise InputError("out must be a folder or an address (got ''); give out=results")
     if "://" not in root:
         return pafs.LocalFileSystem(), os.path.abspath(root)
     try:

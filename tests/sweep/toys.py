@@ -30,6 +30,9 @@ class Squares:
     def positions(self, nodes):
         return self.length
 
+    def count(self):
+        return self.length
+
     def features(self, position):
         return ()
 

@@ -1,0 +1,162 @@
+"""Axes, constraints and plans: hand-worked cases and properties."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep import where
+from sweep.axes import Listed, Sampled, Spaced, parse
+from sweep.errors import InputError
+from sweep.plan import Dim, Plan
+
+
+def whole(value):
+    """Take what an integer key takes."""
+    if isinstance(value, float) and not value.is_integer():
+        raise InputError("not whole")
+    return int(value)
+
+
+def every(axis):
+    return axis.at(np.arange(len(axis)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ([8, 64], [8, 64]),
+        ({"pow2": [1, 16]}, [1, 2, 4, 8, 16]),
+        ({"pow2": [3, 9]}, [4, 8]),
+        ({"lin": [1, 9, 5]}, [1, 3, 5, 7, 9]),
+        ({"log": [1, 100, 3]}, [1, 10, 100]),
+    ],
+)
+def test_an_axis_of_whole_numbers(spec, values):
+    """Lists and ranges of an integer key give the integers one would write down."""
+    axis = parse("cpus", spec, whole)
+
+    assert every(axis) == values
+    assert all(isinstance(value, int) for value in every(axis))
+
+
+def test_a_log_range_has_round_decades():
+    """A range over decades meets them exactly, so that churn 0.1 of one sweep joins churn 0.1 of another."""
+    assert every(parse("churn_hz", {"log": [0.001, 10, 5]}, float)) == [0.001, 0.01, 0.1, 1.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "part"),
+    [
+        ([], "must not be empty"),
+        ([4, 4], "must not repeat"),
+        ({"pow2": [1]}, "give 2 numbers"),
+        ({"pow2": [8, 1]}, "low below high"),
+        ({"pow2": [5, 7]}, "must not be empty"),
+        ({"log": [0, 10, 3]}, "above 0"),
+        ({"log": [1, 8, 30]}, "use fewer"),
+        ({"lin": [1, 8, 1]}, "at least 2"),
+        ({"lin": [1, math.inf, 3]}, "finite"),
+        ({"lin": ["a", 8, 3]}, "finite"),
+        ({"geo": [1, 8, 3]}, "pow2"),
+        (5, "a list"),
+        ({"lin": [1, 2, 3], "log": [1, 2, 3]}, "a list"),
+    ],
+)
+def test_a_wrong_axis_is_refused(spec, part):
+    """Each way to get an axis wrong is answered with what would be right."""
+    with pytest.raises(InputError, match=part):
+        parse("cpus", spec, whole)
+
+
+def test_a_range_of_words_is_refused():
+    """A key that is no number takes a list only."""
+    with pytest.raises(InputError, match="as it is no number"):
+        parse("design", {"lin": [1, 2, 3]}, str)
+
+
+def test_a_range_without_a_count_is_drawn():
+    """Two numbers are a range to sample, and numbers in [0, 1) fall into it evenly in its own spacing."""
+    axis = parse("churn_hz", {"log": [0.1, 10]}, float)
+
+    assert isinstance(axis, Sampled)
+    assert axis.drawn(np.array([0.0, 0.5])).values == (0.1, 1.0)
+
+
+@given(low=st.floats(1e-6, 1e3), ratio=st.floats(1.001, 1e6), n=st.integers(2, 200))
+def test_ranges_rise_and_keep_their_ends(low, ratio, n):
+    """A range is strictly increasing from its low to its high end."""
+    high = float(f"{low * ratio:.6g}")
+    low = float(f"{low:.6g}")
+    values = every(Spaced("log", low, high, n, whole=False)) if low < high else [0, 1]
+
+    assert values == sorted(values)
+    assert low >= high or (values[0], values[-1]) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("expression", "points"),
+    [
+        ("batch <= 64 or cpus >= 8", [True, False, True]),
+        ("design in ['objcg'] and not cpus == 1", [False, False, True]),
+        ("1 < cpus * 2 <= batch", [True, True, False]),
+        ("nodes == 1", [True, True, True]),
+        ("batch % 64 != 0", [True, False, False]),
+    ],
+)
+def test_where_is_python_over_columns(expression, points):
+    """A constraint means at every point what Python would make of it there."""
+    columns = {"cpus": np.array([1, 2, 300]), "batch": np.array([32, 128, 128]), "nodes": 1}
+    columns["design"] = np.array(["page_ref", "page_ref", "objcg"])
+
+    assert where.holds(expression, columns, 3).tolist() == points
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["bath < 3", "cpus", "cpus <", "__import__('os')", "cpus.real > 1", "cpus ** 9 > 1", "[x for x in cpus]", "cpus < 'a'"],
+)
+def test_where_knows_little(expression):
+    """Anything but comparisons of keys is refused, and nothing is executed."""
+    with pytest.raises(InputError, match="where"):
+        where.holds(expression, {"cpus": np.array([1]), "batch": np.array([1])}, 1)
+
+
+def plan_of(lengths, constraint=None):
+    dims = tuple(
+        Dim((path,), (Listed(tuple(range(1, length + 1))),))
+        for path, length in zip(("churn_hz", "replicate", "cpus", "batch"), lengths, strict=True)
+    )
+    return Plan({"nodes": 1}, dims, constraint, {})
+
+
+@given(lengths=st.tuples(*[st.integers(1, 5)] * 4), data=st.data())
+def test_a_plan_is_a_product_in_order(lengths, data):
+    """However a plan is cut, its pieces are the product of the axes, in order, each once."""
+    plan = plan_of(lengths, "cpus <= batch")
+    cuts = sorted(data.draw(st.sets(st.integers(0, plan.positions))) | {0, plan.positions})
+    pieces = [plan.columns(*pair)[1] for pair in zip(cuts, cuts[1:], strict=False)]
+    rows = [row for piece in pieces for row in zip(*(piece[p] for p in ("churn_hz", "replicate", "cpus", "batch")), strict=True)]
+    product = [tuple(i + 1 for i in at) for at in np.ndindex(*lengths) if at[2] <= at[3]]
+
+    assert rows == product
+    assert plan.count() == len(product)
+
+
+def test_a_scenario_is_a_stretch():
+    """The points of one scenario are neighbours: axes that designs are compared by turn fastest."""
+    plan = plan_of((3, 2, 4, 5))
+
+    assert plan.grain == 20
+    assert set(plan.columns(20, 40)[1]["replicate"]) == {2}
+
+
+def test_probes_show_every_value():
+    """Whatever value of whatever axis is out of range, a probe has it."""
+    plan = plan_of((3, 2, 4, 5))
+    probes = list(plan.probes())
+
+    assert len(probes) == 3 + 2 + 4 + 5
+    assert {probe["batch"] for probe in probes} == {1, 2, 3, 4, 5}
