@@ -39,7 +39,7 @@ class Answers:
 
     def say(self, mart: str, column: str, value: float | None) -> str:
         """A figure of a mart's column with its unit."""
-        made = marts()[mart].columns.get(column)
+        made = marts()[mart].columns.get(column) if mart in marts() else None
         return human(value, self.units.get(made.unit_of if made else column, "1"))
 
 

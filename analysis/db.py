@@ -29,7 +29,7 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
     tables = run.tables()
     for name, dataset in tables.items():
         con.register(f"landed_{name}" if name == "points" else name, dataset)
-    con.register("designs", pa.Table.from_pylist([asdict(design) for design in DESIGNS.values()]))
+    con.register("designs", _designs())
     con.register("manifest", pa.Table.from_pylist(list(_flat(run.manifest))))
     con.register("units", _units(tables))
     con.register("student_t", _student_t())
@@ -40,6 +40,12 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
             con.execute(f"create view {mart.name} as {mart.sql}")
     con.execute("set enable_external_access = false; set lock_configuration = true")
     return con
+
+
+def _designs() -> pa.Table:
+    """One row per design: its traits, but for those that are code."""
+    traits = (asdict(design).items() for design in DESIGNS.values())
+    return pa.Table.from_pylist([{n: value for n, value in each if isinstance(value, str | int)} for each in traits])
 
 
 def _setting(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:

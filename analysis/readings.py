@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from itertools import groupby
+from operator import itemgetter
+
 from analysis.answers import Answers, Row
 
 
@@ -55,37 +59,78 @@ def atomics(ask: Answers) -> str:
     )
 
 
-def crossover(ask: Answers) -> str:
-    """For each measure, the design that wins most cells, and from where on another does."""
+def time(ask: Answers) -> str:
+    """The cheapest and dearest design per object at the most CPUs, with the dearest's band and knee."""
     rows = ask.rows("""
-        select measure, best_design, count(*) as cells, sum(count(*)) over (partition by measure) as of_cells,
-               min(cpus) as from_cpus
-        from crossover where setting = $setting group by measure, best_design order by measure, cells desc, best_design
-    """)
+        select design, cpus, host_prices, host_grade, avg(ns_per_object) as ns, avg(ns_per_object_low) as low,
+               avg(ns_per_object_high) as high, avg(ns_per_object_uncontended) as alone, min(knee_cpus) as knee
+        from ns_per_charge where setting = $setting and batch = $batch group by design, cpus, host_prices, host_grade
+        qualify cpus = max(cpus) over () order by ns
+    """, batch=usual_batch(ask))
+    least, most = rows[0], rows[-1]
+
+    def ns(value: float) -> str:
+        return ask.say("ns_per_charge", "ns_per_object", value)
+
+    knee = f"; its busiest line saturates at {most['knee']:.0f} CPUs" if math.isfinite(most["knee"]) else ""
+    return (
+        f"On {most['host_prices']} (grade {most['host_grade']}), all {most['cpus']} CPUs charging, {most['design']} costs "
+        f"{ns(most['ns'])} per object ({ns(most['low'])} to {ns(most['high'])}; {ns(most['alone'])} alone), "
+        f"{least['design']} {ns(least['ns'])}{knee}."
+    )
+
+
+def prices(ask: Answers) -> str:
+    """From how many CPUs the atomic reference matters, and what the two remedies give back at the most CPUs."""
+    rows = ask.rows("""
+        from prices where setting = $setting and batch = $batch
+        qualify cpus = max(cpus) over () order by host_prices, atomic_design, percpu_design
+    """, batch=usual_batch(ask))
     said = []
-    for measure in dict.fromkeys(row["measure"] for row in rows):
-        wins = [row for row in rows if row["measure"] == measure]
-        shares = (
-            f"{row['best_design']} in {row['cells']} of {row['of_cells']} cells (from {row['from_cpus']} CPUs)" for row in wins
+    for row in rows:
+        start = f"matters from {row['matters_from_cpus']} CPUs" if row["matters_from_cpus"] else "never costs 5 % more"
+        refs, batching = (ask.say("prices", name, row[name]) for name in ("percpu_gives_back_ns", "batching_gives_back_ns"))
+        said.append(
+            f"on {row['host_prices']} the atomic of {row['atomic_design']} {start}; at {row['cpus']} CPUs per-CPU "
+            f"references give back {refs} per page charge, batching {batching}"
         )
-        only = f"{wins[0]['best_design']} everywhere"
-        said.append(f"least {measure}: {only if len(wins) == 1 else ', '.join(shares)}")
+    return _sentence("; ".join(said)) if said else "No pair of designs that differ in the atomic alone was swept."
+
+
+def crossover(ask: Answers) -> str:
+    """For each measure the best design by CPU count, where one design is best at most churn rates."""
+    rows = ask.rows("""
+        select measure, cpus, best_design from crossover where setting = $setting and batch = $batch
+        group by measure, cpus, best_design qualify row_number() over (partition by measure, cpus order by count(*) desc, best_design) = 1
+        order by measure, cpus
+    """, batch=usual_batch(ask))
+    said = []
+    for measure, cells in groupby(rows, key=itemgetter("measure")):
+        spans = [(design, list(span)) for design, span in groupby(cells, key=itemgetter("best_design"))]
+        stretches = (
+            f"{design} at {span[0]['cpus']}" + (f" to {span[-1]['cpus']}" if len(span) > 1 else "") for design, span in spans
+        )
+        where = f"{spans[0][0]} everywhere" if len(spans) == 1 else f"{', '.join(stretches)} CPUs"
+        said.append(f"least {measure}: {where}")
     return _sentence("; ".join(said))
 
 
 def batch(ask: Answers) -> str:
-    """The batch that is enough for every design at every CPU count, and what it saves over the smallest."""
+    """The batch that is enough for each design at every CPU count and churn, and what it saves over the smallest."""
     rows = ask.rows("""
-        select design, max(batch) as batch, min(batch) as least, any_value(smallest_batch) as smallest_batch,
-               avg(saved_share) as saved_share
-        from batch_choice where setting = $setting group by all order by batch desc, design
+        with needs as (
+            select design, max(batch) as batch, any_value(smallest_batch) as smallest_batch, avg(saved_share) as saved
+            from batch_choice where setting = $setting group by design
+        )
+        select batch, smallest_batch, list(design order by design) as designs, min(saved) as least, max(saved) as most
+        from needs group by all order by batch
     """)
-    said = (
-        f"{row['design']} needs {row['batch']}" + (f", saving {row['saved_share']:.0%} over batch {row['smallest_batch']}"
-        if row["batch"] > row["smallest_batch"] and row["saved_share"] is not None else "")
-        for row in rows
-    )
-    return _sentence("; ".join(said))
+    said = []
+    for row in rows:
+        shares = dict.fromkeys(f"{share:.0%}" for share in (row["least"], row["most"]) if share is not None)
+        saving = f", saving {' to '.join(shares)} of the atomics of batch {row['smallest_batch']}"
+        said.append(f"{row['batch']} for {_listed(row['designs'])}{saving if row['batch'] > row['smallest_batch'] else ''}")
+    return f"Enough at every CPU count: {'; '.join(said)}."
 
 
 def usual_batch(ask: Answers) -> int:

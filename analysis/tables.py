@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich import box
 from rich.columns import Columns
@@ -12,12 +12,12 @@ from rich.text import Text
 
 from analysis import readings
 from analysis.answers import Answers, few
+from analysis.palette import color
 
 WIDTH = 100  # characters; what a cover letter or a batch log bears
 FIGURES = 8  # columns of figures that fit
 CPU_ROWS = 3  # CPU counts shown of each design
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-COLORS = ("green", "magenta", "cyan", "yellow", "blue", "red", "bright_green", "bright_magenta")
 
 
 def every(ask: Answers) -> Iterator[RenderableType]:
@@ -43,6 +43,28 @@ def every(ask: Answers) -> Iterator[RenderableType]:
         _pivot(ask, "batch_choice", "batch", "cpus", "{}", "max"),
     )
     yield _best(ask)
+    batch = readings.usual_batch(ask)
+    yield _titled(
+        f"Time per object allocated and freed, every CPU charging, at batch {batch}, by CPUs; mean over churn",
+        readings.time(ask),
+        _pivot(ask, f"(from ns_per_charge where batch = {batch})", "ns_per_object", "cpus", "{}"),
+    )
+    yield _titled("What an atomic per slab page costs, and what remedies give back", readings.prices(ask), _prices(ask))
+
+
+def _prices(ask: Answers) -> Table:
+    """One row per price table and batch: the CPU count that matters, and the two remedies at the most CPUs."""
+    rows = ask.rows("""
+        from prices where setting = $setting qualify cpus = max(cpus) over ()
+        order by host_prices, atomic_design, percpu_design, batch
+    """)
+    table = _empty("prices", "grade", "batch", "matters from", "atomic", "per-CPU", "refs give back", "batching gives back")
+    for row in rows:
+        figures = ("atomic_ns", "percpu_ns", "percpu_gives_back_ns", "batching_gives_back_ns")
+        start = f"{row['matters_from_cpus']} CPUs" if row["matters_from_cpus"] else "never"
+        cells = (ask.say("prices", name, row[name]) for name in figures)
+        table.add_row(row["host_prices"], row["host_grade"], f"{row['batch']}", start, *cells)
+    return table
 
 
 def _best(ask: Answers) -> RenderableType:
@@ -51,7 +73,6 @@ def _best(ask: Answers) -> RenderableType:
     rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=batch)
     cpus, churn = ask.axis("cpus"), few(ask.axis("churn_hz"), FIGURES)
     letters = dict(zip(ask.axis("design"), LETTERS, strict=False))
-    style = dict(zip(letters, COLORS, strict=False))
     maps = []
     for measure in sorted({row["measure"] for row in rows}):
         winners = {(row["cpus"], row["churn_hz"]): row["best_design"] for row in rows if row["measure"] == measure}
@@ -59,9 +80,9 @@ def _best(ask: Answers) -> RenderableType:
         table.title = f"least {measure}"
         for n in cpus:
             won = (winners.get((n, hz), "") for hz in churn)
-            table.add_row(f"{n}", *(Text(letters.get(name, "-"), style.get(name, "")) for name in won))
+            table.add_row(f"{n}", *(Text(letters.get(name, "-"), color(name)) for name in won))
         maps.append(table)
-    legend = Text("   ").join(Text(f"{letter} {name}", style[name]) for name, letter in letters.items())
+    legend = Text("   ").join(Text(f"{letter} {name}", color(name)) for name, letter in letters.items())
     title = f"Best design by CPUs (down) and churn in Hz (across), at batch {batch}"
     return _titled(title, readings.crossover(ask), Group(Columns(maps, padding=(0, 2)), legend))
 

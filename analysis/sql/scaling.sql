@@ -3,11 +3,13 @@
 -- fewest_cpus [cpus]: the smallest CPU count of the sweep
 -- most_cpus [cpus]: the largest
 -- lost_bytes_per_cpu [lost_bytes_end]: slope of lost memory over CPUs
+-- ns_growth [1]: time per object at the most CPUs over that at the fewest
 -- atomics_growth [1]: atomics at the most CPUs over atomics at the fewest, for the same events
 with costs as (
     select setting, design, batch, churn_hz, cpus,
            avg(lost_bytes_end) as lost_bytes_end,
-           avg(counter_atomics + refcount_atomics) as atomics
+           avg(counter_atomics + refcount_atomics) as atomics,
+           avg(ns_per_object) as ns
     from points where design in (select name from designs where accounts)
     group by all
 )
@@ -15,6 +17,7 @@ select setting, design, batch, churn_hz,
        min(cpus) as fewest_cpus,
        max(cpus) as most_cpus,
        regr_slope(lost_bytes_end, cpus) as lost_bytes_per_cpu,
-       arg_max(atomics, cpus) / nullif(arg_min(atomics, cpus), 0) as atomics_growth
+       arg_max(atomics, cpus) / nullif(arg_min(atomics, cpus), 0) as atomics_growth,
+       arg_max(ns, cpus) / nullif(arg_min(ns, cpus), 0) as ns_growth
 from costs
 group by all

@@ -3,40 +3,79 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-POINT = {
+from analysis.__main__ import main
+from core.columns import Column
+
+INPUTS = {
     "point_id": "p", "scenario_id": "s", "kernel": "linux-5.2", "workload": "web_frontend", "host": "milan",
     "design": "page_ref", "cpus": 8, "batch": 32, "churn_hz": 0.1, "depth": 1, "cgroup_version": 2, "seed": 1,
     "replicate": 0, "stock": True, "possible_cpus": None,
-    "dying_memcgs_end": 0, "dying_memcgs_mean": 0.0, "dangling_kmem_caches_end": 0, "lost_bytes_end": 0,
-    "total_bytes_end": 0, "memory_bytes_live_slab_objects": 0, "memory_bytes_dead_memcg_struct": 0, "life_id": "l",
-    "page_charges": 100, "page_uncharges": 100, "counter_atomics": 0, "refcount_atomics": 0, "percpu_ops": 0,
-    "lock_acquisitions": 0, "stock_hits": 0, "stock_drains": 0, "atomics_per_page_charge": 0.0,
-}
-COMPLETE = {"state": "complete"}
+}  # fmt: skip
+ZERO = {"str": "", "bool": False}
+COMPLETE = {"state": "complete", "experiment": "toy", "config": {"batch": 32}}
 Rows = Sequence[Mapping[str, Any]]
+Land = Callable[..., Path]
+
+
+class Said(NamedTuple):
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+def landed(rows: Rows, columns: Mapping[str, Column], inputs: Mapping[str, Any]) -> pa.Table:
+    """Rows as a sweep lands them: every result column, zero where not given, with unit and meaning."""
+    zeros = {name: ZERO.get(column.dtype, 0) for name, column in columns.items()}
+    table = pa.Table.from_pylist([dict(inputs) | zeros | dict(row) for row in rows])
+    fields = [
+        field.with_metadata({"unit": columns[field.name].unit, "doc": columns[field.name].doc}) if field.name in columns else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
 
 
 @pytest.fixture
-def land(tmp_path: Path) -> Callable[..., Path]:
-    """Write rows as a run of a sweep: each is POINT but for what is given; returns the run's folder."""
+def land(tmp_path: Path) -> Land:
+    """Write rows as a run of a sweep and return its folder."""
+    from core.simulate import COLUMNS, SERIES_COLUMNS
 
-    def _land(points: Rows, name: str = "run", manifest: Mapping[str, Any] = COMPLETE, **tables: Rows) -> Path:
-        run = tmp_path / name
-        files = []
-        for table, rows in ({"points": [POINT | dict(row) for row in points]} | tables).items():
-            if rows:
+    def _land(points: Rows, series: Rows = (), name: str = "run", manifest: Mapping[str, Any] = COMPLETE) -> Path:
+        run, files = tmp_path / "toy" / name, []
+        for table, rows in (
+            ("points", landed(points, COLUMNS, INPUTS) if points else None),
+            ("series", landed(series, SERIES_COLUMNS, {}) if series else None),
+        ):
+            if rows is not None:
                 (run / table).mkdir(parents=True)
-                pq.write_table(pa.Table.from_pylist(list(rows)), run / table / "00000.parquet")
-                files.append({"path": f"{table}/00000.parquet", "rows": len(rows)})
-        (run / "manifest.json").write_text(json.dumps({"run_id": name, "files": files} | manifest))
+                pq.write_table(rows, run / table / "00000.parquet")
+                files.append({"path": f"{table}/00000.parquet", "rows": rows.num_rows})
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "manifest.json").write_text(json.dumps({"run_id": name, "files": files} | dict(manifest)))
         return run
 
     return _land
+
+
+@pytest.fixture
+def analysis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run `python -m analysis` with these arguments in this process."""
+
+    def _analysis(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["analysis", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        out, err = capsys.readouterr()
+        return Said(int(exit_.value.code or 0), out, err)
+
+    return _analysis

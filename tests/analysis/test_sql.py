@@ -1,0 +1,133 @@
+"""`python -m analysis sql`: rows out in every form, one readable line for everything else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+TWO = [{"design": "objcg", "cpus": 8, "lost_bytes_end": 5}, {"design": "page_ref", "cpus": 64, "lost_bytes_end": 7}]
+QUERY = "select design, cpus, avg(lost_bytes_end) as lost from points group by all order by all"
+ROWS = [{"design": "objcg", "cpus": 8, "lost": 5.0}, {"design": "page_ref", "cpus": 64, "lost": 7.0}]
+
+
+def test_json(land, analysis):
+    """--format json prints an array of objects."""
+    said = analysis("sql", land(TWO), QUERY, "--format", "json")
+
+    assert (said.status, json.loads(said.out)) == (0, ROWS)
+
+
+def test_csv(land, analysis):
+    """--format csv prints a header and a line per row."""
+    said = analysis("sql", land(TWO), QUERY, "--format", "csv")
+
+    assert list(csv.reader(io.StringIO(said.out))) == [["design", "cpus", "lost"], ["objcg", "8", "5.0"], ["page_ref", "64", "7.0"]]
+
+
+def test_parquet_into_a_file(land, analysis, tmp_path):
+    """-o writes the rows whole, and leaves nothing else behind."""
+    to = tmp_path / "out" / "answer.parquet"
+    to.parent.mkdir()
+    said = analysis("sql", land(TWO), QUERY, "--format", "parquet", "-o", to)
+
+    assert (said.status, said.out) == (0, "")
+    assert pq.read_table(to).to_pylist() == ROWS
+    assert [path.name for path in to.parent.iterdir()] == ["answer.parquet"]
+
+
+def test_table_is_plain_in_a_pipe(land, analysis):
+    """A table that is no terminal's has no colour and is not cut at 80 columns."""
+    said = analysis("sql", land(TWO), "select repeat('x', 300) as wide, cpus from points order by cpus")
+    head, rule, first, second = (line for line in said.out.splitlines() if line.strip())
+
+    assert head.split() == ["wide", "cpus"]
+    assert set(rule.strip()) == {"─"}
+    assert (first.split(), second.split()) == (["x" * 300, "8"], ["x" * 300, "64"])
+
+
+def test_settings_are_what_was_swept_beside_the_grid(land, analysis):
+    """A column that is neither of the grid nor of the scenario and that differs between points names the setting."""
+    run = land([{"depth": 1, "possible_cpus": None}, {"depth": 3, "possible_cpus": 128}])
+    said = analysis("sql", run, "select setting from points order by all", "--format", "json")
+
+    assert [row["setting"] for row in json.loads(said.out)] == ["depth=1", "depth=3 possible_cpus=128"]
+
+
+def test_an_experiment_means_its_newest_run(land, analysis):
+    """The folder of an experiment stands for the run whose manifest was written last, and says which."""
+    old, new = land([{"cpus": 1}], name="old"), land([{"cpus": 2}], name="new")
+    past = time.time() - 60
+    os.utime(old / "manifest.json", (past, past))
+    said = analysis("sql", new.parent, "select cpus from points", "--format", "json")
+
+    assert json.loads(said.out) == [{"cpus": 2}]
+    assert said.err == f"run: {new}\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("select desing from points", 'Candidate bindings: "design"'),
+        ("select 1 from pionts", 'Did you mean "points"?'),
+        ("select 1; select 2", "SQL must be one query that reads (got SELECT, SELECT)"),
+        ("", "SQL must be one query that reads (got nothing)"),
+        ("selec 1", 'syntax error at or near "selec"'),
+        ("select 'x'::int", "Could not convert string 'x' to INT32"),
+        ("drop view points", "SQL must be one query that reads (got DROP)"),
+        ("copy points to 'points.csv'", "SQL must be one query that reads (got COPY)"),
+        ("select * from read_csv('/etc/passwd')", "file system operations are disabled"),
+        ("from '/etc/passwd'", "/etc/passwd"),
+    ],
+)
+def test_a_bad_query_is_one_line(land, analysis, query, says):
+    """Whatever is wrong with the SQL is told in one line with DuckDB's advice, and the exit status is 2."""
+    said = analysis("sql", land(TWO), query)
+
+    assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+    assert says in said.err
+
+
+def test_a_bad_run_is_one_line(land, analysis, tmp_path):
+    """A RUN that is none is told in one line that says what was found instead."""
+    run = land(TWO)
+    broken = tmp_path / "toy" / "broken"
+    broken.mkdir()
+    (broken / "manifest.json").write_text("{")
+    for where, says in {
+        tmp_path / "nowhere": "is not there",
+        run / "points": "holds nothing",
+        tmp_path: "holds toy",
+        broken: "cannot be read",
+        "ftp://host/run": "must be a path, s3:// or gs://",
+    }.items():
+        said = analysis("sql", where, "select 1")
+
+        assert (said.status, said.err.count("\n")) == (2, 1), said
+        assert says in said.err
+
+
+def test_a_run_with_holes_is_refused(land, analysis):
+    """A run with failed points is answered from only after --partial."""
+    run = land(TWO, manifest={"state": "partial", "failed": [{}, {}, {}]})
+    refused, told = analysis("sql", run, QUERY), analysis("sql", run, QUERY, "--partial", "--format", "json")
+
+    assert (refused.status, told.status) == (2, 0)
+    assert "3 points failed" in refused.err
+    assert json.loads(told.out) == ROWS
+
+
+def test_a_run_that_was_stopped_says_what_is_missing(land, analysis):
+    """Of a run that has not ended, the parts are there to read, and the rest is counted."""
+    run = land(TWO, manifest={"state": "stopped", "positions": 9, "files": []})
+    (run / "parts").mkdir()
+    (run / "points").rename(run / "parts" / "points")
+    refused, told = analysis("sql", run, QUERY), analysis("sql", run, QUERY, "--partial", "--format", "json")
+
+    assert "it is stopped: 7 of 9 points missing" in refused.err
+    assert json.loads(told.out) == ROWS
