@@ -28,6 +28,7 @@ class Job(Protocol):
 
     tables: tuple[str, ...]  # names of what `work` returns; the last is the record, which says that a task is done
     grains: tuple[int, ...]  # ascending: positions that share work, so that cuts between them cost least; starts with 1
+    inputs: str  # digest of what it reads beside its config; '' if nothing
     per_node: bool  # one position per node, each on a node of its own and alone there
 
     def positions(self, nodes: int) -> int:
@@ -194,6 +195,8 @@ def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
     began = time.perf_counter()
     try:
         tables = job.work(task.start, task.stop)
+    except ImportError as error:
+        return Failed(task, f"a worker lacks a module ({error}); install the same packages everywhere", "fatal")
     except Exception as error:
         return Failed(task, f"{type(error).__name__}: {error}", "raised")
     seconds = time.perf_counter() - began

@@ -33,6 +33,7 @@ class OnRay:
         logging.getLogger("ray").setLevel(logging.ERROR)
 
         self._ray = ray
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._connect(cluster)
         self.nodes = [
             {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
@@ -65,12 +66,16 @@ class OnRay:
         for ref in self._running:
             self._ray.cancel(ref, force=True)
         self._ray.shutdown()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _connect(self, cluster: dict[str, Any]) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         if cluster["kind"] == "local":
+            self._folder = tempfile.TemporaryDirectory(prefix="memcg-sweep-", ignore_cleanup_errors=True)
             self._ray.init(
                 address="local",
+                _temp_dir=self._folder.name,
                 num_cpus=cluster["cores"] or os.cpu_count(),
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,

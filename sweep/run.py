@@ -20,22 +20,23 @@ from sweep.errors import FAILED
 from sweep.estimate import seconds
 from sweep.progress import Progress, say
 from sweep.ranges import missing
-from sweep.store import PARTS, Store
+from sweep.store import MANIFEST, PARTS, Store
 from sweep.version import commit, core_digest, versions
 
+LISTED = 20  # failed points that are listed on stderr
 NOT_IDENTITY = ("out", "plan", "cluster")  # keys that decide where and how, not what
 
 
-def run_id(config: Mapping[str, Any]) -> str:
-    """Name a run by what it computes: 12 hex digits of its config and of the core that simulates it."""
+def run_id(config: Mapping[str, Any], inputs: str) -> str:
+    """Name a run by what it computes: 12 hex digits of its config, its other inputs and the core that simulates it."""
     what = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-    content = json.dumps([what, core_digest()], sort_keys=True)
+    content = json.dumps([what, inputs, core_digest()], sort_keys=True)
     return blake2b(content.encode(), digest_size=6).hexdigest()
 
 
 def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
     """Do what is left of a run and print its folder; return the exit status."""
-    name = run_id(config)
+    name = run_id(config, job.inputs)
     root = f"{config['out'].rstrip('/')}/{experiment}/{name}"
     store = Store(root)
     with lock.held(store):
@@ -120,8 +121,10 @@ def _whole(store: Store, manifest: Mapping[str, Any]) -> bool:
 
 def _report(job: Job, outcome: Outcome) -> int:
     """Say how a run ended, and return its exit status."""
-    for at, why in sorted(outcome.failed.items()):
+    for at, why in sorted(outcome.failed.items())[:LISTED]:
         say(f"failed: {dict(job.settings(at))}: {why}")
+    if len(outcome.failed) > LISTED:
+        say(f"... and {len(outcome.failed) - LISTED} more, in {MANIFEST}")
     if outcome.signal is not None:
         say("stopped; the same command resumes")
         return outcome.signal

@@ -61,7 +61,7 @@ def test_rows_do_not_show_the_cuts(cuts, tmp_path_factory, expected):
 
 def test_a_bad_point_fails_alone(tmp_path):
     """Points that raise are found by halving, and every other point lands."""
-    job = Squares(100, poisoned=frozenset({7, 63}))
+    job = Squares(100, poisoned=(7, 63))
     outcome = run(job, tmp_path)
 
     assert outcome.failed == {7: "ZeroDivisionError: position 7", 63: "ZeroDivisionError: position 63"}
@@ -71,7 +71,7 @@ def test_a_bad_point_fails_alone(tmp_path):
 
 def test_too_many_bad_points_end_the_run(tmp_path):
     """A job that is wrong everywhere stops after `max_failed` points, not after all."""
-    outcome = run(Squares(1000, poisoned=frozenset(range(1000))), tmp_path, policy=Policy(0.01, 2, 1, max_failed=5))
+    outcome = run(Squares(1000, poisoned=tuple(range(1000))), tmp_path, policy=Policy(0.01, 2, 1, max_failed=5))
 
     assert len(outcome.failed) == 6
     assert "cluster.max_failed" in outcome.fatal

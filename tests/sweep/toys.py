@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+
+from sweep import executors
+from sweep.compact import compact, run_digest
+from sweep.engine import Policy, drive
+from sweep.progress import Progress
+from sweep.ranges import missing
+from sweep.store import Store
+from sweep.version import core_digest
 
 
 @dataclass(frozen=True)
@@ -17,8 +28,8 @@ class Squares:
 
     length: int
     grain: int = 10
-    poisoned: frozenset[int] = frozenset()
-    deadly: frozenset[int] = frozenset()
+    poisoned: tuple[int, ...] = ()
+    deadly: tuple[int, ...] = ()
     seconds: float = 0.0
     tables = ("series", "points")
     per_node = False
@@ -42,9 +53,9 @@ class Squares:
     def work(self, start, stop):
         time.sleep(self.seconds * (stop - start))
         positions = np.arange(start, stop)
-        if self.deadly & set(positions.tolist()):
+        if set(self.deadly) & set(positions.tolist()):
             os.kill(os.getpid(), signal.SIGKILL)
-        bad = self.poisoned & set(positions.tolist())
+        bad = set(self.poisoned) & set(positions.tolist())
         if bad:
             raise ZeroDivisionError(f"position {min(bad)}")
         groups = np.unique(positions // self.grain)
@@ -52,3 +63,26 @@ class Squares:
             "points": pa.table({"position": positions, "square": positions**2}),
             "series": pa.table({"group": np.repeat(groups, 3), "t": np.tile(np.arange(3), groups.size)}),
         }
+
+
+def main(root, kind, address, length, *options):
+    """Run squares as a driver would: `python toys.py ROOT KIND ADDRESS LENGTH [FIELD=VALUE...]`."""
+    fields = {name: ast.literal_eval(value) for name, _, value in (option.partition("=") for option in options)}
+    cores = fields.pop("cores", None)
+    job = Squares(int(length), **fields)
+    executor = executors.start({"kind": kind, "address": address, "cores": cores}, job, root, core_digest())
+    store = Store(root)
+    try:
+        done = store.parts("points")
+        todo = missing(done, job.length)
+        with Progress(job.length, job.length - len(todo)) as progress:
+            outcome = drive(job, todo, executor, Policy(0.05, 2, 2, 100), progress)
+        compact(store, job.tables, job.grain, store.parts("points"))
+    finally:
+        executor.close()
+    found = {table: run_digest(store, table) for table in job.tables}
+    print(json.dumps({"failed": outcome.failed, "digests": found, "nodes": executor.nodes, "tasks": outcome.tasks}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
