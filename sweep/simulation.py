@@ -26,6 +26,7 @@ class Simulation:
 
     plan: Plan
     tables = ("series", "points")
+    inputs = ""
     per_node = False
 
     @property

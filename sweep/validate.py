@@ -1,0 +1,170 @@
+"""The validate job: the model on the kernels, CPU counts and workloads that a folder of reference figures lists."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pyarrow as pa
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from core import figures
+from core.figures import Figure
+from core.profile import KernelProfile
+from core.workload import TmpfsProgram
+from sweep.errors import InputError, one_of
+from sweep.schema import build
+
+Tables = dict[str, list[dict[str, str]]]
+
+OWN = Path(__file__).resolve().parent.parent / "conf" / "reference"
+NEEDED = {  # columns that a table must have
+    "kernels": ("kernel", "profile"),
+    "workloads": ("workload", "control", "cgroups", "files", "keep", "warm_ms"),
+    "vm_memory": ("kernel", "cpus", "workload"),
+    "ftrace_calls": ("kernel", "cpus", "depth", "files", "phase"),
+}
+DOCS = {
+    "group": "what kind of figure: memory, calls, or of published tables",
+    "figure": "name of the figure",
+    "kernel": "kernel version, as in kernels.csv",
+    "cpus": "CPUs of the machine",
+    "workload": "workload, or phase and depth",
+    "unit": "unit of the figure",
+    "model": "the model's value",
+}
+ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is replayed once: a workload with its control, a program of the function profiler, or published tables."""
+
+    kind: str  # memory, calls or published
+    kernel: str = ""
+    cpus: int = 0
+    workload: str = ""
+    depth: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A position is a case; its rows are its figures."""
+
+    cases: tuple[Case, ...]
+    tables_read: Tables
+    profiles: Mapping[str, KernelProfile]  # by kernel
+    tables = ("figures",)
+    grains = (1,)
+    per_node = False
+
+    @property
+    def inputs(self) -> str:
+        """Return a digest of the tables that were read."""
+        return blake2b(json.dumps(self.tables_read, sort_keys=True).encode(), digest_size=10).hexdigest()
+
+    def positions(self, nodes: int) -> int:  # noqa: ARG002 (the cases are the cases)
+        """Return the number of cases."""
+        return len(self.cases)
+
+    def count(self) -> int:
+        """Return the number of cases."""
+        return len(self.cases)
+
+    def features(self, position: int) -> tuple[float, ...]:
+        """Return whether a case is a replay of many cgroups, the dear kind."""
+        return (float(self.cases[position].kind == "memory"),)
+
+    def settings(self, position: int) -> Mapping[str, Any]:
+        """Return what a case is."""
+        return {name: value for name, value in vars(self.cases[position]).items() if value}
+
+    def work(self, start: int, stop: int) -> dict[str, pa.Table]:
+        """Return the figures of some cases."""
+        found = [figure for case in self.cases[start:stop] for figure in self._figures(case)]
+        fields = [
+            pa.field(field.name, ARROW[kind], metadata={"unit": "see unit" if field.name == "model" else "1", "doc": DOCS[field.name]})
+            for field, kind in zip(dataclasses.fields(Figure), (str, str, str, int, str, str, float), strict=True)
+        ]
+        return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], pa.schema(fields))}
+
+    def _figures(self, case: Case) -> list[Figure]:
+        if case.kind == "memory":
+            workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
+            row = workloads[case.workload]
+            programs = _program(row), _program(workloads[row["control"]])
+            return figures.memory_figures(self.profiles[case.kernel], case.kernel, case.cpus, case.workload, *programs)
+        rows = self.tables_read["ftrace_calls"]
+        mine = [row for row in rows if _call_case(row) == case]
+        phases = tuple(dict.fromkeys(row["phase"] for row in mine))
+        return figures.call_figures(self.profiles[case.kernel], case.kernel, case.cpus, case.depth, case.files, phases)
+
+
+def job(config: Mapping[str, Any]) -> Validation:
+    """Return the job of a config: its `reference` names the folder, null the project's own."""
+    tables = read(Path(config["reference"]) if config["reference"] is not None else OWN)
+    cases = tuple(dict.fromkeys(_cases(tables)))
+    names = {row["kernel"]: row["profile"] for row in tables["kernels"]}
+    kernels = {case.kernel for case in cases if case.kernel}
+    for kernel in sorted(kernels - set(names)):
+        raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row with its profile")
+    return Validation(cases, tables, {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)})
+
+
+def read(folder: Path) -> Tables:
+    """Return the CSV files of a folder as rows of text, and of the project's own folder those that it lacks."""
+    if not folder.is_dir():
+        raise InputError(f"reference must be a folder with CSV files (got {str(folder)!r}); leave it out for the project's own")
+    paths = {path.stem: path for where in (OWN, folder) for path in sorted(where.glob("*.csv"))}
+    tables: Tables = {}
+    for name, path in paths.items():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            tables[name] = list(rows)
+            lacking = [column for column in NEEDED.get(name, ()) if column not in (rows.fieldnames or ())]
+        if lacking:
+            raise InputError(f"{path} must have the column {lacking[0]} (got {', '.join(rows.fieldnames or ()) or 'nothing'}); add it")
+    return tables
+
+
+def _cases(tables: Tables) -> Iterator[Case]:
+    workloads = {row["workload"]: row for row in tables["workloads"]}
+    for row in tables["vm_memory"]:
+        for needed in (row["workload"], workloads.get(row["workload"], {}).get("control")):
+            if needed and needed not in workloads:
+                raise InputError(f"workload {needed} must stand in workloads.csv (got {', '.join(workloads)}); add it")
+        if workloads[row["workload"]]["control"]:
+            yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
+    yield from map(_call_case, tables["ftrace_calls"])
+
+
+def _call_case(row: Mapping[str, str]) -> Case:
+    cpus, depth, files = (_whole(column, row[column]) for column in ("cpus", "depth", "files"))
+    return Case("calls", row["kernel"], cpus, depth=depth, files=files)
+
+
+def _program(row: Mapping[str, str]) -> TmpfsProgram:
+    return TmpfsProgram(**{name: _whole(name, row[name]) for name in ("cgroups", "files", "keep", "warm_ms")})
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"{name} must be a whole number in every row of the reference (got {text!r}); correct it")
+    return int(text)
+
+
+def _profile(kernel: str, name: str) -> KernelProfile:
+    known = GlobalHydra.instance().config_loader().get_group_options("kernel")
+    if name not in known:
+        raise InputError(one_of(f"profile of kernel {kernel} in kernels.csv", name, (option for option in known if option[0] != "_")))
+    composed: Any = OmegaConf.to_container(hydra.compose("config", [f"kernel={name}"])["kernel"], resolve=True)
+    return build(KernelProfile, composed, "kernel.")
