@@ -41,6 +41,6 @@ def simulate(points: Sequence[Point]) -> Result:
         raise ValueError("points of one call must share their scenario; group them by core.rng.scenario_id")
     counts = charge.count(points)
     life, series = lifecycle.age(points)
-    removal = offline.offline_cost(points)
+    removal = offline.offline_cost(points, counts)
     prices = contention.price(points, counts)
     return Result(points=counts | life | removal | prices, series=series)

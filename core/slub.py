@@ -42,12 +42,15 @@ class SlabTrace:
     """What a run of events did to the slabs.
 
     pages: `PAGE_EVENT` records in order. instances: `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches:
-    limits, slabs held and objects in use at the end. memcg: `[objects]` whose slab each object was on, ROOT if nobody
-    is charged. identity: `[memcgs]` the memcg that each one is, itself unless it took over a dead one.
+    limits, slabs held and objects in use at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
+    a partial list at the end. dead: `[memcgs]` 1 after offline. memcg: `[objects]` whose slab each object was on, ROOT
+    if nobody is charged. identity: `[memcgs]` the memcg that each one is, itself unless it took over a dead one.
     """
 
     pages: NDArray[np.void]
     instances: NDArray[np.void]
+    cpus_holding: NDArray[np.intp]
+    dead: NDArray[np.int32]
     memcg: NDArray[np.int32]
     identity: NDArray[np.int32]
 
@@ -85,9 +88,12 @@ def run_slub(
     memcg = np.full(events["object"].max(initial=NONE) + 1, NONE, np.int32)
     identity = np.arange(memcgs, dtype=np.int32)
     _replay(heap, events, slabs_of, memcg, identity)
+    holding = (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
         pages=heap.pages[: heap.count[1]],
         instances=instances.reshape(owners, caches.size),
+        cpus_holding=np.count_nonzero(holding.reshape(owners, caches.size, cpus), axis=2),
+        dead=heap.dead,
         memcg=memcg,
         identity=identity,
     )
@@ -157,8 +163,8 @@ def _replay(heap, events, slabs_of, memcg_of, identity):
             _emit(heap, ONLINE, cpu, identity[event.memcg], 0, 0)
         else:
             owner = identity[event.memcg]
-            heap.dead[owner] = 1
             _emit(heap, OFFLINE, cpu, owner, 0, 0)
+            heap.dead[owner] = 1
             _deactivate(heap, owner, cpu)
             graveyard[buried] = owner
             buried += 1

@@ -28,7 +28,7 @@ HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, BALA
 class Tally:
     """What the stocks did, each `[lanes]`.
 
-    hits: charges served by consume_stock(). taken: slots given to a memcg. left: slots still held at the end. drains:
+    hits: charges served by consume_stock(). taken: slots given to a memcg. left: slots still held at the end, holding: with pages in them. drains:
     drain_stock() with pages to give back, among them those of the parent's pages, those of a memcg after offline, and
     those by drain_all_stock() at offline. dead_puts: slots given up whose memcg is offline. stocked_pages: held by
     stocks at the end. balance: pages charged to the counters, less those drained.
@@ -37,6 +37,7 @@ class Tally:
     hits: NDArray[np.int64]
     taken: NDArray[np.int64]
     left: NDArray[np.int64]
+    holding: NDArray[np.int64]
     drains: NDArray[np.int64]
     parent_drains: NDArray[np.int64]
     dead_drains: NDArray[np.int64]
@@ -60,12 +61,12 @@ def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int
         for i in range(0, len(batches), LANES)
     ]
     sums = np.concatenate([part[0] for part in parts], axis=1)[:, : len(batches)].astype(np.int64)
-    left = np.concatenate([part[1] for part in parts])[: len(batches)]
-    stocked_pages = np.concatenate([part[2] for part in parts])[: len(batches)]
+    left, holding, stocked_pages = (np.concatenate([part[i] for part in parts])[: len(batches)] for i in (1, 2, 3))
     return Tally(
         hits=sums[HITS],
         taken=sums[TAKEN],
         left=left,
+        holding=holding,
         drains=sums[DRAINS],
         parent_drains=sums[PARENT_DRAINS],
         dead_drains=sums[DEAD_DRAINS],
@@ -164,13 +165,15 @@ def _pass_away(stock, sums, kind, me, slots):
 @njit(cache=True)
 def _at_end(stock, slots):
     left = np.zeros(LANES, np.int64)
+    holding = np.zeros(LANES, np.int64)
     stocked_pages = np.zeros(LANES, np.int64)
     for cpu in range(stock.shape[0]):
         for lane in range(LANES):
             for slot in range(slots):
                 left[lane] += stock[cpu, slot, lane] != NOBODY
+                holding[lane] += stock[cpu, slots + slot, lane] > 0
                 stocked_pages[lane] += stock[cpu, slots + slot, lane]
-    return left, stocked_pages
+    return left, holding, stocked_pages
 
 
 @njit(cache=True)

@@ -1,0 +1,204 @@
+"""count(points): what the charge path of each design does with one scenario's window, in exact numbers.
+
+Objects go through the allocator (`core.slub`) or through byte stocks (`core.objcg`), which makes page events; page
+events go through the stocks of pages (`core.stock`); what is left is arithmetic: a walk costs one atomic per level and
+counter. Nothing is sampled here. Limits are never hit, so no charge fails and nothing is reclaimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.columns import Column
+from core.designs import DESIGNS, Design
+from core.events import ALLOC, FREE, ROOT, charge_window
+from core.params import Point
+from core.profile import KernelProfile
+from core.stock import DIRECT_FREE, Tally, run_stock
+from core.streams import Machine, Stream, page_stream, parent_levels, slabs_of
+from core.vmstat import run_vmstat
+
+COLUMNS: dict[str, Column] = {
+    "objects_allocated": Column("int64", "1", "objects that memcgs allocated in the window"),
+    "objects_freed": Column("int64", "1", "of these and earlier, freed in the window"),
+    "slabs_allocated": Column("int64", "1", "slabs taken from the page allocator, the root caches' included"),
+    "slabs_freed": Column("int64", "1", "slabs given back to the page allocator"),
+    "page_charges": Column("int64", "1", "charges of pages: one per slab, or per shortage of bytes"),
+    "page_uncharges": Column("int64", "1", "uncharges of pages"),
+    "pages_charged": Column("int64", "pages", "pages of all page charges"),
+    "stock_hits": Column("int64", "1", "page charges served by a CPU's stock"),
+    "stock_drains": Column("int64", "1", "stocks drained of pages, for another memcg, when too full or at offline"),
+    "stock_offline_drains": Column("int64", "1", "of these, by drain_all_stock() at offline"),
+    "charge_walks": Column("int64", "1", "walks up the hierarchy by a charge that missed the stock"),
+    "uncharge_walks": Column("int64", "1", "walks up the hierarchy by an uncharge outside the stock"),
+    "drain_walks": Column("int64", "1", "walks up the hierarchy by a drained stock"),
+    "leaf_counter_atomics": Column("int64", "1", "atomics on the memory counters of the memcgs themselves"),
+    "upper_counter_atomics": Column("int64", "1", "atomics on the memory counters of all levels above"),
+    "memsw_counter_atomics": Column("int64", "1", "atomics on memory+swap counters (cgroup v1 with swap accounting)"),
+    "kmem_counter_atomics": Column("int64", "1", "atomics on kernel memory counters (cgroup v1)"),
+    "protection_atomics": Column("int64", "1", "atomics that propagate the usage of memory.min and memory.low"),
+    "counter_atomics": Column("int64", "1", "atomics on all page counters: the five columns before this"),
+    "charge_counter_atomics": Column("int64", "1", "of these, by charges; the others are by uncharges and drained stocks"),
+    "refcount_atomics": Column("int64", "1", "atomics on references: kmem_caches, and what is offline"),
+    "byte_atomics": Column("int64", "1", "atomics on nr_charged_bytes of obj_cgroups"),
+    "stat_atomics": Column("int64", "1", "atomics that propagate per-CPU statistics (before rstat, 5.13)"),
+    "shared_atomics": Column("int64", "1", "counter, refcount, byte and stat atomics"),
+    "percpu_ref_ops": Column("int64", "1", "references taken or dropped by a per-CPU add"),
+    "percpu_stat_ops": Column("int64", "1", "per-CPU statistics written"),
+    "percpu_ops": Column("int64", "1", "per-CPU references and statistics together"),
+    "lock_acquisitions": Column("int64", "1", "acquisitions of the lock of a list of charged pages"),
+    "atomics_per_page_charge": Column("float64", "1", "shared atomics per page charge, uncharges included"),
+    "atomics_per_object": Column("float64", "1", "shared atomics per object allocated, frees included"),
+    "caches_per_memcg": Column("float64", "1", "kmem_caches with slabs that an online memcg has at the end of the window"),
+    "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
+    "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of a cache of an online memcg, over its caches"),
+    "stocks_per_memcg": Column("float64", "1", "stocks with pages in them at the end of the window, per online memcg"),
+    "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
+}
+
+def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
+    """Count the operations of every point; all points share one scenario.
+
+    Returns the columns of COLUMNS, each `[len(points)]`. Raises AssertionError, naming design, lane and both numbers,
+    if pages charged to the counters are not the pages that are in use or stocked.
+    """
+    events = charge_window(points[0])
+    kernels: list[KernelProfile] = []
+    settings_of: dict[Hashable, dict[Hashable, list[int]]] = {}
+    for i, point in enumerate(points):
+        if point.kernel not in kernels:
+            kernels.append(point.kernel)
+        where = (kernels.index(point.kernel), point.cpus, point.possible_cpus, point.nodes, point.allocator)
+        settings_of.setdefault(where, {}).setdefault(_setting(point), []).append(i)
+
+    out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
+    for settings in settings_of.values():
+        machine = Machine(points[next(iter(settings.values()))[0]], events)
+        for members in settings.values():
+            for name, values in _lanes([points[i] for i in members], machine).items():
+                out[name][members] = values
+    return out
+
+
+def _setting(point: Point) -> Hashable:
+    """All that makes lanes of one setting differ is the batch, of charges or of statistics."""
+    return (
+        point.design,
+        point.stock,
+        point.uncharge_batched,
+        point.depth,
+        point.cgroup_version,
+        point.swap_accounting,
+        point.protected_levels,
+        point.objcg_as_of,
+    )
+
+
+def _lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[np.generic] | float]:
+    """Columns of points that differ in their batches only; one lane each."""
+    point = points[0]
+    design = DESIGNS[point.design]
+    stream = page_stream(point, design, machine)
+    batches = np.array([p.batch if p.stock else 0 for p in points])
+    thresholds = np.array([p.stat_batch or p.batch for p in points]) * stream.stat_unit
+    tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots)
+    _check_books(design, stream, tally, batches)
+    flushes = run_vmstat(stream.stats, thresholds, cpus=point.cpus)
+
+    kinds, pages = stream.pages["kind"], stream.pages["pages"]
+    trace = machine.slabs(slabs_of(design))
+    slabs = trace.pages["kind"]
+    online = point.workload.charge.memcgs
+    alive = trace.dead[1:] == 0
+    own_slabs = trace.instances["slabs"][1:][alive]
+    page_charges = np.count_nonzero(kinds == ALLOC)
+    charge_walks = page_charges - tally.hits
+    levels, upper = point.depth + 1, parent_levels(point, design)
+    direct = np.count_nonzero(kinds == DIRECT_FREE)
+    direct_parent = np.count_nonzero((kinds == DIRECT_FREE) & (stream.pages["memcg"] == ROOT))
+
+    # a walk from the memcg itself visits its own counter, one from the parent only those above
+    leaf = charge_walks + direct - direct_parent + tally.drains - tally.parent_drains
+    from_parent = direct_parent + tally.parent_drains
+    above = leaf * point.depth + from_parent * upper
+    v1, memsw = point.cgroup_version == 1, point.cgroup_version == 1 and point.swap_accounting
+    own_uncharges = stream.own_uncharges + stream.dead_uncharges
+    kmem = v1 * ((page_charges + own_uncharges) * levels + stream.parent_uncharges * upper)
+    protected = 0 if point.kernel.protection_xchg_elided else point.protected_levels
+    protection = leaf * min(protected, point.depth) + from_parent * min(protected, max(upper - 1, 0))
+    charging = charge_walks * (levels * (1 + memsw) + min(protected, point.depth)) + v1 * page_charges * levels
+    counter = leaf + above + memsw * (leaf + above) + kmem + protection
+
+    if stream.ref_per_slot:
+        percpu_refs = 2 * tally.taken - tally.left - tally.dead_puts
+        shared_refs = tally.dead_puts
+    else:
+        percpu_refs = charge_walks + tally.drains - tally.dead_drains
+        shared_refs = tally.dead_drains
+    refcount = shared_refs + stream.shared_refs
+    percpu_ref_ops = percpu_refs + stream.percpu_refs
+    stat = 2 * (flushes[0] * levels + flushes[1] * upper)
+    shared = counter + refcount + stream.byte_atomics + stat
+    objects = np.count_nonzero(machine.events["kind"] == ALLOC)
+    return {
+        "objects_allocated": objects,
+        "objects_freed": np.count_nonzero(machine.events["kind"] == FREE),
+        "slabs_allocated": np.count_nonzero(slabs == ALLOC),
+        "slabs_freed": np.count_nonzero(slabs == FREE),
+        "page_charges": page_charges,
+        "page_uncharges": own_uncharges + stream.parent_uncharges,
+        "pages_charged": pages[kinds == ALLOC].sum(),
+        "stock_hits": tally.hits,
+        "stock_drains": tally.drains,
+        "stock_offline_drains": tally.offline_drains,
+        "charge_walks": charge_walks,
+        "uncharge_walks": direct,
+        "drain_walks": tally.drains,
+        "leaf_counter_atomics": leaf,
+        "upper_counter_atomics": above,
+        "memsw_counter_atomics": memsw * (leaf + above),
+        "kmem_counter_atomics": kmem,
+        "protection_atomics": protection,
+        "counter_atomics": counter,
+        "charge_counter_atomics": charging,
+        "refcount_atomics": refcount,
+        "byte_atomics": stream.byte_atomics,
+        "stat_atomics": stat,
+        "shared_atomics": shared,
+        "percpu_ref_ops": percpu_ref_ops,
+        "percpu_stat_ops": stream.percpu_stats,
+        "percpu_ops": percpu_ref_ops + stream.percpu_stats,
+        "lock_acquisitions": stream.lock_acquisitions,
+        "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
+        "atomics_per_object": shared / objects,
+        "caches_per_memcg": np.count_nonzero(own_slabs) / online,
+        "slabs_per_memcg": own_slabs.sum() / online,
+        "cpu_slabs_per_memcg": trace.cpus_holding[1:][alive].sum() / online,
+        "stocks_per_memcg": tally.holding / online,
+        "cpus_per_memcg": _cpus_per_memcg(stream.pages),
+    }
+
+
+def _check_books(design: Design, stream: Stream, tally: Tally, batches: NDArray[np.integer]) -> None:
+    """What the counters hold is what is in use and what the stocks hold; nobody holds a negative number of pages."""
+    at_once = stream.pages["pages"][stream.pages["kind"] == DIRECT_FREE].sum()
+    counted = tally.balance - at_once
+    held = stream.held_pages + tally.stocked_pages
+    for lane in np.flatnonzero((counted != held) | (tally.stocked_pages < 0)):
+        raise AssertionError(
+            f"{design.name}, batch {batches[lane]}: {counted[lane]} pages on the counters, "
+            f"but {held[lane]} in use or stocked"
+        )
+
+
+def _cpus_per_memcg(pages: NDArray[np.void]) -> float:
+    moves = pages[(pages["pages"] > 0) & (pages["memcg"] != ROOT)]
+    if not moves.size:
+        return 0.0
+    cpus = int(moves["cpu"].max()) + 1
+    pairs = np.unique(moves["memcg"].astype(np.int64) * cpus + moves["cpu"])
+    sharers = np.bincount(pairs // cpus)
+    return float(sharers[moves["memcg"]].mean())

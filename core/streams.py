@@ -1,0 +1,236 @@
+"""From objects to page events: what a design asks of the memcgs' page stocks, and all it does that no batch changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.designs import Design, ObjcgVersion
+from core.events import ALLOC, FREE, ROOT
+from core.geometry import slab_geometry
+from core.objcg import ObjcgTrace, run_objcg
+from core.params import Point
+from core.slub import CACHE, OWN, PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS, REUSED, SHARED, SlabTrace, run_slub
+from core.stock import DIRECT_FREE
+from core.vmstat import RECLAIMABLE, STAT_EVENT
+
+PARTIAL_RULES = {"off": PARTIAL_OFF, "objects": PARTIAL_OBJECTS, "slabs": PARTIAL_SLABS}
+
+# per-CPU statistics written per slab page charge or uncharge: of the node; of memcg and lruvec, local and propagated
+# (mod_lruvec_state(), Linux 5.2 to 5.12)
+SLAB_STATS = 5
+# the same per object: mod_objcg_state(), Linux 5.9; with rstat, of memcg and lruvec
+OBJECT_STATS, RSTAT_STATS = 4, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Page events of one design, and what it does beside the counters, whatever the batch.
+
+    pages: `PAGE_EVENT` records for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
+    reparented pages have ROOT for their memcg. stats: `STAT_EVENT` records, in units of `1 / stat_unit` pages.
+    uncharges: of memcgs online (`own`), of pages that their parent took over (`parent`), of dying memcgs (`dead`).
+    direct: uncharges are outside the stock. direct_own, direct_parent: how many of them walk the counters. held_pages:
+    in use at the end, as the allocator or the objects have it. stock_refs: css references of a stock are one per slot,
+    else one per page.
+    """
+
+    pages: NDArray[np.void]
+    stats: NDArray[np.void]
+    stat_unit: int
+    own_uncharges: int
+    parent_uncharges: int
+    dead_uncharges: int
+    held_pages: int
+    percpu_refs: int
+    shared_refs: int
+    byte_atomics: int
+    percpu_stats: int
+    lock_acquisitions: int
+    ref_per_slot: bool
+
+
+class Machine:
+    """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them."""
+
+    def __init__(self, point: Point, events: NDArray[np.void]) -> None:
+        names = list(point.workload.charge.caches)
+        geometry = [slab_geometry(point.kernel, name, point.possible_cpus or point.cpus) for name in names]
+        caches = np.array(
+            [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in geometry], CACHE
+        )
+        rule = PARTIAL_RULES[point.kernel.cpu_partial_rule]
+        object_bytes = np.array([g.object_bytes for g in geometry], np.int64)
+        reclaimable = np.array([name in RECLAIMABLE for name in names])
+        page_bytes = point.kernel.page_bytes
+        self.events = events
+        self.reclaimable = reclaimable
+        self.slab_pages = caches["pages"].astype(np.int64)
+        self.slabs: Callable[[int], SlabTrace] = cache(
+            lambda slabs_of: run_slub(
+                events, caches, cpus=point.cpus, nodes=point.nodes, slabs_of=slabs_of, partial_rule=rule
+            )
+        )
+        self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
+            lambda version: run_objcg(
+                events, object_bytes, reclaimable, version, cpus=point.cpus, page_bytes=page_bytes
+            )
+        )
+
+
+def slabs_of(design: Design) -> int:
+    """Return whose slabs a design's objects are on, as `core.slub` has it."""
+    if not design.per_memcg_caches:
+        return SHARED
+    return REUSED if design.reuses_dead else OWN
+
+
+def parent_levels(point: Point, design: Design) -> int:
+    """Return the counters that an uncharge of a reparented page walks; 0 where the root is left alone.
+
+    memcg_uncharge_slab() (5.3) and obj_cgroup_uncharge_pages() (6.16) skip the root memcg; 5.9 to 6.15 do not.
+    """
+    skips_root = version(point, design).skips_root if design.charges == "bytes" else True
+    return 0 if point.depth == 1 and skips_root else point.depth
+
+
+def version(point: Point, design: Design) -> ObjcgVersion:
+    """Return what the obj_cgroup code of a point does, with the point's choice of where uncharges go."""
+    assert design.objcg_version is not None
+    chosen = design.objcg_version(point.objcg_as_of)
+    if not point.stock:
+        return replace(chosen, drain_to_stock=False, refill_to_stock=False)
+    if point.uncharge_batched is None:
+        return chosen
+    return replace(chosen, drain_to_stock=point.uncharge_batched, refill_to_stock=point.uncharge_batched)
+
+
+def page_stream(point: Point, design: Design, machine: Machine) -> Stream:
+    """Return the page events of a design on a machine."""
+    make = {"nothing": _nothing, "pages": _slabs, "bytes": _bytes}[design.charges]
+    return make(point, design, machine)
+
+
+def _nothing(point: Point, design: Design, machine: Machine) -> Stream:
+    return Stream(
+        pages=machine.slabs(slabs_of(design)).pages[:0],
+        stats=np.empty(0, STAT_EVENT),
+        stat_unit=1,
+        own_uncharges=0,
+        parent_uncharges=0,
+        dead_uncharges=0,
+        held_pages=0,
+        percpu_refs=0,
+        shared_refs=0,
+        byte_atomics=0,
+        percpu_stats=0,
+        lock_acquisitions=0,
+        ref_per_slot=False,
+    )
+
+
+def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
+    """Each slab is charged when it is allocated and uncharged when it is freed: memcg_charge_slab()."""
+    trace = machine.slabs(slabs_of(design))
+    of_memcg = trace.pages["memcg"] != ROOT
+    pages = trace.pages[of_memcg]
+    charged, freed = pages["kind"] == ALLOC, pages["kind"] == FREE
+    after_offline = freed & (pages["dead"] == 1)
+    charges, uncharges, late = (int(np.count_nonzero(which)) for which in (charged, freed, after_offline))
+    held_pages = int((trace.instances["slabs"][1:] @ machine.slab_pages).sum())
+
+    reparented = design.reparents != "nothing"
+    if reparented:
+        pages["memcg"][after_offline] = ROOT
+        pages["dead"][after_offline] = 0
+    stats = np.empty(charges + uncharges, STAT_EVENT)
+    moves = pages[charged | freed]
+    stats["cpu"], stats["memcg"] = moves["cpu"], moves["memcg"]
+    stats["item"] = machine.reclaimable[moves["cache"]]
+    stats["delta"] = np.where(moves["kind"] == ALLOC, moves["pages"], -moves["pages"])
+
+    batched = point.stock and bool(point.uncharge_batched)
+    if reparented and parent_levels(point, design) == 0:
+        held_pages += int(pages["pages"][after_offline].sum())
+        pages, freed = pages[~after_offline], freed[~after_offline]
+    if not batched:
+        pages["kind"][freed] = DIRECT_FREE
+
+    percpu, shared = _references(design, machine, trace, charges, uncharges - late, late, batched)
+    return Stream(
+        pages=pages,
+        stats=stats,
+        stat_unit=1,
+        own_uncharges=uncharges - late,
+        parent_uncharges=late if reparented else 0,
+        dead_uncharges=0 if reparented else late,
+        held_pages=held_pages,
+        percpu_refs=percpu,
+        shared_refs=shared,
+        byte_atomics=0,
+        percpu_stats=SLAB_STATS * (charges + uncharges),
+        lock_acquisitions=charges + uncharges if design.lists_pages else 0,
+        ref_per_slot=False,
+    )
+
+
+def _references(
+    design: Design, machine: Machine, trace: SlabTrace, charges: int, own: int, late: int, batched: bool
+) -> tuple[int, int]:
+    """References taken and dropped beside those of the stock: by per-CPU adds, and by atomics.
+
+    An allocation holds the memcg, or in 5.3 the kmem_cache, from memcg_kmem_get_cache() to memcg_kmem_put_cache(); in
+    5.3 an object of a root cache takes none. With `page_ref` a page owns a css reference, which an uncharge drops or,
+    when batched, hands to the stock. With `cache_ref` the charge's css reference is given back for one on the cache,
+    and an uncharge to the stock has to take one again.
+    """
+    to_memcg = np.count_nonzero(machine.events["kind"] == ALLOC)
+    if design.cache_ref == "percpu":
+        to_memcg = np.count_nonzero(trace.memcg > ROOT)
+    percpu, shared = 2 * int(to_memcg), 0
+    if design.page_ref and not batched:
+        # a reparented page refers to the parent, which is online
+        percpu += own + (late if design.reparents == "pages" else 0)
+        shared += late if design.reparents != "pages" else 0
+    if design.cache_ref != "none":
+        percpu += charges + ((own + late) if batched else 0)
+    if design.cache_ref == "atomic":
+        shared += charges + own + late
+    if design.cache_ref == "percpu":
+        # memcg_charge_slab() also tries the css and puts it
+        percpu += 3 * charges + own
+        shared += late
+    return percpu, shared
+
+
+def _bytes(point: Point, design: Design, machine: Machine) -> Stream:
+    """Objects are charged by bytes, and whole pages by the shortage of bytes: obj_cgroup_charge()."""
+    rules = version(point, design)
+    trace = machine.bytes(rules)
+    pages = trace.pages
+    uncharged = (pages["kind"] == FREE) | (pages["kind"] == DIRECT_FREE)
+    late = uncharged & (pages["memcg"] == ROOT)
+    page_bytes = point.kernel.page_bytes
+    held_pages = (trace.live_bytes + trace.stocked_bytes + trace.left_bytes) // page_bytes
+    if parent_levels(point, design) == 0:
+        held_pages += int(pages["pages"][late].sum())
+        pages = pages[~late]
+    return Stream(
+        pages=pages,
+        stats=trace.stats,
+        stat_unit=page_bytes,
+        own_uncharges=int(np.count_nonzero(uncharged & ~late)),
+        parent_uncharges=int(np.count_nonzero(late)),
+        dead_uncharges=0,
+        held_pages=held_pages,
+        percpu_refs=trace.percpu_refs,
+        shared_refs=trace.dead_refs,
+        byte_atomics=trace.byte_atomics,
+        percpu_stats=trace.stat_updates * (RSTAT_STATS if rules.rstat else OBJECT_STATS),
+        lock_acquisitions=0,
+        ref_per_slot=True,
+    )
