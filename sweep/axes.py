@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from sweep.errors import InputError
 SPACINGS = ("log", "lin")
 FORMS = "a list, {log: [low, high, n]}, {lin: [low, high, n]} or {pow2: [low, high]}"
 Index = NDArray[np.int64]
+Column = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,13 @@ class Listed:
     def __len__(self) -> int:
         return len(self.values)
 
-    def at(self, index: Index) -> list[Any]:
+    def at(self, index: Index) -> Column:
         """Return the values at `index`."""
-        return [self.values[i] for i in index.tolist()]
+        return self._column[index]
+
+    @functools.cached_property
+    def _column(self) -> Column:
+        return np.array(self.values)
 
     def probes(self) -> Sequence[int]:
         """Return the positions whose values need checking: all of them."""
@@ -47,10 +53,10 @@ class Spaced:
     def __len__(self) -> int:
         return self.n
 
-    def at(self, index: Index) -> list[Any]:
+    def at(self, index: Index) -> Column:
         """Return the values at `index`."""
         values = spread(self.spacing, self.low, self.high, index / max(self.n - 1, 1))
-        return (np.rint(values).astype(np.int64) if self.whole else values).tolist()
+        return np.rint(values).astype(np.int64) if self.whole else values
 
     def probes(self) -> Sequence[int]:
         """Return the positions whose values need checking: the ends, as what lies between is between."""
@@ -81,7 +87,8 @@ def spread(spacing: str, low: float, high: float, part: NDArray[np.float64]) -> 
         return np.asarray(low + (high - low) * part)
     # 12 digits are what the last bit of exp2 and log2 may differ by between machines, and more than a reader wants
     values = np.exp2(np.log2(low) + (np.log2(high) - np.log2(low)) * part)
-    return np.array([float(f"{value:.12g}") for value in values])
+    distinct, back = np.unique(values, return_inverse=True)
+    return np.array([float(f"{value:.12g}") for value in distinct])[back]
 
 
 def parse(path: str, spec: Any, convert: Callable[[Any], Any]) -> Values | Sampled:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweep import where
-from sweep.axes import Index, Values
+from sweep.axes import Column, Index, Values
 
 SCENARIO = ("workload", "churn_hz", "duration_s", "seed", "replicate")
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
@@ -67,23 +68,19 @@ class Plan:
     def columns(self, start: int, stop: int) -> tuple[Index, dict[str, list[Any]]]:
         """Return the positions from `start` to `stop` that are points, and the value of each axis at each of them."""
         positions = np.arange(start, stop, dtype=np.int64)
-        values = self._values(positions)
-        if self.where is None:
-            return positions, values
-        known = {path: value for path, value in self.base.items() if not isinstance(value, Mapping)}
-        kept = where.holds(self.where, known | {p: np.array(v) for p, v in values.items()}, positions.size)
-        return positions[kept], {p: [v for v, keep in zip(vs, kept, strict=True) if keep] for p, vs in values.items()}
+        positions = positions[self._kept(positions)]
+        return positions, {path: column.tolist() for path, column in self._columns(positions).items()}
 
     def values(self, position: int) -> dict[str, Any]:
         """Return what every axis is set to at a position."""
-        return {path: value[0] for path, value in self._values(np.array([position], dtype=np.int64)).items()}
+        return {path: column[0].item() for path, column in self._columns(np.array([position])).items()}
 
     def count(self) -> int:
         """Return how many points there are; where there is a constraint, by walking the plan."""
         if self.where is None:
             return self.positions
-        starts = range(0, self.positions, COUNT_CHUNK)
-        return sum(self.columns(start, min(start + COUNT_CHUNK, self.positions))[0].size for start in starts)
+        ends = ((start, min(start + COUNT_CHUNK, self.positions)) for start in range(0, self.positions, COUNT_CHUNK))
+        return sum(int(self._kept(np.arange(*pair, dtype=np.int64)).sum()) for pair in ends)
 
     def probes(self) -> Iterator[dict[str, Any]]:
         """Yield settings that show every value of every axis at least once, the other axes at their first value."""
@@ -95,10 +92,16 @@ class Plan:
             for probe in dim.columns[0].probes():
                 yield self.values(probe * radix[dim.paths])
 
-    def _values(self, positions: Index) -> dict[str, list[Any]]:
-        values: dict[str, list[Any]] = {}
+    def _kept(self, positions: Index) -> NDArray[np.bool_]:
+        if self.where is None:
+            return np.ones(positions.size, dtype=np.bool_)
+        known = {path: value for path, value in self.base.items() if not isinstance(value, Mapping)}
+        return where.holds(self.where, known | self._columns(positions), positions.size)
+
+    def _columns(self, positions: Index) -> dict[str, Column]:
+        columns: dict[str, Column] = {}
         rest = positions
         for dim in reversed(self.dims):
             rest, digit = np.divmod(rest, len(dim))
-            values |= {path: column.at(digit) for path, column in zip(dim.paths, dim.columns, strict=True)}
-        return values
+            columns |= {path: values.at(digit) for path, values in zip(dim.paths, dim.columns, strict=True)}
+        return columns

@@ -21,7 +21,7 @@ def whole(value):
 
 
 def every(axis):
-    return axis.at(np.arange(len(axis)))
+    return axis.at(np.arange(len(axis))).tolist()
 
 
 @pytest.mark.parametrize(
