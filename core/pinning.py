@@ -15,26 +15,38 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.population import NEVER, STEPS, TICKS_PER_STEP, Population
+from core.commons import (
+    ANGLE,
+    CALENDAR_TICKS,
+    CPU,
+    LIFE,
+    MEMCG,
+    NONE,
+    PLACE,
+    age_ticks,
+    cache_until,
+    miss,
+    new_common,
+    random_bits,
+    turn_clock,
+    uniform,
+)
+from core.population import NEVER, STEPS, Population
 
 SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
-SPEED_LIMIT = 16  # reclaim does not get faster than this: below 1/16 of its page cache a host is out of memory
-CALENDAR_TICKS = STEPS * TICKS_PER_STEP * SPEED_LIMIT
 
 # What is counted. After the first three, one number per kind of leftover (index into Workload.leftovers).
-DYING, DYING_WITH_CACHES, OBJCGS = range(3)
-CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = range(4)  # dangling caches; slabs of gone memcgs; objects there, elsewhere
+DYING, DYING_WITH_CACHES, OBJCGS = np.arange(3)
+CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = np.arange(4)  # dangling caches; slabs of gone memcgs; objects there, elsewhere
 
 # A common object that an online memcg is charged for: fields of an entry. Siblings are of the same memcg; the first
 # entry of a memcg that is not followed also stands for the memcg.
 SIBLING, NEXT_DUE, KIND, END, SPOT, KEY = range(6)
 ENTRY_FIELDS = 6
-NONE = -1
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def state(which: int, kind: int, kinds: int) -> int:
-    """Index of a per-kind count among all counts."""
+    """Return the index of a per-kind number among all that is counted."""
     return 3 + which * kinds + kind
 
 
@@ -57,16 +69,6 @@ class Rules(NamedTuple):
     page_cache_bytes: float  # of the host, were there no cgroups
     live_bytes: NDArray[np.float64]  # [STEPS] of live memcgs
     bytes_each: NDArray[np.float64]  # [counts] of what is counted here
-
-
-class Common(NamedTuple):
-    """Where the common objects are: cached until a tick, or missing until a memcg needs them."""
-
-    turn: NDArray[np.int64]  # [objects] how often it was evicted
-    wait: NDArray[np.int64]  # [objects] if missing: rank of the memcg that needs it, counted from the step's first
-    missing: NDArray[np.int64]  # [objects] the first so many are missing
-    evicts: NDArray[np.int64]  # [CALENDAR_TICKS] first object that is evicted at a tick; NONE
-    evicts_next: NDArray[np.int64]  # [objects] the next one
 
 
 class Charged(NamedTuple):
@@ -100,13 +102,7 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
     counts, most_born = 3 + 4 * kinds, int(population.arrivals.max())
     capacity, clock = max(objects, 16), -1.0
     while clock < 0:
-        common = Common(
-            turn=np.zeros(objects, np.int64),
-            wait=np.zeros(objects, np.int64),
-            missing=np.empty(objects, np.int64),
-            evicts=np.full(CALENDAR_TICKS, NONE, np.int64),
-            evicts_next=np.empty(objects, np.int64),
-        )
+        common = new_common(objects)
         charged = Charged(
             entries=np.empty((capacity, ENTRY_FIELDS), np.int64),
             of=np.full(memcgs, NONE, np.int64),
@@ -133,10 +129,11 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
 def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  # type: ignore[no-untyped-def]
     """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
     count = books.count
-    fresh, free, stray, missing, clock = 0, NONE, 0, 0, 0.0
+    fresh = stray = missing = np.int64(0)
+    free, clock = NONE, 0.0
     for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
-        end, kind = _age(objects, j, 0), np.int64(objects.kind[j])
-        _cache_until(end, j, common)
+        end, kind = age_ticks(objects, j, np.int64(0)), np.int64(objects.kind[j])
+        cache_until(end, j, common)
         if kind != rules.page_kind:
             _keep(books, _state(SHARED_OBJECTS, kind, rules), end)
 
@@ -144,9 +141,8 @@ def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  
         used = rules.live_bytes[step]
         for i in range(count.size):
             used += count[i] * rules.bytes_each[i]
-        spare = max(rules.page_cache_bytes - used, rules.page_cache_bytes / SPEED_LIMIT)
         before = int(clock)
-        clock += TICKS_PER_STEP * rules.page_cache_bytes / spare
+        clock = turn_clock(clock, used, rules.page_cache_bytes)
         now, born = int(clock), arrivals[step]
 
         missing = _reclaim(before, now, born, missing, objects, common, books)
@@ -160,7 +156,7 @@ def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  
         )
         for i in range(followed.off_start[step], followed.off_start[step + 1]):
             m = followed.off_order[i]
-            size = 0
+            size = np.int64(0)
             for k in range(followed.left_start[m], followed.left_start[m + 1]):
                 books.left[size, 0] = followed.left_kind[k]
                 books.left[size, 1] = (before + now) // 2 + followed.left_ticks[k]
@@ -172,7 +168,7 @@ def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  
             until = _go_offline(size, np.int64(followed.key[m]), followed.life_s[m], now, rules, books)
             if rules.stacks_pin_memcg and followed.stack_step[m] > step:
                 books.pinned_until[m] = until
-                until = NEVER
+                until = np.int64(NEVER)
             _die(until, now, has_caches, books)
         while stray < followed.stray.size and followed.stack_step[followed.stray[stray]] == step:
             m = followed.stray[stray]  # its last stack is gone
@@ -186,7 +182,7 @@ def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  
         while e != NONE:
             following, key = charged.entries[e, NEXT_DUE], charged.entries[e, KEY]
             life_s = _life_s(key, rules)
-            size, free = _take_entries(charged.entries, e, books.left, 0, free)
+            size, free = _take_entries(charged.entries, e, books.left, np.int64(0), free)
             _die(_go_offline(size, key, life_s, now, rules, books), now, life_s > rules.cache_creation_s, books)
             e = following
 
@@ -205,7 +201,7 @@ def _reclaim(before, now, born, missing, objects, common, books):  # type: ignor
             books.count[i] -= books.leaves[tick, i]
         j = common.evicts[tick]
         while j != NONE:
-            _miss(j, tick, before, now, born, objects, common)
+            miss(j, tick, before, now, born, objects, common)
             common.missing[missing] = j
             missing += 1
             j = common.evicts_next[j]
@@ -223,29 +219,29 @@ def _allocate(step, step_s, before, now, born, missing, fresh, free, objects, ru
     for i in range(missing):
         j, end = common.missing[i], NONE
         while common.wait[j] < born:
-            end = before + common.wait[j] * (now - before) // born + _age(objects, j, common.turn[j])
+            end = before + common.wait[j] * (now - before) // born + age_ticks(objects, j, common.turn[j])
             if end >= now:
                 break
-            _miss(j, end, before, now, born, objects, common)
+            miss(j, end, before, now, born, objects, common)
         rank, turn = common.wait[j], common.turn[j]
         if rank >= born:
             common.wait[j] -= born
             common.missing[still_missing] = j
             still_missing += 1
             continue
-        _cache_until(end, j, common)
+        cache_until(end, j, common)
         if free != NONE:
             e, free = free, entries[free, SIBLING]
         else:
             e, fresh = fresh, fresh + 1
         entries[e, KIND] = objects.kind[j]
         entries[e, END] = end
-        entries[e, SPOT] = _hash(objects.seed, j, turn, 2) >> np.uint64(32)
+        entries[e, SPOT] = random_bits(objects.seed, j, turn, PLACE) >> np.uint64(32)
         entries[e, SIBLING] = NONE
         if charged.by_rank_step[rank] != step:
             charged.by_rank_step[rank] = step
             charged.by_rank[rank] = memcgs + e
-            entries[e, KEY] = _hash(objects.seed, j, turn, 3) >> np.uint64(32)
+            entries[e, KEY] = random_bits(objects.seed, j, turn, MEMCG) >> np.uint64(32)
             off = int(min(step + (rank + 0.5) / born + _life_s(entries[e, KEY], rules) / step_s, float(STEPS)))
             entries[e, NEXT_DUE] = charged.due[off]
             charged.due[off] = e
@@ -320,7 +316,7 @@ def _slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
-    return np.int64(((_hash(np.uint64(key), stay, 0, 0) >> np.uint64(32)) * np.uint64(cpus)) >> np.uint64(32))
+    return np.int64(((random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)) * np.uint64(cpus)) >> np.uint64(32))
 
 
 @njit(cache=True)
@@ -345,24 +341,6 @@ def _die(until, now, has_caches, books):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _cache_until(tick, j, common):  # type: ignore[no-untyped-def]
-    if tick < CALENDAR_TICKS:
-        common.evicts_next[j] = common.evicts[tick]
-        common.evicts[tick] = j
-
-
-@njit(cache=True)
-def _miss(j, tick, before, now, born, objects, common):  # type: ignore[no-untyped-def]
-    """Object `j` is evicted at a tick: draw which memcg needs it next, a geometric number of memcgs later."""
-    common.turn[j] += 1
-    passed = np.int64((tick - before + 0.5) / (now - before) * born)
-    trials = float(NEVER) * NEVER
-    if objects.touch[j] > 0.0:
-        trials = np.floor(np.log(_uniform(objects.seed, j, common.turn[j], 1)) / np.log1p(-objects.touch[j]))
-    common.wait[j] = passed + np.int64(min(trials, float(NEVER) * NEVER))
-
-
-@njit(cache=True)
 def _take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
     """Move a memcg's list of entries to `left`; returns its new size and the new list of free entries."""
     while e != NONE:
@@ -381,31 +359,7 @@ def _life_s(key, rules):  # type: ignore[no-untyped-def]
     """Lognormal lifetime of a memcg that is not followed (Box and Muller)."""
     if rules.life_sigma == 0.0:
         return np.exp(rules.life_mu)
-    angle = 2 * np.pi * _uniform(np.uint64(key), 0, 0, 5)
+    angle = 2 * np.pi * uniform(np.uint64(key), NONE, NONE, ANGLE)
     return np.exp(
-        rules.life_mu + rules.life_sigma * np.sqrt(-2 * np.log(_uniform(np.uint64(key), 0, 0, 4))) * np.cos(angle)
+        rules.life_mu + rules.life_sigma * np.sqrt(-2 * np.log(uniform(np.uint64(key), NONE, NONE, LIFE))) * np.cos(angle)
     )
-
-
-@njit(cache=True)
-def _age(objects, j, turn):  # type: ignore[no-untyped-def]
-    """Ticks until object `j` is evicted: exponential."""
-    return max(np.int64(min(np.ceil(-np.log(_uniform(objects.seed, j, turn, 0)) * objects.ticks[j]), float(NEVER))), 1)
-
-
-@njit(cache=True)
-def _uniform(seed, j, turn, use):  # type: ignore[no-untyped-def]
-    """A number in (0, 1]."""
-    return ((_hash(seed, j, turn, use) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
-
-
-@njit(cache=True)
-def _hash(seed, j, turn, use):  # type: ignore[no-untyped-def]
-    """64 random bits as a function of their place: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014), twice."""
-    x = seed + np.uint64(j) * GOLDEN
-    for extra in (np.uint64(turn), np.uint64(use)):
-        x = x + (extra + np.uint64(1)) * GOLDEN
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return x
