@@ -12,14 +12,16 @@ import typer
 from analysis import output
 from analysis.answers import answers
 from analysis.db import connect
-from analysis.run import Refused, Run, open_run
+from analysis.run import InputError, Run, open_run
 from analysis.tables import WIDTH, every
 
 BAD_INPUT = 2
 SETTINGS_SHOWN = 6
 READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
 
-app = typer.Typer(name="memcg-analysis", help=__doc__, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="memcg-analysis", help=__doc__, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, or of an experiment's runs.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Go on although points are missing.")]
@@ -37,7 +39,9 @@ def sql(
     con = connect(_whole(run, partial))
     kinds = [statement.type.name for statement in con.extract_statements(query)]
     if len(kinds) != 1 or not set(kinds) <= READS:
-        raise Refused(f"SQL must be one query that reads (got {', '.join(kinds) or 'nothing'}); the run is never changed")
+        raise InputError(
+            f"SQL must be one query that reads (got {', '.join(kinds) or 'nothing'}); the run is never changed"
+        )
     output.write(con.sql(query), form, to)
 
 
@@ -76,7 +80,9 @@ def _whole(where: str, partial: bool) -> Run:
     run = open_run(where)
     hole = run.hole()
     if hole and not partial:
-        raise Refused(f"RUN must be whole (got {run.url!r}; {hole}); run the sweep again to resume, or add --partial")
+        raise InputError(
+            f"RUN must be whole (got {run.url!r}; {hole}); run the sweep again to resume, or add --partial"
+        )
     if run.url.rstrip("/") != where.rstrip("/"):
         print(f"run: {run.url}", file=sys.stderr)
     return run
@@ -86,7 +92,7 @@ def main() -> None:
     """Run the command line; whatever the user can mend is one line on stderr and exit status 2."""
     try:
         app()
-    except (Refused, duckdb.Error) as error:
+    except (InputError, duckdb.Error) as error:
         print(_one_line(error), file=sys.stderr)
         sys.exit(BAD_INPUT)
 

@@ -14,7 +14,18 @@ from analysis.palette import color
 from analysis.readings import usual_batch
 from analysis.units import scale
 
-COMPONENTS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#44aa99", "#999933", "#332288")
+COMPONENTS = (
+    "#4477aa",
+    "#66ccee",
+    "#228833",
+    "#ccbb44",
+    "#ee6677",
+    "#aa3377",
+    "#bbbbbb",
+    "#44aa99",
+    "#999933",
+    "#332288",
+)
 MENU_ENTRIES = 7
 BAND_OPACITY = 0.15
 
@@ -40,7 +51,12 @@ def memory(ask: Answers) -> go.Figure:
                 figure.add_bar(
                     x=[str(row["cpus"]) for row in here],
                     y=[row["bytes"] / size for row in here],
-                    name=name, marker_color=paint[name], legendgroup=name, showlegend=place == 1, row=1, col=place,
+                    name=name,
+                    marker_color=paint[name],
+                    legendgroup=name,
+                    showlegend=place == 1,
+                    row=1,
+                    col=place,
                 )
 
     _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:g} Hz", panels)
@@ -102,7 +118,11 @@ def best(ask: Answers) -> go.Figure:
             z=[[designs.index(cell["best_design"]) if cell else None for cell in line] for line in grid],
             text=[[_verdict(ask, measure, cell) for cell in line] for line in grid],
             hovertemplate="%{y} CPUs, %{x} Hz<br>%{text}<extra></extra>",
-            colorscale=steps, zmin=-0.5, zmax=len(designs) - 0.5, xgap=2, ygap=2,
+            colorscale=steps,
+            zmin=-0.5,
+            zmax=len(designs) - 0.5,
+            xgap=2,
+            ygap=2,
             colorbar={"tickvals": list(range(len(designs))), "ticktext": designs, "title": "best design"},
         )
 
@@ -125,12 +145,22 @@ def _line(figure: go.Figure, design: str, rows: Sequence[Row], x: str) -> None:
     figure.add_scatter(
         x=places + places[::-1],
         y=[row["high"] for row in rows] + [row["low"] for row in rows][::-1],
-        fill="toself", fillcolor=color(design), opacity=BAND_OPACITY, line_width=0,
-        hoverinfo="skip", legendgroup=design, showlegend=False,
+        fill="toself",
+        fillcolor=color(design),
+        opacity=BAND_OPACITY,
+        line_width=0,
+        hoverinfo="skip",
+        legendgroup=design,
+        showlegend=False,
     )
     figure.add_scatter(
-        x=places, y=[row["y"] for row in rows], name=design, legendgroup=design, mode="lines+markers",
-        line={"color": color(design), "width": 2.5}, marker_size=6,
+        x=places,
+        y=[row["y"] for row in rows],
+        name=design,
+        legendgroup=design,
+        mode="lines+markers",
+        line={"color": color(design), "width": 2.5},
+        marker_size=6,
     )
 
 

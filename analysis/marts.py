@@ -1,8 +1,8 @@
 """The questions of sql/: each file is one query whose header states its question, its grain and its columns.
 
-    -- question: ...
-    -- grain: one row per (...)
-    -- given_back_bytes [lost_bytes_end]: a column that the query makes, the column whose unit it has, what it means
+-- question: ...
+-- grain: one row per (...)
+-- given_back_bytes [lost_bytes_end]: a column that the query makes, the column whose unit it has, what it means
 """
 
 from __future__ import annotations

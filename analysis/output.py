@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.run import Refused
+from analysis.run import InputError
 
 BATCH_ROWS = 100_000
 MOST_ROWS = 1000  # of a table, which is for eyes
@@ -45,7 +45,7 @@ def console(width: int | None = None, file: IO[str] | None = None) -> Console:
 def write(rows: duckdb.DuckDBPyRelation, form: Format, to: Path | None) -> None:
     """Write `rows` to the file `to`, whole or not at all, or else to stdout."""
     if form is Format.parquet and to is None and sys.stdout.isatty():
-        raise Refused("--format parquet is binary (got a terminal to print to); add -o FILE, or pipe it")
+        raise InputError("--format parquet is binary (got a terminal to print to); add -o FILE, or pipe it")
     batches = rows.to_arrow_reader(BATCH_ROWS)
     if to is None:
         _write(batches, form, sys.stdout)
@@ -63,7 +63,7 @@ def whole(to: Path) -> Iterator[IO[str]]:
             yield file
         part.replace(to)
     except OSError as error:
-        raise Refused(f"-o must be a file that can be written (got {str(to)!r}): {error.strerror}") from error
+        raise InputError(f"-o must be a file that can be written (got {str(to)!r}): {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from analysis.answers import Answers, Row
+from analysis.units import three_digits
 
 
 def memory(ask: Answers) -> str:
@@ -43,30 +44,30 @@ def dying(ask: Answers) -> str:
 
 
 def atomics(ask: Answers) -> str:
-    """The cheapest and dearest design at the largest batch, and what batching saves the dearest."""
+    """The cheapest and dearest design at the largest batch."""
     rows = ask.rows("""
-        select design, batch, avg(atomics_per_page_charge) as atomics_per_page_charge from atomic_cost
-        where setting = $setting group by design, batch
-        qualify batch in (max(batch) over (), min(batch) over ())
-        order by batch desc, atomics_per_page_charge
+        select design, batch, avg(atomics_per_page_charge) as figure from atomic_cost
+        where setting = $setting group by design, batch qualify batch = max(batch) over () order by figure, design
     """)
-    batch = rows[0]["batch"]
-    here = [row for row in rows if row["batch"] == batch]
-    least, most = here[0], here[-1]
+    least, most = rows[0], rows[-1]
+    dear, cheap = (ask.say("atomic_cost", "atomics_per_page_charge", row["figure"]) for row in (most, least))
     return (
-        f"At batch {batch} {least['design']} spends {_atomics(ask, least)} per page charge, "
-        f"{most['design']} {_atomics(ask, most)}{_times(most['atomics_per_page_charge'], least['atomics_per_page_charge'])}."
+        f"At batch {most['batch']} {most['design']} spends {dear} atomics per page charge and its uncharge, "
+        f"{least['design']} {cheap}{_times(most['figure'], least['figure'])}."
     )
 
 
 def time(ask: Answers) -> str:
     """The cheapest and dearest design per object at the most CPUs, with the dearest's band and knee."""
-    rows = ask.rows("""
+    rows = ask.rows(
+        """
         select design, cpus, host_prices, host_grade, avg(ns_per_object) as ns, avg(ns_per_object_low) as low,
                avg(ns_per_object_high) as high, avg(ns_per_object_uncontended) as alone, min(knee_cpus) as knee
         from ns_per_charge where setting = $setting and batch = $batch group by design, cpus, host_prices, host_grade
         qualify cpus = max(cpus) over () order by ns
-    """, batch=usual_batch(ask))
+    """,
+        batch=usual_batch(ask),
+    )
     least, most = rows[0], rows[-1]
 
     def ns(value: float) -> str:
@@ -74,22 +75,27 @@ def time(ask: Answers) -> str:
 
     knee = f"; its busiest line saturates at {most['knee']:.0f} CPUs" if math.isfinite(most["knee"]) else ""
     return (
-        f"On {most['host_prices']} (grade {most['host_grade']}), all {most['cpus']} CPUs charging, {most['design']} costs "
-        f"{ns(most['ns'])} per object ({ns(most['low'])} to {ns(most['high'])}; {ns(most['alone'])} alone), "
+        f"On {most['host_prices']} (grade {most['host_grade']}), all {most['cpus']} CPUs charging, {most['design']} "
+        f"costs {ns(most['ns'])} per object ({ns(most['low'])} to {ns(most['high'])}; {ns(most['alone'])} alone), "
         f"{least['design']} {ns(least['ns'])}{knee}."
     )
 
 
 def prices(ask: Answers) -> str:
     """From how many CPUs the atomic reference matters, and what the two remedies give back at the most CPUs."""
-    rows = ask.rows("""
+    rows = ask.rows(
+        """
         from prices where setting = $setting and batch = $batch
         qualify cpus = max(cpus) over () order by host_prices, atomic_design, percpu_design
-    """, batch=usual_batch(ask))
+    """,
+        batch=usual_batch(ask),
+    )
     said = []
     for row in rows:
         start = f"matters from {row['matters_from_cpus']} CPUs" if row["matters_from_cpus"] else "never costs 5 % more"
-        refs, batching = (ask.say("prices", name, row[name]) for name in ("percpu_gives_back_ns", "batching_gives_back_ns"))
+        refs, batching = (
+            ask.say("prices", name, row[name]) for name in ("percpu_gives_back_ns", "batching_gives_back_ns")
+        )
         said.append(
             f"on {row['host_prices']} the atomic of {row['atomic_design']} {start}; at {row['cpus']} CPUs per-CPU "
             f"references give back {refs} per page charge, batching {batching}"
@@ -99,16 +105,21 @@ def prices(ask: Answers) -> str:
 
 def crossover(ask: Answers) -> str:
     """For each measure the best design by CPU count, where one design is best at most churn rates."""
-    rows = ask.rows("""
+    rows = ask.rows(
+        """
         select measure, cpus, best_design from crossover where setting = $setting and batch = $batch
-        group by measure, cpus, best_design qualify row_number() over (partition by measure, cpus order by count(*) desc, best_design) = 1
+        group by measure, cpus, best_design
+        qualify row_number() over (partition by measure, cpus order by count(*) desc, best_design) = 1
         order by measure, cpus
-    """, batch=usual_batch(ask))
+    """,
+        batch=usual_batch(ask),
+    )
     said = []
     for measure, cells in groupby(rows, key=itemgetter("measure")):
         spans = [(design, list(span)) for design, span in groupby(cells, key=itemgetter("best_design"))]
         stretches = (
-            f"{design} at {span[0]['cpus']}" + (f" to {span[-1]['cpus']}" if len(span) > 1 else "") for design, span in spans
+            f"{design} at {span[0]['cpus']}" + (f" to {span[-1]['cpus']}" if len(span) > 1 else "")
+            for design, span in spans
         )
         where = f"{spans[0][0]} everywhere" if len(spans) == 1 else f"{', '.join(stretches)} CPUs"
         said.append(f"least {measure}: {where}")
@@ -129,7 +140,9 @@ def batch(ask: Answers) -> str:
     for row in rows:
         shares = dict.fromkeys(f"{share:.0%}" for share in (row["least"], row["most"]) if share is not None)
         saving = f", saving {' to '.join(shares)} of the atomics of batch {row['smallest_batch']}"
-        said.append(f"{row['batch']} for {_listed(row['designs'])}{saving if row['batch'] > row['smallest_batch'] else ''}")
+        said.append(
+            f"{row['batch']} for {_listed(row['designs'])}{saving if row['batch'] > row['smallest_batch'] else ''}"
+        )
     return f"Enough at every CPU count: {'; '.join(said)}."
 
 
@@ -146,12 +159,8 @@ def _bytes(ask: Answers, row: Row) -> str:
     return ask.say("memory_overhead", "lost_bytes_end", row["lost_bytes_end"])
 
 
-def _atomics(ask: Answers, row: Row) -> str:
-    return ask.say("atomic_cost", "atomics_per_page_charge", row["atomics_per_page_charge"])
-
-
 def _times(more: float, less: float) -> str:
-    return f": {more / less:.3g} times" if less > 0 else ""
+    return f": {three_digits(more / less)} times" if less > 0 else ""
 
 
 def _listed(names: list[str]) -> str:

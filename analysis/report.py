@@ -57,7 +57,8 @@ def _section(ask: Answers, number: int) -> str:
     heading = f"<h2>{escape(ask.setting)}</h2>" if ask.setting else ""
     answers = "".join(f"<dt>{question}</dt><dd>{escape(say(ask))}</dd>" for question, say in ANSWERS)
     figures = "".join(
-        f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{_chart(draw(ask), f'chart-{number}-{place}')}</figure>"
+        f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{_chart(draw(ask), f'chart-{number}-{place}')}"
+        "</figure>"
         for place, (title, caption, draw) in enumerate(CHARTS)
     )
     return f'{heading}<dl class="answers">{answers}</dl>{figures}'
@@ -74,12 +75,16 @@ def _context(asked: list[Answers]) -> str:
     """What all points have in common, in words."""
     if not asked:
         return "No points landed."
-    [row] = asked[0].con.sql("""
+    [row] = (
+        asked[0]
+        .con.sql("""
         select count(*) as points, string_agg(distinct kernel, ', ' order by kernel) as kernels,
                string_agg(distinct workload, ', ' order by workload) as workloads,
                count(distinct replicate) as replicates
         from points
-    """).fetchall()
+    """)
+        .fetchall()
+    )
     points, kernels, workloads, replicates = row
     return escape(f"{points:,} points · kernel {kernels} · workload {workloads} · {replicates} replicates")
 
@@ -87,7 +92,5 @@ def _context(asked: list[Answers]) -> str:
 def _provenance(manifest: dict[str, Any]) -> str:
     """Where the figures come from: the manifest without the config's every leaf."""
     keys = ("run_id", "command", "commit", "core", "versions", "profiles", "nodes", "driver", "started_at", "wall_s")
-    rows = "".join(
-        f"<tr><td>{key}</td><td>{escape(str(manifest[key]))}</td></tr>" for key in keys if key in manifest
-    )
+    rows = "".join(f"<tr><td>{key}</td><td>{escape(str(manifest[key]))}</td></tr>" for key in keys if key in manifest)
     return f"<table>{rows}</table>"

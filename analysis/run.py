@@ -15,7 +15,7 @@ MANIFEST = "manifest.json"
 PARTS = "parts"  # where tables lie until the run ends
 
 
-class Refused(Exception):
+class InputError(Exception):
     """What was asked cannot be done; the message is one line that says why and what to do."""
 
 
@@ -43,9 +43,9 @@ class Run:
             case "partial":
                 return f"{len(self.manifest['failed'])} points failed"
             case state:
-                points = self.tables().get("points")
+                points, planned = self.tables().get("points"), self.manifest["positions"]
                 landed = points.count_rows() if points is not None else 0
-                return f"it is {state}: {self.manifest['positions'] - landed} of {self.manifest['positions']} points missing"
+                return f"it is {state}: {planned - landed} of {planned} points missing"
 
     def _files(self) -> list[str]:
         """Paths within the run: of the finished tables, or of the parts of a run that has not ended."""
@@ -62,14 +62,14 @@ def open_run(where: str) -> Run:
     try:
         info = filesystem.get_file_info(path)
         if info.type != fs.FileType.Directory:
-            raise Refused(f"RUN must be the folder of a run (got {where!r}, which is not there)")
+            raise InputError(f"RUN must be the folder of a run (got {where!r}, which is not there)")
         if not _has_manifest(filesystem, path):
             path = _newest_run(filesystem, path, where)
         with filesystem.open_input_stream(f"{path}/{MANIFEST}") as stream:
             manifest = json.loads(stream.read())
     except (OSError, pa.ArrowException, json.JSONDecodeError) as error:
-        raise Refused(f"RUN cannot be read (got {where!r}): {_one_line(error)}") from error
-    scheme = where.split("://")[0] + "://" if "://" in where else ""
+        raise InputError(f"RUN cannot be read (got {where!r}): {_one_line(error)}") from error
+    scheme = where.split("://", maxsplit=1)[0] + "://" if "://" in where else ""
     return Run(url=scheme + path, filesystem=filesystem, path=path, manifest=manifest)
 
 
@@ -80,7 +80,7 @@ def _resolve(where: str) -> tuple[fs.FileSystem, str]:
     try:
         filesystem, path = fs.FileSystem.from_uri(where)
     except (OSError, pa.ArrowException) as error:
-        raise Refused(f"RUN must be a path, s3:// or gs:// (got {where!r}): {_one_line(error)}") from error
+        raise InputError(f"RUN must be a path, s3:// or gs:// (got {where!r}): {_one_line(error)}") from error
     return filesystem, path.rstrip("/")
 
 
@@ -98,7 +98,7 @@ def _newest_run(filesystem: fs.FileSystem, path: str, where: str) -> str:
     runs = [folder.path for folder in folders if _has_manifest(filesystem, folder.path)]
     if not runs:
         inside = ", ".join(sorted(folder.base_name for folder in folders)) or "nothing"
-        raise Refused(f"RUN must hold {MANIFEST}, or runs that do (got {where!r}, which holds {inside})")
+        raise InputError(f"RUN must hold {MANIFEST}, or runs that do (got {where!r}, which holds {inside})")
     return max(runs, key=lambda run: (filesystem.get_file_info(f"{run}/{MANIFEST}").mtime_ns, run))
 
 

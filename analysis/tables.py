@@ -17,6 +17,7 @@ from analysis.palette import color
 WIDTH = 100  # characters; what a cover letter or a batch log bears
 FIGURES = 8  # columns of figures that fit
 CPU_ROWS = 3  # CPU counts shown of each design
+PRICE_ROWS = 3  # batches shown of each price table
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -40,7 +41,7 @@ def every(ask: Answers) -> Iterator[RenderableType]:
     yield _titled(
         "Smallest charge batch, in pages, within 5 % of the fewest atomics, by CPUs; largest over churn",
         readings.batch(ask),
-        _pivot(ask, "batch_choice", "batch", "cpus", "{}", "max"),
+        _pivot(ask, "batch_choice", "batch", "cpus", "{}", over="max", most=FIGURES + 1),
     )
     yield _best(ask)
     batch = readings.usual_batch(ask)
@@ -54,11 +55,14 @@ def every(ask: Answers) -> Iterator[RenderableType]:
 
 def _prices(ask: Answers) -> Table:
     """One row per price table and batch: the CPU count that matters, and the two remedies at the most CPUs."""
-    rows = ask.rows("""
-        from prices where setting = $setting qualify cpus = max(cpus) over ()
+    rows = ask.rows(
+        """
+        from prices where setting = $setting and list_contains($batches, batch) qualify cpus = max(cpus) over ()
         order by host_prices, atomic_design, percpu_design, batch
-    """)
-    table = _empty("prices", "grade", "batch", "matters from", "atomic", "per-CPU", "refs give back", "batching gives back")
+        """,
+        batches=few(ask.axis("batch"), PRICE_ROWS),
+    )
+    table = _empty("prices", "grade", "batch", "matters from", "atomic", "per-CPU", "refs give back", "batching")
     for row in rows:
         figures = ("atomic_ns", "percpu_ns", "percpu_gives_back_ns", "batching_gives_back_ns")
         start = f"{row['matters_from_cpus']} CPUs" if row["matters_from_cpus"] else "never"
@@ -88,26 +92,37 @@ def _best(ask: Answers) -> RenderableType:
 
 
 def _pivot(
-    ask: Answers, mart: str, figure: str, across: str, head: str, over: str = "avg", cpu_rows: int = CPU_ROWS
+    ask: Answers,
+    mart: str,
+    figure: str,
+    across: str,
+    head: str,
+    *,
+    over: str = "avg",
+    most: int = FIGURES,
+    cpu_rows: int = CPU_ROWS,
 ) -> Table:
     """One row per design (and CPU count, unless that goes across), one column per value of an axis."""
-    columns = few(ask.axis(across), FIGURES + (across == "cpus"))
-    cpus = [None] if across == "cpus" else few(ask.axis("cpus"), cpu_rows) 
-    down = "null" if across == "cpus" else "cpus"
-    query = f"select design, {down} as cpus, {across} as place, {over}({figure}) as figure from {mart} where setting = $setting group by all"
+    by_cpus = across == "cpus"
+    places = few(ask.axis(across), most)
+    cpus = [None] if by_cpus else few(ask.axis("cpus"), cpu_rows)
+    query = f"""
+        select design, {"null" if by_cpus else "cpus"} as cpus, {across} as place, {over}({figure}) as figure
+        from {mart} where setting = $setting group by all
+    """
     found = {(row["design"], row["cpus"], row["place"]): row["figure"] for row in ask.rows(query)}
-    table = _empty("design", *(() if across == "cpus" else ("cpus",)), *(head.format(value) for value in columns))
+    table = _empty("design", *(() if by_cpus else ("cpus",)), *(head.format(place) for place in places))
     for design in ask.axis("design"):
         for n in cpus:
-            cells = (ask.say(mart, figure, found.get((design, n, value))) for value in columns)
-            name = design if n == cpus[0] else ""
-            table.add_row(name, *(() if n is None else (f"{n}",)), *cells, end_section=n == cpus[-1])
+            cells = (ask.say(mart, figure, found.get((design, n, place))) for place in places)
+            name = Text(design if n == cpus[0] else "", color(design))
+            table.add_row(name, *(() if n is None else (f"{n}",)), *cells, end_section=n == cpus[-1] and len(cpus) > 1)
     return table
 
 
 def _empty(first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="italic", header_style="bold")
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for head in others:
         table.add_column(head, justify="right", no_wrap=True)
     return table

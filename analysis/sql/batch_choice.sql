@@ -1,11 +1,11 @@
 -- question: which charge batch is enough: the smallest within 5 % of the fewest atomics of any batch swept?
 -- grain: one row per (setting, design, cpus, churn_hz); mean over replicates
--- fewest_atomics [counter_atomics]: what the best batch spends
+-- fewest_atomics [shared_atomics]: what the best batch spends
 -- smallest_batch [batch]: the smallest batch that was swept
 -- saved_share [1]: share of the smallest batch's atomics that the chosen one saves
 with costs as (
     select setting, design, cpus, churn_hz, batch,
-           avg(counter_atomics + refcount_atomics) as atomics,
+           avg(shared_atomics) as atomics,
            avg(atomics_per_page_charge) as atomics_per_page_charge
     from points where design in (select name from designs where accounts)
     group by all

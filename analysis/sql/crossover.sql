@@ -8,14 +8,14 @@
 with means as (
     select setting, cpus, batch, churn_hz, design,
            avg(lost_bytes_end) as lost_bytes_end,
-           avg(counter_atomics + refcount_atomics) as atomics,
+           avg(atomics_per_object) as atomics_per_object,
            avg(ns_per_object) as ns_per_object
     from points where design in (select name from designs where accounts)
     group by all
 ),
 measured as (
     unpivot (select *, lost_bytes_end as tie_break from means)
-    on lost_bytes_end, atomics, ns_per_object into name measure value value
+    on lost_bytes_end, atomics_per_object, ns_per_object into name measure value value
 ),
 ranked as (
     select *, row_number() over (

@@ -8,7 +8,7 @@
 with costs as (
     select setting, design, batch, churn_hz, cpus,
            avg(lost_bytes_end) as lost_bytes_end,
-           avg(counter_atomics + refcount_atomics) as atomics,
+           avg(shared_atomics) as atomics,
            avg(ns_per_object) as ns
     from points where design in (select name from designs where accounts)
     group by all

@@ -11,10 +11,10 @@ with measured as (
         select scenario_id, setting, cpus, batch, churn_hz, design,
                lost_bytes_end::double as lost_bytes_end,
                dying_memcgs_end::double as dying_memcgs_end,
-               atomics_per_page_charge, ns_per_object
+               atomics_per_object, ns_per_object
         from points
     )
-    on lost_bytes_end, dying_memcgs_end, atomics_per_page_charge, ns_per_object
+    on lost_bytes_end, dying_memcgs_end, atomics_per_object, ns_per_object
     into name measure value value
 ),
 differences as (

@@ -5,14 +5,14 @@
 -- given_back_bytes [lost_bytes_end]: lost memory that would not be lost; negative where more would be
 -- given_back_memcgs [dying_memcgs_end]: dying memcgs that would not be there
 -- saved_ns [ns_per_object]: time per object that would not be spent
--- saved_atomics [counter_atomics]: atomics on counters and references that would not be spent
+-- saved_atomics [shared_atomics]: atomics on shared lines that would not be spent
 -- saved_atomics_share [1]: the same as a share of what is spent now
 select now.setting, now.design as from_design, new.design as to_design, now.cpus, now.batch, now.churn_hz,
        avg(now.lost_bytes_end - new.lost_bytes_end) as given_back_bytes,
        avg(now.dying_memcgs_end - new.dying_memcgs_end) as given_back_memcgs,
        avg(now.ns_per_object - new.ns_per_object) as saved_ns,
-       avg((now.counter_atomics + now.refcount_atomics) - (new.counter_atomics + new.refcount_atomics)) as saved_atomics,
-       saved_atomics / nullif(avg(now.counter_atomics + now.refcount_atomics), 0) as saved_atomics_share
+       avg(now.shared_atomics - new.shared_atomics) as saved_atomics,
+       saved_atomics / nullif(avg(now.shared_atomics), 0) as saved_atomics_share
 from points as now join points as new using (scenario_id, setting, cpus, batch)
 where now.design <> new.design
 group by all

@@ -39,7 +39,9 @@ def landed(rows: Rows, columns: Mapping[str, Column], inputs: Mapping[str, Any])
     zeros = {name: ZERO.get(column.dtype, 0) for name, column in columns.items()}
     table = pa.Table.from_pylist([dict(inputs) | zeros | dict(row) for row in rows])
     fields = [
-        field.with_metadata({"unit": columns[field.name].unit, "doc": columns[field.name].doc}) if field.name in columns else field
+        field.with_metadata({"unit": columns[field.name].unit, "doc": columns[field.name].doc})
+        if field.name in columns
+        else field
         for field in table.schema
     ]
     return table.cast(pa.schema(fields))

@@ -28,7 +28,9 @@ def ask(land) -> Callable[..., Rows]:
 def pairs(**figures: tuple[Any, ...]) -> Rows:
     """One scenario seen by unaccounted, page_ref and objcg, in this order; a figure is given for each."""
     designs = ("unaccounted", "page_ref", "objcg")
-    return [{"design": name} | {key: values[place] for key, values in figures.items()} for place, name in enumerate(designs)]
+    return [
+        {"design": name} | {key: values[place] for key, values in figures.items()} for place, name in enumerate(designs)
+    ]
 
 
 def test_memory(ask):
@@ -51,10 +53,14 @@ def test_ops(ask):
 
 def test_memory_overhead(ask):
     """Lost memory is averaged over replicates and batches; the floor is left out."""
-    points = pairs(lost_bytes_end=(0, 100, 10), dying_memcgs_end=(0, 4, 0)) + [
-        {"design": "page_ref", "batch": 64, "lost_bytes_end": 300, "dying_memcgs_end": 6}
+    points = [
+        *pairs(lost_bytes_end=(0, 100, 10), dying_memcgs_end=(0, 4, 0)),
+        {"design": "page_ref", "batch": 64, "lost_bytes_end": 300, "dying_memcgs_end": 6},
     ]
-    rows = ask(points, "select design, lost_bytes_end, dying_memcgs_end, lost_bytes_per_memcg from memory_overhead order by all")
+    rows = ask(
+        points,
+        "select design, lost_bytes_end, dying_memcgs_end, lost_bytes_per_memcg from memory_overhead order by all",
+    )
 
     assert rows == [
         {"design": "objcg", "lost_bytes_end": 10.0, "dying_memcgs_end": 0.0, "lost_bytes_per_memcg": None},
@@ -64,21 +70,17 @@ def test_memory_overhead(ask):
 
 def test_atomic_cost_is_paired(ask):
     """The floor that is subtracted is that of the same scenario, not of another replicate."""
-    points = [
-        {"design": design, "scenario_id": scenario, "counter_atomics": counters, "refcount_atomics": refs}
-        for design, scenario, counters, refs in (
-            ("unaccounted", "a", 1, 0), ("page_ref", "a", 10, 2), ("unaccounted", "b", 3, 0), ("page_ref", "b", 20, 0)
-        )
-    ]  # fmt: skip
-    rows = ask(points, "select design, atomics, atomics_over_floor from atomic_cost")
+    seen = (("unaccounted", "a", 1), ("page_ref", "a", 12), ("unaccounted", "b", 3), ("page_ref", "b", 20))
+    points = [{"design": name, "scenario_id": scenario, "shared_atomics": n} for name, scenario, n in seen]
+    rows = ask(points, "select design, shared_atomics, atomics_over_floor from atomic_cost")
 
-    assert rows == [{"design": "page_ref", "atomics": 16.0, "atomics_over_floor": 14.0}]
+    assert rows == [{"design": "page_ref", "shared_atomics": 16.0, "atomics_over_floor": 14.0}]
 
 
 def test_batch_choice(ask):
     """The smallest batch within 5 % of the fewest atomics is enough: 103 against 100 is, 110 is not."""
     costs = {1: 400, 8: 110, 32: 103, 64: 100}
-    points = [{"batch": batch, "counter_atomics": atomics} for batch, atomics in costs.items()]
+    points = [{"batch": batch, "shared_atomics": atomics} for batch, atomics in costs.items()]
     rows = ask(points, "select batch, fewest_atomics, smallest_batch, saved_share from batch_choice")
 
     assert rows == [{"batch": 32, "fewest_atomics": 100.0, "smallest_batch": 1, "saved_share": 1 - 103 / 400}]
@@ -95,8 +97,8 @@ def test_ns_per_charge(ask):
 def test_scaling(ask):
     """Slope and growth from 2 to 10 CPUs."""
     points = [
-        {"cpus": 2, "lost_bytes_end": 100, "counter_atomics": 10, "ns_per_object": 5.0},
-        {"cpus": 10, "lost_bytes_end": 900, "counter_atomics": 15, "ns_per_object": 20.0},
+        {"cpus": 2, "lost_bytes_end": 100, "shared_atomics": 10, "ns_per_object": 5.0},
+        {"cpus": 10, "lost_bytes_end": 900, "shared_atomics": 15, "ns_per_object": 20.0},
     ]
     rows = ask(points, "select fewest_cpus, most_cpus, lost_bytes_per_cpu, atomics_growth, ns_growth from scaling")
 
@@ -107,23 +109,46 @@ def test_scaling(ask):
 
 def test_crossover(ask):
     """Each measure has its winner; within 1 % the design that loses less memory wins."""
-    points = pairs(lost_bytes_end=(0, 100, 10), counter_atomics=(0, 1000, 1009), ns_per_object=(0.0, 20.0, 30.0))
+    points = pairs(
+        lost_bytes_end=(0, 100, 10), atomics_per_object=(0.0, 1000.0, 1009.0), ns_per_object=(0.0, 20.0, 30.0)
+    )
     rows = ask(points, "select measure, best_design, best_value, runner_up, margin from crossover order by all")
 
     assert rows == [
-        {"measure": "atomics", "best_design": "objcg", "best_value": 1009.0, "runner_up": "page_ref", "margin": 1000 / 1009 - 1},
-        {"measure": "lost_bytes_end", "best_design": "objcg", "best_value": 10.0, "runner_up": "page_ref", "margin": 9.0},
-        {"measure": "ns_per_object", "best_design": "page_ref", "best_value": 20.0, "runner_up": "objcg", "margin": 0.5},
+        {
+            "measure": "atomics_per_object",
+            "best_design": "objcg",
+            "best_value": 1009.0,
+            "runner_up": "page_ref",
+            "margin": 1000 / 1009 - 1,
+        },
+        {
+            "measure": "lost_bytes_end",
+            "best_design": "objcg",
+            "best_value": 10.0,
+            "runner_up": "page_ref",
+            "margin": 9.0,
+        },
+        {
+            "measure": "ns_per_object",
+            "best_design": "page_ref",
+            "best_value": 20.0,
+            "runner_up": "objcg",
+            "margin": 0.5,
+        },
     ]
 
 
 def test_upgrade(ask):
     """Going there and going back give the same with the other sign."""
-    points = pairs(lost_bytes_end=(0, 100, 10), dying_memcgs_end=(0, 4, 1), counter_atomics=(0, 40, 50))
-    rows = ask(points, """
+    points = pairs(lost_bytes_end=(0, 100, 10), dying_memcgs_end=(0, 4, 1), shared_atomics=(0, 40, 50))
+    rows = ask(
+        points,
+        """
         select from_design, to_design, given_back_bytes, given_back_memcgs, saved_atomics, saved_atomics_share
         from upgrade where not contains(from_design || to_design, 'unaccounted') order by all
-    """)
+    """,
+    )
 
     assert [tuple(row.values()) for row in rows] == [
         ("objcg", "page_ref", -90.0, -3.0, 10.0, 0.2),
@@ -148,7 +173,10 @@ def test_uncertainty(ask):
 
 def test_uncertainty_of_one_pair(ask):
     """A single pair has a difference and no interval."""
-    [row] = ask(pairs(lost_bytes_end=(0, 7, 5)), "from uncertainty where measure = 'lost_bytes_end' and design = 'page_ref' and against = 'objcg'")
+    [row] = ask(
+        pairs(lost_bytes_end=(0, 7, 5)),
+        "from uncertainty where measure = 'lost_bytes_end' and design = 'page_ref' and against = 'objcg'",
+    )
 
     assert (row["pairs"], row["mean_difference"], row["low"], row["high"]) == (1, 2.0, None, None)
 
@@ -161,10 +189,13 @@ def test_prices(ask):
         for (cpus, batch), figures in ns.items()
         for design, figure in zip(("reparent_atomic", "reparent_percpu"), figures, strict=True)
     ]
-    rows = ask(points, """
+    rows = ask(
+        points,
+        """
         select cpus, percpu_gives_back_ns, dearer, batching_gives_back_ns, matters_from_cpus
         from prices where batch = 32 order by cpus
-    """)
+    """,
+    )
 
     assert [tuple(row.values()) for row in rows] == [(1, 0.0, 0.0, 10.0, 64), (64, 6.0, 0.2, 30.0, 64)]
 

@@ -27,7 +27,11 @@ def test_csv(land, analysis):
     """--format csv prints a header and a line per row."""
     said = analysis("sql", land(TWO), QUERY, "--format", "csv")
 
-    assert list(csv.reader(io.StringIO(said.out))) == [["design", "cpus", "lost"], ["objcg", "8", "5.0"], ["page_ref", "64", "7.0"]]
+    assert list(csv.reader(io.StringIO(said.out))) == [
+        ["design", "cpus", "lost"],
+        ["objcg", "8", "5.0"],
+        ["page_ref", "64", "7.0"],
+    ]
 
 
 def test_parquet_into_a_file(land, analysis, tmp_path):
