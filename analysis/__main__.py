@@ -13,8 +13,10 @@ from analysis import output
 from analysis.answers import answers
 from analysis.db import connect
 from analysis.run import InputError, Run, open_run
-from analysis.tables import WIDTH, every
+from analysis.tables import WIDTH, across, every
+from analysis.validate import score, verdicts
 
+OUT = 1
 BAD_INPUT = 2
 SETTINGS_SHOWN = 6
 READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
@@ -51,6 +53,7 @@ def tables(run: RunArgument, partial: Partial = False) -> None:
     con = connect(_whole(run, partial))
     console = output.console(WIDTH)
     asked = answers(con)
+    console.print(*across(asked[:SETTINGS_SHOWN]), sep="")
     for ask in asked[:SETTINGS_SHOWN]:
         if ask.setting:
             console.rule(ask.setting, align="left")
@@ -73,6 +76,23 @@ def report(
     with output.whole(to) as file:
         file.write(html)
     print(to)
+
+
+@app.command()
+def validate(
+    run: RunArgument,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Reference figures; else those of the run.")] = None,
+    form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
+    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")] = None,
+    partial: Partial = False,
+) -> None:
+    """Hold the model against real kernels and published figures; exit 1 if any is out of its tolerance."""
+    rows = verdicts(_whole(run, partial), reference)
+    output.write(rows, form, to)
+    within, of = score(rows)
+    print(f"{within} of {of} figures are within their tolerance", file=sys.stderr)
+    if within < of or not of:
+        sys.exit(OUT)
 
 
 def _whole(where: str, partial: bool) -> Run:

@@ -7,26 +7,33 @@ from pathlib import Path
 
 import duckdb
 
-from analysis.run import Refused, Run
+from analysis.run import InputError, Run
 
 OWN = Path(__file__).resolve().parent.parent / "conf" / "reference"
 MEASURED = ("vm_memory", "vm_slabs", "ftrace_calls", "workloads")
 PUBLISHED = "figures_*.csv"
+PUBLISHED_FIGURES = """
+create view published as
+select
+    "group", figure, coalesce(kernel, '') as kernel, coalesce(cpus::bigint, 0) as cpus, coalesce(workload, '') as workload,
+    reference::double as reference, tolerance::double as tolerance, rule, source
+from published_text
+"""
 VIEWS = ("memory", "slabs", "calls", "verdicts")  # in the order in which they are made of one another
 
 
 def verdicts(run: Run, reference: Path | None) -> duckdb.DuckDBPyRelation:
     """Rows of figure, reference, model, error, tolerance and verdict of a validate run.
 
-    reference: folder with the reference's tables; None means the one that the run was made of. Raises Refused if the
+    reference: folder with the reference's tables; None means the one that the run was made of. Raises InputError if the
     run has no figures or there is no such folder.
     """
     tables = run.tables()
     if "figures" not in tables:
-        raise Refused(f"RUN must be of +experiment=validate (got {run.url!r}, which has no figures); give another run")
+        raise InputError(f"RUN must be of +experiment=validate (got {run.url!r}, which has no figures); give another run")
     chosen = reference or Path(run.manifest["config"]["reference"] or OWN)
     if not chosen.is_dir():
-        raise Refused(
+        raise InputError(
             f"--reference must be a folder with CSV files (got {str(chosen)!r}); leave it out for the run's own"
         )
     con = duckdb.connect()
@@ -35,19 +42,16 @@ def verdicts(run: Run, reference: Path | None) -> duckdb.DuckDBPyRelation:
         _view(con, name, [_file(chosen, f"{name}.csv")])
     published = {path.name: path for folder in (OWN, chosen) for path in sorted(folder.glob(PUBLISHED))}
     _view(con, "published_text", list(published.values()))
-    con.execute(
-        "create view published as select * replace (cpus::bigint as cpus, reference::double as reference,"
-        " tolerance::double as tolerance) exclude (unit) from published_text"
-    )
+    con.execute(PUBLISHED_FIGURES)
     for name in VIEWS:
         con.execute(f"create view {name} as {files('analysis').joinpath(f'sql/reference/{name}.sql').read_text()}")
     return con.sql("from verdicts")
 
 
-def all_ok(rows: duckdb.DuckDBPyRelation) -> bool:
-    """Whether every figure is within its tolerance, and there is one."""
-    counted = rows.aggregate("count(*), count(*) filter (verdict != 'ok')").fetchone()
-    return counted is not None and counted[0] > 0 and counted[1] == 0
+def score(rows: duckdb.DuckDBPyRelation) -> tuple[int, int]:
+    """How many figures are within their tolerance, and how many there are."""
+    ((within, of),) = rows.aggregate("count(*) filter (verdict = 'ok'), count(*)").fetchall()
+    return within, of
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -56,8 +56,9 @@ class Left:
 def replay(profile: KernelProfile, program: TmpfsProgram, cpus: int, draw: int) -> Left:
     """Run the program once on a machine without NUMA; `draw` numbers one way in which its tasks wander between CPUs.
 
-    A process that forks keeps its CPU busy, so the child starts on another, any other one; the parent wakes on any
-    CPU. What a CPU queues, its own worker does.
+    A process that forks keeps its CPU busy, so the child starts on another, any other one (find_idlest_cpu()). The
+    parent waits for the child to exit and is woken on its CPU (wake_affine_idle(), a synchronous wake-up). What a CPU
+    queues, its own worker does.
     """
     run = _Run(profile, program, cpus, np.random.Generator(np.random.Philox(key=draw)))
     run.program()
@@ -86,11 +87,11 @@ class _Run:
                 self.alloc(geometry.cache, 0)
         in_flight = -(-GRACE_PERIODS * GRACE_PERIOD_MS // max(self.tmpfs.warm_ms, GRACE_PERIOD_MS))  # cgroups
         removed: deque[_Cgroup] = deque()
-        parent = 0
+        parent = 0  # its CPU
         for number in range(1, self.tmpfs.cgroups + 1):
             cgroup = _Cgroup(self, number, parent)
-            cgroup.run((parent + 1 + self.rng.integers(max(self.cpus - 1, 1))) % self.cpus)
-            parent = int(self.rng.integers(self.cpus))
+            parent = (parent + 1 + int(self.rng.integers(max(self.cpus - 1, 1)))) % self.cpus
+            cgroup.run(parent)
             cgroup.rmdir(parent)
             removed.append(cgroup)
             if len(removed) > in_flight:
