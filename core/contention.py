@@ -12,7 +12,7 @@ vary as an exponential does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,21 @@ from core.host import Host
 from core.lines import MAX_CPUS, Floats, Stations, in_order, queue, transfer_ns
 from core.params import Point
 
+COUNTS = (  # columns of core.charge that are priced
+    "objects_allocated",
+    "page_charges",
+    "drain_walks",
+    "leaf_counter_atomics",
+    "upper_counter_atomics",
+    "memsw_counter_atomics",
+    "kmem_counter_atomics",
+    "protection_atomics",
+    "stat_atomics",
+    "refcount_atomics",
+    "byte_atomics",
+    "lock_acquisitions",
+    "percpu_ops",
+)
 COLUMNS: dict[str, Column] = {
     "ns_per_page_charge": Column(
         "f8", "ns", "page accounting per slab-page charge, uncharge included, all cpus charging"
@@ -65,6 +80,8 @@ class Demand:
     visits: `[classes, P]` to all lines of the class together. lines: `[classes, P]` how many there are. owners:
     `[classes, P]` memcgs, caches of memcgs, ... that the CPUs spread over; 1 where all share one. hand_overs:
     `[classes, 1]` lines that change hands in a visit. section_ns: `[classes, 1]` what the holder does besides.
+    further: `[classes, P]` share of the visits that follow one to another line of the same walk. paged: `[classes]`
+    which ones a slab-page charge visits; an object visits the others.
     """
 
     visits: Floats
@@ -72,40 +89,53 @@ class Demand:
     owners: Floats
     hand_overs: Floats
     section_ns: Floats
+    further: Floats
+    paged: NDArray[np.bool_]
 
 
-COUNTS = ("page_charges", "counter_atomics", "refcount_atomics", "lock_acquisitions", "percpu_ops", "stock_hits")
-PER_PAGE = [True, True, True, True]  # classes of `_demand` that a slab-page charge visits, not an object
+def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -> Demand:
+    """Spread the operations of `counts`, each `[P]` per object, over the lines that the design and the workload have.
 
-
-def _demand(host: Host, points: Sequence[Point], per_object: Mapping[str, Floats]) -> Demand:
-    """Spread the counted operations over lines.
-
-    Classes: the memcg's own page_counters; those of its ancestors, which all memcgs share; references (of the memcg,
-    or of each of its kmem_caches); the lock of a list of pages, which moves the list's neighbour along.
+    A memcg has a counter of its own per resource (memory, memsw, kmem), as has each of its ancestors, which all memcgs
+    share: children of one parent. Usage propagated for memory.min and memory.low goes to a second line of a counter.
     """
-    memcgs = np.array([point.workload.charge.memcgs for point in points], np.float64)
-    caches = np.array([_equal_caches(point) for point in points])
-    levels = np.array([point.depth + 1 for point in points], np.float64)
-    counters = np.array([1 + (point.cgroup_version == 1) * (1 + point.swap_accounting) for point in points], np.float64)
-    of_caches = np.array([DESIGNS[point.design].cache_ref != "none" for point in points])
-    locks = np.array([_locks(point) for point in points])
-    one = np.ones_like(memcgs)
-    walks = per_object["counter_atomics"]
-    referents = memcgs * np.where(of_caches, caches, 1.0)
+
+    def each(value: Callable[[Point], float]) -> Floats:
+        return np.array([value(point) for point in points], np.float64)
+
+    memcgs = each(lambda point: point.workload.charge.memcgs)
+    caches = memcgs * each(_equal_caches)
+    depth = each(lambda point: point.depth)
+    protected = np.maximum(each(lambda point: point.protected_levels), 1)
+    own = 1 / (depth + 1)  # of the levels of a walk
+    referents = np.where(each(lambda point: DESIGNS[point.design].cache_ref != "none") > 0, caches, memcgs)
+    locks = each(_locks)
+    one, none = np.ones_like(memcgs), np.zeros_like(memcgs)
+    above = (depth - 1) / depth  # the first ancestor is the first to be waited for: the memcg's own line is mostly near
+    memsw, kmem, stat = (counts[f"{name}_atomics"] for name in ("memsw_counter", "kmem_counter", "stat"))
+    classes = [  # visits, lines, owners, hand-overs, section, further, paged
+        (counts["leaf_counter_atomics"], memcgs, memcgs, 1, 0, none, True),
+        (counts["upper_counter_atomics"], depth, one, 1, 0, above, True),
+        (memsw * own, memcgs, memcgs, 1, 0, none, True),
+        (memsw * (1 - own), depth, one, 1, 0, above, True),
+        (kmem * own, memcgs, memcgs, 1, 0, none, True),
+        (kmem * (1 - own), depth, one, 1, 0, above, True),
+        (stat * own, 2 * memcgs, memcgs, 1, 0, none, True),
+        (stat * (1 - own), 2 * depth, one, 1, 0, above, True),
+        (counts["protection_atomics"], protected, one, 1, 0, one, True),
+        (counts["refcount_atomics"], referents, referents, 1, 0, none, True),
+        (counts["lock_acquisitions"], locks, locks, 2, host.list_node_ns, none, True),
+        (counts["byte_atomics"], memcgs, memcgs, 1, 0, none, False),
+    ]
+    visits, lines, owners, hand_overs, section_ns, further, paged = zip(*classes, strict=True)
     return Demand(
-        visits=np.stack(
-            [
-                walks / levels,
-                walks * (1 - 1 / levels),
-                per_object["refcount_atomics"],
-                per_object["lock_acquisitions"],
-            ]
-        ),
-        lines=np.stack([memcgs * counters, (levels - 1) * counters, referents, locks]),
-        owners=np.stack([memcgs, one, referents, locks]),
-        hand_overs=np.array([[1.0], [1.0], [1.0], [2.0]]),
-        section_ns=np.array([[0.0], [0.0], [0.0], [host.list_node_ns]]),
+        np.stack(visits),
+        np.stack(lines),
+        np.stack(owners),
+        np.array(hand_overs, np.float64)[:, None],
+        np.array(section_ns, np.float64)[:, None],
+        np.stack(further),
+        np.array(paged),
     )
 
 
@@ -116,14 +146,8 @@ def _equal_caches(point: Point) -> float:
 
 
 def _locks(point: Point) -> float:
-    memcgs = point.workload.charge.memcgs
-    return float(
-        {
-            "memcg": memcgs,
-            "memcg_node": memcgs * point.nodes,
-            "kmem_cache": memcgs * _equal_caches(point),
-        }[point.page_list_lock]
-    )
+    per_memcg = {"memcg": 1, "memcg_node": point.nodes, "kmem_cache": _equal_caches(point)}
+    return point.workload.charge.memcgs * per_memcg[point.page_list_lock]
 
 
 def price(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
@@ -139,7 +163,7 @@ def price(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) ->
     }
     for host, indices in of_host.items():
         at = np.array(indices)
-        here = {name: np.asarray(values, np.float64)[at] for name, values in counts.items() if name in COUNTS}
+        here = {name: np.asarray(counts[name], np.float64)[at] for name in COUNTS}
         for name, values in _price_on(host, [points[i] for i in indices], here).items():
             columns.setdefault(name, np.empty(size))[at] = values
     return {name: columns[name] for name in COLUMNS}
@@ -148,18 +172,24 @@ def price(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) ->
 def _price_on(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -> dict[str, Floats]:
     """Price points of one host; `counts` are of the window, columns of `[P]`."""
     cpus = np.array([point.cpus for point in points], np.int64)
-    objects = np.array([point.workload.charge.allocations for point in points], np.float64)
-    per_object = {name: values / objects for name, values in counts.items()}
+    per_object = {name: counts[name] / counts["objects_allocated"] for name in COUNTS}
     pages = per_object["page_charges"]
     demand = _demand(host, points, per_object)
-    local = per_object["percpu_ops"] * host.t_plain_ns + per_object["stock_hits"] * host.irq_off_ns
-    think = host.object_think_ns + pages * host.page_think_ns + local
+    switched_off = np.array([_irqs_off(point) for point in points])
+    own = per_object["percpu_ops"] * host.t_plain_ns + switched_off * host.irq_off_ns
+    stocked = (pages + per_object["drain_walks"]) * host.irq_off_ns
+    think = host.object_think_ns + pages * host.page_think_ns + own + stocked
+    columns: dict[str, Floats] = {}
 
-    alone = _stations(host, np.ones_like(cpus), demand, CENTRE).idle_ns
-    columns = _columns("_uncontended", demand, alone, local, pages)
+    def add(suffix: str, visit_ns: Floats) -> None:
+        time = demand.visits * visit_ns
+        walked = stocked + in_order(time[demand.paged])
+        columns[f"ns_per_page_charge{suffix}"] = np.divide(walked, pages, out=np.zeros_like(pages), where=pages > 0)
+        columns[f"ns_per_object{suffix}"] = own + stocked + in_order(time)
+
+    add("_uncontended", _stations(host, np.ones_like(cpus), demand, CENTRE).idle_ns)
     for suffix, band in (("", CENTRE), ("_low", LOW), ("_high", HIGH)):
-        visit = queue(cpus, think, _stations(host, cpus, demand, band), band.variability)
-        columns |= _columns(suffix, demand, visit, local, pages)
+        add(suffix, queue(cpus, think, _stations(host, cpus, demand, band), band.variability))
     busiest = _busiest_ns(_stations(host, cpus, demand, CENTRE), cpus)
     columns["knee_cpus"] = _knee(host, think, demand)
     columns["saturated_charges_per_s"] = np.divide(
@@ -168,13 +198,9 @@ def _price_on(host: Host, points: Sequence[Point], counts: Mapping[str, Floats])
     return columns
 
 
-def _columns(suffix: str, demand: Demand, visit_ns: Floats, local_ns: Floats, pages: Floats) -> dict[str, Floats]:
-    time = demand.visits * visit_ns
-    walked = in_order(time[PER_PAGE])
-    return {
-        f"ns_per_page_charge{suffix}": np.divide(walked, pages, out=np.zeros_like(pages), where=pages > 0),
-        f"ns_per_object{suffix}": local_ns + in_order(time),
-    }
+def _irqs_off(point: Point) -> float:
+    """How often an object switches interrupts off for a stock of bytes; 5.14 gave tasks a stock of their own."""
+    return 2.0 if DESIGNS[point.design].charges == "bytes" and point.objcg_as_of in ("5.9", "5.11") else 0.0
 
 
 def _stations(host: Host, cpus: NDArray[np.int64], demand: Demand, band: Band) -> Stations:
@@ -184,8 +210,8 @@ def _stations(host: Host, cpus: NDArray[np.int64], demand: Demand, band: Band) -
     others = demand.hand_overs * band.scale * (1 - 1 / sharers)
     retry = np.zeros_like(own)
     if host.kind == "near":
-        idle = own + others * transfer_ns(host, 1.0)[cpus]
-        service = np.minimum(idle, own + others * transfer_ns(host, band.weight(host))[cpus])
+        service = own + others * transfer_ns(host, band.weight(host))[cpus]
+        idle = own + others * transfer_ns(host, 1.0)[cpus] * (1 - host.walk_overlap * demand.further)
     elif host.kind == "far":
         idle = service = own + others * host.far_service_ns
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.checks import at_least, one_of
+from core.checks import at_least, one_of, within
 
 KINDS = ("near", "far", "llsc")
 GRADES = ("measured", "A", "B", "C")
@@ -52,6 +52,7 @@ class Host:
     transfer_ns: Transfer
     hold_ns: float  # h: how long an owner keeps a line while it has more operations ready
     far_weight: float  # phi: weight of a hand-off to any but the nearest sharers; 1 is random order
+    walk_overlap: float  # share of a transfer that hides behind the one before it in the same walk
     far_service_ns: float  # kind far: time of one atomic at the home node
     llsc_base_ns: float  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
     llsc_retry_ns: float  # kind llsc: s1
@@ -70,6 +71,7 @@ class Host:
             at_least(f"host.{key}", getattr(self, key), 1)
         for key in ("t_plain_ns", "t_local_ns", "hold_ns", "far_weight", "page_think_ns", "object_think_ns"):
             at_least(f"host.{key}", getattr(self, key), 0)
+        within("host.walk_overlap", self.walk_overlap, 0, 1)
         if self.kind == "far":
             at_least("host.far_service_ns", self.far_service_ns, self.t_plain_ns, "give the time of one far atomic")
         if self.kind == "llsc":

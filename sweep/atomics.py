@@ -8,15 +8,12 @@ processor's cycle counter, run, and read it again. A burst counts only if its th
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
-import numpy as np
 from llvmlite import ir
 from numba import int64, njit, types, void
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 llvm.initialize_native_asmparser()  # else LLVM aborts the process at the inline `pause`
 
@@ -93,7 +90,6 @@ def cycles(typing: Any) -> Any:
     return int64(), generate
 
 
-Loop = Callable[[NDArray[np.int64], int, int, int], int]
 _LOOP = int64(types.Array(int64, 1, "C", readonly=False), int64, int64, int64)
 """lines: addresses of the lines this thread uses; me: its number; n: operations; setting: of the loop."""
 
@@ -128,9 +124,10 @@ def plain_add(lines, me, n, setting):
 @njit(_LOOP, nogil=True, cache=True)
 def think(lines, me, n, setting):
     """fetch-add, then `setting` multiplications which need its result and which the next address needs."""
+    nothing = len(lines) - 1  # 0, which the compiler cannot know
     x = 1
     for _ in range(n):
-        x = fetch_add(lines[0] + (x & lines[1]), 1)  # lines[1] is 0; the compiler cannot know
+        x = fetch_add(lines[0] + (x & nothing), 1)
         for _ in range(setting):
             x = (x * 3) ^ 1  # no closed form, so it is not folded
     return x
@@ -208,25 +205,40 @@ def ping_pong(lines, me, n, setting):
 
 @njit(_LOOP, nogil=True, cache=True)
 def chase(lines, me, n, setting):
-    """n turns of two threads at a ring of lines[1] lines in lines[2:], each holding the next one's address.
+    """n turns of two threads, by the flag in lines[0]: fetch-add on each of the other lines, one after the other.
 
-    The other thread has modified every line since, and each address depends on the line before: nothing overlaps.
-    `setting` is 0, which the compiler must not know: it would drop the write.
+    The other thread has modified each of them since, and each address needs the result before: nothing overlaps.
+    `setting` is 0, which the compiler cannot know.
     """
     start = (load(lines[0]) & ~1) + me
-    at = lines[2]
+    x = 1
     for turn in range(n):
         while load(lines[0]) != start + 2 * turn:
             pause()
-        for _ in range(lines[1]):
-            at = fetch_add(at, setting)
+        for i in range(1, len(lines)):
+            x = fetch_add(lines[i] + (x & setting), 1)
         store(lines[0], start + 2 * turn + 1)
-    return at
+    return x
 
 
-LOOPS: tuple[Any, ...] = (
-    add, cas_add, plain_add, think, walk, stock, get_put, percpu_get_put, list_push, ping_pong, chase,
-)  # fmt: skip
+@njit(_LOOP, nogil=True, cache=True)
+def gather(lines, me, n, setting):
+    """As chase(), but every address is known from the start, as those of a page counter's ancestors are."""
+    start = (load(lines[0]) & ~1) + me
+    x = 1
+    for turn in range(n):
+        while load(lines[0]) != start + 2 * turn:
+            pause()
+        for i in range(1, len(lines)):
+            x += fetch_add(lines[i], 1)
+        store(lines[0], start + 2 * turn + 1)
+    return x
+
+
+@njit(int64(), nogil=True, cache=True)
+def now():
+    """The cycle counter, for a thread to set against its clock."""
+    return cycles()
 
 
 @njit(
@@ -236,7 +248,7 @@ LOOPS: tuple[Any, ...] = (
 def bursts(loop, lines, gate, threads, me, n, setting, windows):
     """Run the loop len(windows) times, all threads of the gate at once; windows[i] gets its first and last cycle.
 
-    gate: addresses of two words: threads that have arrived so far, and whether to go on.
+    gate: address of a word that counts the threads that have come so far.
     """
     for i in range(len(windows)):
         fetch_add(gate[0], 1)
