@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,19 +46,20 @@ class Store:
             if suffix != "parquet":
                 self.delete(path)  # a write that never ended
                 continue
-            try:
-                self.footer(path)
-            except (pa.ArrowInvalid, OSError):
+            if self.local and not self._sound(path):  # on an object store that is a request each, and uploads are whole
                 self.delete(path)
                 continue
             start, stop = map(int, stem.split("-"))
             found[start, stop] = path
         return {stretch: found[stretch] for stretch in disjoint(found)}
 
-    def footer(self, path: str) -> pq.FileMetaData:
-        """Return the metadata of a Parquet file of the run."""
-        with self.fs.open_input_file(f"{self.path}/{path}") as file:
-            return pq.read_metadata(file)
+    def _sound(self, path: str) -> bool:
+        try:
+            with self.fs.open_input_file(f"{self.path}/{path}") as file:
+                pq.read_metadata(file)
+        except (pa.ArrowInvalid, OSError):
+            return False
+        return True
 
     def read(self, path: str) -> pa.Table:
         """Return a Parquet file of the run, its checksums verified."""
@@ -67,8 +70,7 @@ class Store:
         """Return the run's manifest, or None where there is none."""
         if self.fs.get_file_info(f"{self.path}/{MANIFEST}").type == pafs.FileType.NotFound:
             return None
-        with self.fs.open_input_stream(f"{self.path}/{MANIFEST}") as file:
-            manifest: dict[str, Any] = json.loads(file.read())
+        manifest: dict[str, Any] = json.loads(self.text(MANIFEST))
         return manifest
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
@@ -85,9 +87,15 @@ class Store:
         """Open a file of the run that is seen when it is complete."""
         target = f"{self.path}/{name}"
         if not self.local:
-            # an object appears when its upload is complete
-            with self.fs.open_output_stream(target) as sink:
+            sink = self.fs.open_output_stream(target)
+            try:
                 yield sink
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    sink.close()  # Arrow has no way to give an upload up: what it made has to go
+                    self.delete(name)
+                raise
+            sink.close()  # the object appears
             return
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         aside = f"{target}.{uuid.uuid4().hex}.tmp"
@@ -107,8 +115,18 @@ class Store:
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of the files in a folder of the run."""
+        return (name for name, _ in self.written(folder))
+
+    def written(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of the files in a folder of the run, and when each was written."""
         selector = pafs.FileSelector(f"{self.path}/{folder}", allow_not_found=True)
-        return (info.base_name for info in self.fs.get_file_info(selector) if info.type == pafs.FileType.File)
+        found = self.fs.get_file_info(selector)
+        return ((info.base_name, info.mtime) for info in found if info.type == pafs.FileType.File)
+
+    def text(self, name: str) -> str:
+        """Return a text of the run."""
+        with self.fs.open_input_stream(f"{self.path}/{name}") as file:
+            return str(file.read(), "utf-8")
 
     def delete(self, path: str) -> None:
         """Remove a file of the run."""
