@@ -52,6 +52,31 @@ def slab_geometry(profile: KernelProfile, cache_name: str, nr_cpu_ids: int) -> S
     )
 
 
+def slab_allocator_geometry(profile: KernelProfile, cache_name: str) -> SlabGeometry:
+    """Geometry of a cache under the SLAB allocator, which does not look at CPUs: calculate_slab_order(), mm/slab.c, 5.2.
+
+    Reclaimable caches take the first order that holds an object; others give up pages only for waste below an eighth,
+    and stop at order 1 (SLAB_MAX_ORDER_HI). The freelist lives in a free object (CFLGS_OBJFREELIST_SLAB).
+    """
+    one_of("cache", cache_name, profile.caches, f"add it to kernel.caches of {profile.name}")
+    size = profile.caches[cache_name]
+    order = _get_order(size, profile.page_bytes)
+    reclaimable = cache_name.endswith("inode_cache") or cache_name in ("dentry", "radix_tree_node", "xfs_inode")
+    while not reclaimable and order < 1 and (profile.page_bytes << order) % size * 8 > profile.page_bytes << order:
+        order += 1
+    objects = (profile.page_bytes << order) // size
+    return SlabGeometry(
+        cache=cache_name,
+        object_bytes=size,
+        order=order,
+        pages=1 << order,
+        objects=objects,
+        cpu_partial_objects=0,
+        cpu_partial_slabs=0,
+        min_partial=0,
+    )
+
+
 @cache
 def _geometry(
     cache_name: str, size: int, page_bytes: int, order_rule: str, min_objects: int, max_order: int, partial_rule: str

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from core.columns import Column
 from core.designs import DESIGNS
-from core.geometry import slab_geometry
 from core.params import Point
 from core.pinning import (
     CACHES,
@@ -27,7 +26,7 @@ from core.pinning import (
 )
 from core.population import STEPS, Population, populate, tick_turnovers
 from core.rng import scenario_id
-from core.weights import COMPONENTS, weigh
+from core.weights import COMPONENTS, geometry_of, weigh
 from core.workload import PAGE_CACHE
 
 MIB = 2**20
@@ -46,9 +45,12 @@ COLUMNS: dict[str, Column] = {
     "slab_utilisation_live": Column("float64", "1", "bytes of objects per byte of slab, online memcgs"),
     "slab_utilisation_total": Column("float64", "1", "bytes of objects per byte of slab, leftovers included"),
     "reclaim_turnovers": Column("float64", "1", "times that reclaim turned the page cache over"),
-    **{f"memory_bytes_live_{name}": Column("int64", "B", f"{doc}: online memcgs, at the end") for name, doc in COMPONENTS.items()},
-    **{f"memory_bytes_dead_{name}": Column("int64", "B", f"{doc}: gone memcgs, at the end") for name, doc in COMPONENTS.items()},
-}  # fmt: skip
+    **{
+        f"memory_bytes_{whose}_{name}": Column("int64", "B", f"{doc}: {memcgs} memcgs, at the end")
+        for whose, memcgs in (("live", "online"), ("dead", "gone"))
+        for name, doc in COMPONENTS.items()
+    },
+}
 
 GROUPS = ("memcg", "cgroup", "kernfs", "kmem_cache", "objcg", "page_list", "slab")  # of components, in the series
 
@@ -155,7 +157,7 @@ def check_books(life: Life, point: Point) -> None:
         own = life.counts[:, state(OWN_OBJECTS, kind, kinds)]
         slabs = life.counts[:, state(SLABS, kind, kinds)]
         caches = life.counts[:, state(CACHES, kind, kinds)]
-        room = slabs * slab_geometry(point.kernel, name, point.possible_cpus or point.cpus).objects
+        room = slabs * geometry_of(point, name).objects
         _ordered(point, f"{name}: dangling kmem_caches, their slabs", caches, slabs)
         _ordered(point, f"{name}: slabs of gone memcgs, objects on them", slabs, own)
         _ordered(point, f"{name}: objects on slabs of gone memcgs, room there", own, room)
@@ -188,38 +190,36 @@ def _life_id(point: Point) -> str:
 
 
 def _live(point: Point, design_name: str, population: Population) -> Life:
-    design, load, kernel = DESIGNS[design_name], point.workload, point.kernel
-    possible = point.possible_cpus or point.cpus
+    design, load = DESIGNS[design_name], point.workload
     weights = weigh(point, design)
     kinds = list(load.leftovers)
     page_cache_bytes = (load.pressure.memory_mib - load.pressure.in_use_mib) * MIB
-    online = population.online + load.resident_memcgs
     rules = Rules(
         own_caches=design.per_memcg_caches,
         slab_pins_memcg=design.slab_pins == "memcg",
         lru_pins_memcg=not point.folio_reparenting,
-        stacks_pin_memcg=design.accounts and kernel.stacks_pin_memcg,
+        stacks_pin_memcg=design.accounts and point.kernel.stacks_pin_memcg,
         cpu_slabs=point.allocator == "slub",
         cpus=point.cpus,
         page_kind=kinds.index(PAGE_CACHE) if PAGE_CACHE in kinds else -1,
         allocated=np.array([load.caches.get(name, 0) for name in kinds], dtype=np.int64),
         slab_objects=np.array(
-            [1 if name == PAGE_CACHE else slab_geometry(kernel, name, possible).objects for name in kinds], dtype=np.int64
+            [1 if name == PAGE_CACHE else geometry_of(point, name).objects for name in kinds], dtype=np.int64
         ),
         stays=load.cpu_moves + 1,
         life_mu=float(np.log(load.lifetime_s) - load.lifetime_sigma**2 / 2),
         life_sigma=float(load.lifetime_sigma),
         cache_creation_s=float(load.cache_creation_s),
         page_cache_bytes=float(page_cache_bytes),
-        live_bytes=online * weights.live.sum(),
+        live_bytes=population.online * weights.online.sum() + weights.resident.sum(),
         bytes_each=weights.counted.sum(axis=0),
     )
     counts, sums, clock = pin(population, rules)
-    sampled_online = online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES]
+    online = population.online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES]
     return Life(
         counts=counts,
         mean_counts=sums / STEPS,
-        live=np.rint(np.outer(sampled_online, weights.live)).astype(np.int64),
+        live=np.rint(np.outer(online, weights.online) + weights.resident).astype(np.int64),
         dead=np.rint(counts @ weights.counted.T).astype(np.int64),
         mean_dead_bytes=float((weights.counted @ (sums / STEPS)).sum()),
         turnovers=clock * tick_turnovers(load, population.step_s),
@@ -235,7 +235,7 @@ def _dangling(point: Point, counts: NDArray[np.int64]) -> NDArray[np.int64]:
 def _utilisation(components: NDArray[np.int64]) -> float:
     names = list(COMPONENTS)
     objects, waste = components[names.index("slab_objects")], components[names.index("slab_waste")]
-    return float(objects / (objects + waste))
+    return float(objects / (objects + waste)) if objects + waste else 1.0  # no slab, no waste
 
 
 def _members(group: str) -> list[int]:

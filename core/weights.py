@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.designs import Design
-from core.geometry import SlabGeometry, slab_geometry
+from core.geometry import SlabGeometry, slab_allocator_geometry, slab_geometry
 from core.memory import POINTER_BYTES, kmem_cache_components, memcg_components, objcg_components
 from core.params import Point
 from core.pinning import CACHES, DYING, DYING_WITH_CACHES, OBJCGS, OWN_OBJECTS, SHARED_OBJECTS, SLABS, state
@@ -39,83 +39,104 @@ COMPONENTS: dict[str, str] = {
     "slab_waste": "the rest of their slabs",
 }
 LIST_NODE_BYTES = 2 * POINTER_BYTES  # struct list_head: SLUB's slab pages have none to spare
+SLAB_CPU_LIMITS = {256: 120, 1024: 54, 4096: 24, 131072: 8}  # object bytes up to -> array_cache, enable_cpucache(), 5.2
+BATCHREFILL_LIMIT = 16  # mm/slab.c: objects that a CPU's first refill takes at most
 
 
 @dataclass(frozen=True)
 class Weights:
     """Bytes of one design on one kernel and machine.
 
-    live: `[components]` of one memcg that is online. counted: `[components, counts]` of one of each thing that
-    `core.pinning` counts.
+    online: `[components]` of one memcg that came and will go. resident: `[components]` of all resident ones. counted:
+    `[components, counts]` of one of each thing that `core.pinning` counts.
     """
 
-    live: NDArray[np.float64]
+    online: NDArray[np.float64]
+    resident: NDArray[np.float64]
     counted: NDArray[np.float64]
 
 
 def weigh(point: Point, design: Design) -> Weights:
-    """Price what one memcg of the point's workload has while online, and each thing it may leave behind."""
-    load, kernel = point.workload, point.kernel
-    possible = point.possible_cpus or point.cpus
+    """Price what memcgs of the point's workload have while online, and each thing that they may leave behind."""
+    load, kernel, possible = point.workload, point.kernel, point.possible_cpus or point.cpus
     kinds = list(load.leftovers)
-    live: dict[str, float] = dict.fromkeys(COMPONENTS, 0.0)
-    counted: dict[str, NDArray[np.float64]] = {name: np.zeros(3 + 4 * len(kinds)) for name in COMPONENTS}
+    counted = {name: np.zeros(3 + 4 * len(kinds)) for name in COMPONENTS}
 
-    def price(of: Mapping[str, float], times: float, where: int | None) -> None:
+    def price(which: int, of: Mapping[str, float], number: int = 1) -> None:
         for name, size_bytes in of.items():
-            if where is None:
-                live[name] += times * size_bytes
-            else:
-                counted[name][where] += times * size_bytes
+            counted[name][which] += number * size_bytes
 
-    price(memcg_components(kernel, possible, point.nodes, online=True), 1, None)
-    price(memcg_components(kernel, possible, point.nodes, online=False), 1, DYING)
+    price(DYING, memcg_components(kernel, possible, point.nodes, online=False))
     cache = kmem_cache_components(kernel, possible, point.nodes, percpu_ref=design.cache_ref == "percpu")
-    if design.per_memcg_caches:
-        price(cache, len(load.caches), None)
     if design.slab_pins == "memcg":
-        price(cache, len(load.caches), DYING_WITH_CACHES)
+        price(DYING_WITH_CACHES, cache, len(load.caches))
     if design.charges == "bytes":
-        price(objcg_components(kernel, possible), 1, None)
-        price(objcg_components(kernel, possible), 1, OBJCGS)
-
-    for name in load.caches:
-        slab = slab_geometry(kernel, name, possible)
-        objects = load.caches[name] * load.in_use
-        slabs = live_slabs(point, slab) if design.per_memcg_caches else objects / slab.objects
-        price(_slab_bytes(design, kernel, slab, slabs, objects), 1, None)
+        price(OBJCGS, objcg_components(kernel, possible))
     for kind, name in enumerate(kinds):
         if name == PAGE_CACHE:
             continue
-        slab = slab_geometry(kernel, name, possible)
+        slab = geometry_of(point, name)
         if design.slab_pins == "kmem_cache":
-            price(cache, 1, state(CACHES, kind, len(kinds)))
-        price(_slab_bytes(design, kernel, slab, 1, 0), 1, state(SLABS, kind, len(kinds)))
-        price({"slab_objects": slab.object_bytes, "slab_waste": -slab.object_bytes}, 1, state(OWN_OBJECTS, kind, len(kinds)))
-        price(_slab_bytes(design, kernel, slab, 1 / slab.objects, 1), 1, state(SHARED_OBJECTS, kind, len(kinds)))
-    return Weights(live=np.array(list(live.values())), counted=np.array(list(counted.values())))
+            price(state(CACHES, kind, len(kinds)), cache)
+        price(state(SLABS, kind, len(kinds)), _slab_bytes(design, kernel, slab, slabs=1, objects=0))
+        price(state(OWN_OBJECTS, kind, len(kinds)), {"slab_objects": slab.object_bytes, "slab_waste": -slab.object_bytes})
+        shared = _slab_bytes(design, kernel, slab, slabs=1 / slab.objects, objects=1)
+        price(state(SHARED_OBJECTS, kind, len(kinds)), shared)
+    return Weights(
+        online=_of_online(point, design, 1.0),
+        resident=load.resident_memcgs * _of_online(point, design, load.resident_size),
+        counted=np.array(list(counted.values())),
+    )
 
 
-def live_slabs(point: Point, slab: SlabGeometry) -> float:
-    """Mean number of slabs that an online memcg's own kmem_cache keeps.
+def geometry_of(point: Point, cache: str) -> SlabGeometry:
+    """Geometry of a kmem_cache under the point's allocator."""
+    if point.allocator == "slab":
+        return slab_allocator_geometry(point.kernel, cache)
+    return slab_geometry(point.kernel, cache, point.possible_cpus or point.cpus)
+
+
+def own_slabs(point: Point, slab: SlabGeometry, objects: int) -> float:
+    """Mean number of slabs of a memcg's own kmem_cache, from which it allocated so many objects while online.
 
     SLUB takes them CPU by CPU. The memcg's tasks stay `cpu_moves + 1` times on a CPU of chance, and a CPU that they
-    stayed on k times has k shares of the objects, to the next whole slab: the mean over the binomial law of k. Slabs
-    of objects that are gone again stay on the CPU's partial list, which holds more than a memcg has (set_cpu_partial()).
+    stayed on k times has k shares of the objects, to the next whole slab: the mean over the binomial law of k. Slabs of
+    objects gone again stay on the CPU's partial list, which holds more than a memcg has (set_cpu_partial()). SLAB takes
+    them for all CPUs at once, and each CPU keeps part of its first refill free (cache_alloc_refill(), mm/slab.c, 5.2).
     """
-    objects = point.workload.caches[slab.cache]
     stays = min(point.workload.cpu_moves + 1, objects)
     if not stays:
         return 0.0
     hit, miss = 1 / point.cpus, 1 - 1 / point.cpus
+    if point.allocator == "slab":
+        limit = next(limit for size, limit in SLAB_CPU_LIMITS.items() if slab.object_bytes <= size)
+        spare = min(BATCHREFILL_LIMIT, (limit + 1) // 2) / 2
+        return -(-(objects + point.cpus * (1 - miss**stays) * spare) // slab.objects)
     return point.cpus * sum(
         comb(stays, k) * hit**k * miss ** (stays - k) * -(-round(k * objects / stays) // slab.objects)
         for k in range(1, stays + 1)
     )
 
 
+def _of_online(point: Point, design: Design, size: float) -> NDArray[np.float64]:
+    """Bytes by component of one online memcg with `size` times the objects of one that comes and goes."""
+    load, kernel, possible = point.workload, point.kernel, point.possible_cpus or point.cpus
+    parts: list[Mapping[str, float]] = [memcg_components(kernel, possible, point.nodes, online=True)]
+    if design.per_memcg_caches:
+        cache = kmem_cache_components(kernel, possible, point.nodes, percpu_ref=design.cache_ref == "percpu")
+        parts += [cache] * len(load.caches)
+    if design.charges == "bytes":
+        parts.append(objcg_components(kernel, possible))
+    for name, objects in load.caches.items():
+        slab, allocated = geometry_of(point, name), round(objects * size)
+        in_use = allocated * load.in_use
+        slabs = own_slabs(point, slab, allocated) if design.per_memcg_caches else in_use / slab.objects
+        parts.append(_slab_bytes(design, kernel, slab, slabs=slabs, objects=in_use))
+    return np.array([sum(part.get(name, 0.0) for part in parts) for name in COMPONENTS])
+
+
 def _slab_bytes(
-    design: Design, kernel: KernelProfile, slab: SlabGeometry, slabs: float, objects: float
+    design: Design, kernel: KernelProfile, slab: SlabGeometry, *, slabs: float, objects: float
 ) -> dict[str, float]:
     slab_bytes = slab.pages * kernel.page_bytes
     return {

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from core.checks import at_least, one_of, within
 
-
 PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
 
 
@@ -105,6 +104,7 @@ class Workload:
 
     name: str  # column `workload`
     resident_memcgs: int  # online from start to end
+    resident_size: float  # objects of a resident memcg, in those of one that comes and goes
     lifetime_s: float  # mean
     lifetime_sigma: float  # shape of the lognormal lifetime; 0: every memcg lives as long
     cpu_moves: int  # times that a memcg's tasks move to another CPU
@@ -115,19 +115,24 @@ class Workload:
     stray_tasks: float  # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13
     stray_task_s: float  # mean life of such a task after the memcg is gone
     memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
-    working_set_mib: float  # of one memcg, besides the above
+    working_set_mib: float  # of one memcg, besides what it inherits
+    file_kib: float  # page cache of one file that is left behind
     pressure: Pressure
     charge: ChargeMix
     tmpfs: TmpfsProgram | None  # replayed exactly by core.replay
 
     def __post_init__(self) -> None:
         at_least("workload.resident_memcgs", self.resident_memcgs, 0)
+        at_least("workload.resident_size", self.resident_size, 0)
         at_least("workload.lifetime_s", self.lifetime_s, 1e-9)
         at_least("workload.lifetime_sigma", self.lifetime_sigma, 0)
         at_least("workload.cpu_moves", self.cpu_moves, 0)
         at_least("workload.cache_creation_s", self.cache_creation_s, 0)
         at_least("workload.stray_tasks", self.stray_tasks, 0)
         at_least("workload.stray_task_s", self.stray_task_s, 0)
+        at_least("workload.memory_limit_mib", self.memory_limit_mib, 1)
+        at_least("workload.working_set_mib", self.working_set_mib, 0)
+        at_least("workload.file_kib", self.file_kib, 0)
         within("workload.in_use", self.in_use, 0, 1)
         for name, objects in self.caches.items():
             at_least(f"workload.caches.{name}", objects, 0)
