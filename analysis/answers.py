@@ -37,6 +37,16 @@ class Answers:
             return values
         return [name for name, design in DESIGNS.items() if name in values and design.accounts]
 
+    def usual(self, axis: str) -> Any:
+        """Of the swept values of an axis, the one nearest to the base config's."""
+        [row] = self.rows(f"""
+            select distinct {axis} as value, abs({axis} - (
+                select value::double from manifest where key = 'config.{axis}'
+            )) as distance
+            from points where setting = $setting order by distance, value limit 1
+        """)
+        return row["value"]
+
     def say(self, mart: str, column: str, value: float | None) -> str:
         """A figure of a mart's column with its unit."""
         made = marts()[mart].columns.get(column) if mart in marts() else None

@@ -11,7 +11,6 @@ from plotly.subplots import make_subplots
 
 from analysis.answers import Answers, Row, few
 from analysis.palette import color
-from analysis.readings import usual_batch
 from analysis.units import scale
 
 COMPONENTS = (
@@ -104,7 +103,7 @@ def over_batch(ask: Answers) -> go.Figure:
 
 def best(ask: Answers) -> go.Figure:
     """Which design is best over CPUs and churn; a menu picks the measure."""
-    rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=usual_batch(ask))
+    rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=ask.usual("batch"))
     designs, cpus, churn = ask.axis("design"), ask.axis("cpus"), ask.axis("churn_hz")
     figure = go.Figure()
     steps = [(edge / len(designs), color(name)) for place, name in enumerate(designs) for edge in (place, place + 1)]

@@ -29,6 +29,27 @@ def memory(ask: Answers) -> str:
     )
 
 
+def debate(ask: Answers) -> str:
+    """Who loses least memory, spends fewest atomics and removes a cgroup with least work, at the most CPUs."""
+    rows = ask.rows(
+        """
+        from debate where setting = $setting and batch = $batch and churn_hz = $churn_hz
+        and design in (select name from designs where accounts) qualify cpus = max(cpus) over ()
+        """,
+        batch=ask.usual("batch"),
+        churn_hz=ask.usual("churn_hz"),
+    )
+    said = []
+    for what, column in (
+        ("memory lost", "lost_bytes_end"),
+        ("time per object", "ns_per_object"),
+        ("rmdir work", "offline_work_us"),
+    ):
+        least = min(rows, key=itemgetter(column))
+        said.append(f"least {what}: {least['design']} ({ask.say('debate', column, least[column])})")
+    return f"At {rows[0]['cpus']} CPUs {'; '.join(said)}."
+
+
 def dying(ask: Answers) -> str:
     """How many dying memcgs the worst design has, and which designs have none."""
     rows = ask.rows("""
@@ -66,7 +87,7 @@ def time(ask: Answers) -> str:
         from ns_per_charge where setting = $setting and batch = $batch group by design, cpus, host_prices, host_grade
         qualify cpus = max(cpus) over () order by ns
     """,
-        batch=usual_batch(ask),
+        batch=ask.usual("batch"),
     )
     least, most = rows[0], rows[-1]
 
@@ -82,25 +103,30 @@ def time(ask: Answers) -> str:
 
 
 def prices(ask: Answers) -> str:
-    """From how many CPUs the atomic reference matters, and what the two remedies give back at the most CPUs."""
+    """Where the atomic reference matters, and what the two remedies give back where it costs most."""
     rows = ask.rows(
         """
         from prices where setting = $setting and batch = $batch
-        qualify cpus = max(cpus) over () order by host_prices, atomic_design, percpu_design
-    """,
-        batch=usual_batch(ask),
+        qualify row_number() over (
+            partition by host_prices, atomic_design, percpu_design order by percpu_gives_back_ns desc, cpus
+        ) = 1
+        order by host_prices, atomic_design, percpu_design
+        """,
+        batch=ask.usual("batch"),
     )
     said = []
     for row in rows:
-        start = f"matters from {row['matters_from_cpus']} CPUs" if row["matters_from_cpus"] else "never costs 5 % more"
+        span = " to ".join(dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end]))
+        matters = f"costs over 5 % more at {span} CPUs" if span else "never costs 5 % more"
         refs, batching = (
-            ask.say("prices", name, row[name]) for name in ("percpu_gives_back_ns", "batching_gives_back_ns")
+            ask.say("prices", f"{what}_gives_back_ns", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching")
         )
         said.append(
-            f"on {row['host_prices']} the atomic of {row['atomic_design']} {start}; at {row['cpus']} CPUs per-CPU "
-            f"references give back {refs} per page charge, batching {batching}"
+            f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {row['cpus']} CPUs, "
+            f"batch {row['batch']}, per-CPU references give back {refs} ({row['dearer']:.0%}) "
+            f"and batching {batching} per page charge"
         )
-    return _sentence("; ".join(said)) if said else "No pair of designs that differ in the atomic alone was swept."
+    return _sentence("; ".join(said)) if said else "No two designs that differ in an atomic reference were swept."
 
 
 def crossover(ask: Answers) -> str:
@@ -112,7 +138,7 @@ def crossover(ask: Answers) -> str:
         qualify row_number() over (partition by measure, cpus order by count(*) desc, best_design) = 1
         order by measure, cpus
     """,
-        batch=usual_batch(ask),
+        batch=ask.usual("batch"),
     )
     said = []
     for measure, cells in groupby(rows, key=itemgetter("measure")):
@@ -144,15 +170,6 @@ def batch(ask: Answers) -> str:
             f"{row['batch']} for {_listed(row['designs'])}{saving if row['batch'] > row['smallest_batch'] else ''}"
         )
     return f"Enough at every CPU count: {'; '.join(said)}."
-
-
-def usual_batch(ask: Answers) -> int:
-    """The swept batch nearest to the base config's."""
-    [row] = ask.rows("""
-        select distinct batch, abs(batch - (select value::int from manifest where key = 'config.batch')) as distance
-        from points where setting = $setting order by distance, batch limit 1
-    """)
-    return int(row["batch"])
 
 
 def _bytes(ask: Answers, row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.columns import Columns
@@ -13,6 +13,7 @@ from rich.text import Text
 from analysis import readings
 from analysis.answers import Answers, few
 from analysis.palette import color
+from core.designs import DESIGNS
 
 WIDTH = 100  # characters; what a cover letter or a batch log bears
 FIGURES = 8  # columns of figures that fit
@@ -21,8 +22,22 @@ PRICE_ROWS = 3  # batches shown of each price table
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+def across(asked: Sequence[Answers]) -> Iterator[RenderableType]:
+    """What is read across settings: the designs side by side, and prices."""
+    yield _titled(
+        f"The designs side by side, at batch {asked[0].usual('batch')} and {asked[0].usual('churn_hz'):g} Hz",
+        "\n".join(_of(ask, readings.debate(ask)) for ask in asked),
+        _debate(asked),
+    )
+    yield _titled(
+        "What an atomic reference per slab page costs, and what per-CPU references and batching give back",
+        "\n".join(_of(ask, readings.prices(ask)) for ask in asked),
+        _prices(asked),
+    )
+
+
 def every(ask: Answers) -> Iterator[RenderableType]:
-    """Each answer, in the order in which a reader asks."""
+    """What one setting says, in the order in which a reader asks."""
     yield _titled(
         "Memory lost at the end, by memcgs that come online per second",
         readings.memory(ask),
@@ -44,36 +59,85 @@ def every(ask: Answers) -> Iterator[RenderableType]:
         _pivot(ask, "batch_choice", "batch", "cpus", "{}", over="max", most=FIGURES + 1),
     )
     yield _best(ask)
-    batch = readings.usual_batch(ask)
+    batch = ask.usual("batch")
     yield _titled(
         f"Time per object allocated and freed, every CPU charging, at batch {batch}, by CPUs; mean over churn",
         readings.time(ask),
         _pivot(ask, f"(from ns_per_charge where batch = {batch})", "ns_per_object", "cpus", "{}"),
     )
-    yield _titled("What an atomic per slab page costs, and what remedies give back", readings.prices(ask), _prices(ask))
 
 
-def _prices(ask: Answers) -> Table:
-    """One row per price table and batch: the CPU count that matters, and the two remedies at the most CPUs."""
-    rows = ask.rows(
-        """
-        from prices where setting = $setting and list_contains($batches, batch) qualify cpus = max(cpus) over ()
-        order by host_prices, atomic_design, percpu_design, batch
-        """,
-        batches=few(ask.axis("batch"), PRICE_ROWS),
-    )
-    table = _empty("prices", "grade", "batch", "matters from", "atomic", "per-CPU", "refs give back", "batching")
-    for row in rows:
-        figures = ("atomic_ns", "percpu_ns", "percpu_gives_back_ns", "batching_gives_back_ns")
-        start = f"{row['matters_from_cpus']} CPUs" if row["matters_from_cpus"] else "never"
-        cells = (ask.say("prices", name, row[name]) for name in figures)
-        table.add_row(row["host_prices"], row["host_grade"], f"{row['batch']}", start, *cells)
+def _debate(asked: Sequence[Answers]) -> Table:
+    """One row per setting, design and CPU count; a figure per thing that the designs were argued about."""
+    figures = {
+        "lost_bytes_end": "memory\nlost",
+        "dying_memcgs_end": "dying\nmemcgs",
+        "atomics_per_charge": "atomics\n/charge",
+        "atomics_per_uncharge": "atomics\n/uncharge",
+        "ref_atomics_per_charge": "refs\n/charge",
+        "ns_per_object": "time\n/object",
+        "offline_work_us": "rmdir\nworks",
+        "offline_wait_ms": "rmdir\nwaits",
+    }
+    table = _empty("design", "cpus", *figures.values())
+    for ask in asked:
+        _section(table, ask)
+        cpus = few(ask.axis("cpus"), CPU_ROWS)
+        rows = ask.rows(
+            """
+            from debate where setting = $setting and batch = $batch and churn_hz = $churn_hz
+            and list_contains($cpus, cpus) order by cpus
+            """,
+            batch=ask.usual("batch"),
+            churn_hz=ask.usual("churn_hz"),
+            cpus=cpus,
+        )
+        for row in sorted(rows, key=lambda row: list(DESIGNS).index(row["design"])):
+            name = Text(row["design"] if row["cpus"] == cpus[0] else "", color(row["design"]))
+            cells = (ask.say("debate", figure, row[figure]) for figure in figures)
+            table.add_row(name, f"{row['cpus']}", *cells, end_section=row["cpus"] == cpus[-1])
     return table
+
+
+def _prices(asked: Sequence[Answers]) -> Table:
+    """One row per setting, price table and batch, at the CPU count where the atomic costs most."""
+    figures = ("atomic_ns", "percpu_ns", "percpu_gives_back_ns", "batching_gives_back_ns")
+    table = _empty(
+        "prices", "grade", "batch", "over 5 % at", "most at", "atomic", "per-CPU", "refs save", "batch saves"
+    )
+    for ask in asked:
+        _section(table, ask)
+        rows = ask.rows(
+            """
+            from prices where setting = $setting and list_contains($batches, batch)
+            qualify row_number() over (
+                partition by host_prices, atomic_design, percpu_design, batch order by percpu_gives_back_ns desc, cpus
+            ) = 1
+            order by host_prices, atomic_design, percpu_design, batch
+            """,
+            batches=few(ask.axis("batch"), PRICE_ROWS),
+        )
+        for row in rows:
+            span = dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end])
+            cells = (ask.say("prices", name, row[name]) for name in figures)
+            where = (f"{row['batch']}", "-".join(span) or "never", f"{row['cpus']}")
+            table.add_row(row["host_prices"], row["host_grade"], *where, *cells)
+    return table
+
+
+def _section(table: Table, ask: Answers) -> None:
+    if ask.setting:
+        table.add_section()
+        table.add_row(Text(ask.setting, "bold"))
+
+
+def _of(ask: Answers, reading: str) -> str:
+    return f"{ask.setting}: {reading}" if ask.setting else reading
 
 
 def _best(ask: Answers) -> RenderableType:
     """Maps of the best design over CPUs and churn, one for each measure, side by side."""
-    batch = readings.usual_batch(ask)
+    batch = ask.usual("batch")
     rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=batch)
     cpus, churn = ask.axis("cpus"), few(ask.axis("churn_hz"), FIGURES)
     letters = dict(zip(ask.axis("design"), LETTERS, strict=False))
@@ -121,7 +185,14 @@ def _pivot(
 
 
 def _empty(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="italic", header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        title_style="italic",
+        header_style="bold",
+    )
     table.add_column(first, no_wrap=True)
     for head in others:
         table.add_column(head, justify="right", no_wrap=True)

@@ -41,7 +41,7 @@ COLUMNS: dict[str, Column] = {
     "kmem_counter_atomics": Column("int64", "1", "atomics on kernel memory counters (cgroup v1)"),
     "protection_atomics": Column("int64", "1", "atomics that propagate the usage of memory.min and memory.low"),
     "counter_atomics": Column("int64", "1", "atomics on all page counters: the five columns before this"),
-    "charge_counter_atomics": Column("int64", "1", "of these, by charges; the others are by uncharges and drained stocks"),
+    "uncharge_counter_atomics": Column("int64", "1", "of these, by uncharges; else by charges and drained stocks"),
     "refcount_atomics": Column("int64", "1", "atomics on references: kmem_caches, and what is offline"),
     "byte_atomics": Column("int64", "1", "atomics on nr_charged_bytes of obj_cgroups"),
     "stat_atomics": Column("int64", "1", "atomics that propagate per-CPU statistics (before rstat, 5.13)"),
@@ -129,7 +129,11 @@ def _lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[np.ge
     kmem = v1 * ((page_charges + own_uncharges) * levels + stream.parent_uncharges * upper)
     protected = 0 if point.kernel.protection_xchg_elided else point.protected_levels
     protection = leaf * min(protected, point.depth) + from_parent * min(protected, max(upper - 1, 0))
-    charging = charge_walks * (levels * (1 + memsw) + min(protected, point.depth)) + v1 * page_charges * levels
+    uncharging = (
+        (direct - direct_parent) * (levels * (1 + memsw) + min(protected, point.depth))
+        + direct_parent * (upper * (1 + memsw) + min(protected, max(upper - 1, 0)))
+        + v1 * (own_uncharges * levels + stream.parent_uncharges * upper)
+    )
     counter = leaf + above + memsw * (leaf + above) + kmem + protection
 
     if stream.ref_per_slot:
@@ -163,7 +167,7 @@ def _lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[np.ge
         "kmem_counter_atomics": kmem,
         "protection_atomics": protection,
         "counter_atomics": counter,
-        "charge_counter_atomics": charging,
+        "uncharge_counter_atomics": uncharging,
         "refcount_atomics": refcount,
         "byte_atomics": stream.byte_atomics,
         "stat_atomics": stat,

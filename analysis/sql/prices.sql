@@ -1,4 +1,4 @@
--- question: from how many CPUs does an atomic reference per slab page matter, and what do per-CPU references and batching give back?
+-- question: where does an atomic reference per slab page matter, and what do per-CPU references and batching give back?
 -- grain: one row per (setting, host_prices, atomic_design, percpu_design, cpus, batch); mean over churn and replicates
 -- atomic_design [design]: takes an atomic reference on the kmem_cache per slab page charged
 -- percpu_design [design]: takes a per-CPU one there
@@ -6,8 +6,9 @@
 -- percpu_ns [ns_per_page_charge]: of the second
 -- percpu_gives_back_ns [ns_per_page_charge]: the difference
 -- dearer [1]: share by which the atomic makes a page charge dearer
--- matters_from_cpus [cpus]: the smallest CPU count from which on it is over 5 %; null where it stays below
 -- batching_gives_back_ns [ns_per_page_charge]: what the per-CPU design saves over the smallest batch swept
+-- matters_from_cpus [cpus]: fewest CPUs where the atomic costs over 5 % more; null where it never does
+-- matters_to_cpus [cpus]: most CPUs where it does; beyond, the counters cost so much that it is lost in them
 with priced as (
     select setting, host_prices, host_grade, design, cpus, batch, avg(ns_per_page_charge) as ns
     from points group by all
@@ -27,7 +28,8 @@ twins as (
     where a.design in (select name from designs where cache_ref = 'atomic')
       and p.design in (select name from designs where cache_ref = 'percpu')
 )
-select *, min(cpus) filter (where dearer > 0.05) over (
-    partition by setting, host_prices, atomic_design, percpu_design, batch
-) as matters_from_cpus
+select *,
+       min(cpus) filter (where dearer > 0.05) over alike as matters_from_cpus,
+       max(cpus) filter (where dearer > 0.05) over alike as matters_to_cpus
 from twins
+window alike as (partition by setting, host_prices, atomic_design, percpu_design, batch)

@@ -182,8 +182,9 @@ def test_uncertainty_of_one_pair(ask):
 
 
 def test_prices(ask):
-    """The atomic matters from the first CPU count where it costs over 5 % more than its per-CPU twin."""
-    ns = {(1, 1): (20.0, 20.0), (1, 32): (10.0, 10.0), (64, 1): (90.0, 60.0), (64, 32): (36.0, 30.0)}
+    """Of 0 %, 20 % and 4 % that the atomic costs over its per-CPU twin at 1, 8 and 64 CPUs, the second matters."""
+    ns = {(1, 1): (20.0, 20.0), (1, 32): (10.0, 10.0), (8, 1): (90.0, 60.0), (8, 32): (36.0, 30.0),
+          (64, 1): (200.0, 200.0), (64, 32): (104.0, 100.0)}  # fmt: skip
     points = [
         {"design": design, "cpus": cpus, "batch": batch, "ns_per_page_charge": figure, "host_prices": "milan"}
         for (cpus, batch), figures in ns.items()
@@ -192,12 +193,37 @@ def test_prices(ask):
     rows = ask(
         points,
         """
-        select cpus, percpu_gives_back_ns, dearer, batching_gives_back_ns, matters_from_cpus
+        select cpus, percpu_gives_back_ns, dearer, batching_gives_back_ns, matters_from_cpus, matters_to_cpus
         from prices where batch = 32 order by cpus
     """,
     )
 
-    assert [tuple(row.values()) for row in rows] == [(1, 0.0, 0.0, 10.0, 64), (64, 6.0, 0.2, 30.0, 64)]
+    assert [tuple(row.values()) for row in rows] == [
+        (1, 0.0, 0.0, 10.0, 8, 8), (8, 6.0, 0.2, 30.0, 8, 8), (64, 4.0, 0.04, 100.0, 8, 8)
+    ]  # fmt: skip
+
+
+def test_debate(ask):
+    """Counter atomics are told apart by who spends them, and sums are taken before the ratio."""
+    points = [
+        {
+            "page_charges": 10,
+            "page_uncharges": 4,
+            "counter_atomics": 30,
+            "uncharge_counter_atomics": 8,
+            "refcount_atomics": 5,
+        },
+        {
+            "page_charges": 30,
+            "page_uncharges": 4,
+            "counter_atomics": 30,
+            "uncharge_counter_atomics": 8,
+            "refcount_atomics": 5,
+        },
+    ]
+    rows = ask(points, "select atomics_per_charge, atomics_per_uncharge, ref_atomics_per_charge from debate")
+
+    assert rows == [{"atomics_per_charge": 44 / 40, "atomics_per_uncharge": 2.0, "ref_atomics_per_charge": 10 / 40}]
 
 
 def test_every_column_of_a_mart_is_explained(land):
