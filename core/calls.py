@@ -18,7 +18,7 @@ from core.designs import DESIGNS
 from core.designs.objcg import AS_OF
 from core.events import ALLOC, EVENT, FREE
 from core.geometry import slab_geometry
-from core.memory import kmalloc_cache
+from core.memory import kmalloc
 from core.objcg import run_objcg
 from core.profile import KernelProfile
 from core.slub import CACHE, OWN, PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS, SHARED, run_slub
@@ -66,7 +66,7 @@ class _Program:
     """Its events on CPU 0. What RCU frees is freed in one go when a grace period that began after it has ended."""
 
     def __init__(self, profile: KernelProfile) -> None:
-        kmallocs = [kmalloc_cache(size) for size in (PIPE_INODE_INFO_BYTES, PIPE_BUFFERS_BYTES)]
+        kmallocs = [kmalloc(size, profile.page_bytes)[0] for size in (PIPE_INODE_INFO_BYTES, PIPE_BUFFERS_BYTES)]
         self.caches = ["dentry", "shmem_inode_cache", "filp", "inode_cache", *kmallocs]
         self.events: list[tuple[int, int, int, int, int, int]] = []
         self.objects = 0

@@ -6,7 +6,6 @@ the size of the kmalloc class or kmem_cache they come from; whole slabs are coun
 
 from __future__ import annotations
 
-from core.checks import at_most
 from core.profile import KernelProfile
 
 POINTER_BYTES = 8
@@ -23,17 +22,16 @@ KMALLOC = {  # mm/slab_common.c, kmalloc_info
 }
 
 
-def kmalloc_cache(size: int) -> str:
-    """Name of the cache that kmalloc() takes `size` bytes from. Raises ValueError beyond the largest class, 8 KiB."""
-    at_most("kmalloc size", size, max(KMALLOC), "larger requests go to the page allocator")
-    return next(name for class_bytes, name in KMALLOC.items() if size <= class_bytes)
+Objects = dict[str, list[tuple[str, int]]]
+"""By component, the cache and the bytes of each object; what kmalloc() takes from the page allocator has cache ''."""
 
 
-def kmalloc_bytes(size: int, page_bytes: int) -> int:
-    """Bytes that kmalloc() takes for `size`: the next class, or whole pages of a power-of-two order beyond 8 KiB."""
+def kmalloc(size: int, page_bytes: int) -> tuple[str, int]:
+    """Cache and bytes that kmalloc() takes for `size`: the next class, or a power of two of pages beyond 8 KiB."""
     if size <= max(KMALLOC):
-        return next(class_bytes for class_bytes in KMALLOC if size <= class_bytes)
-    return page_bytes << max(-(-size // page_bytes) - 1, 0).bit_length()
+        class_bytes = next(class_bytes for class_bytes in KMALLOC if size <= class_bytes)
+        return KMALLOC[class_bytes], class_bytes
+    return "", page_bytes << max(-(-size // page_bytes) - 1, 0).bit_length()
 
 
 def radix_slots(profile: KernelProfile) -> int:
@@ -41,18 +39,27 @@ def radix_slots(profile: KernelProfile) -> int:
     return (profile.caches["radix_tree_node"] - RADIX_HEADER_BYTES) // SLOT_BYTES
 
 
-def memcg_kmallocs(profile: KernelProfile, nodes: int) -> dict[str, list[int]]:
-    """Sizes that creating a memcg and its cgroup asks of kmalloc(), by component.
+def memcg_objects(profile: KernelProfile, nodes: int) -> Objects:
+    """What creating a memcg and its cgroup allocates, but for kernfs nodes.
 
-    mem_cgroup_alloc(), alloc_mem_cgroup_per_node_info(), memcg_alloc_shrinker_maps(), cgroup_create(), 4.19 to 6.19.
+    mem_cgroup_alloc(), alloc_mem_cgroup_per_node_info(), memcg_alloc_shrinker_maps(), cgroup_create(), 4.19 to 6.19;
+    from kmalloc(), or from caches of their own where the profile has these (6.16).
     """
     s = profile.structs
+    sizes = {
+        "memcg_struct": [("mem_cgroup", s.mem_cgroup + nodes * POINTER_BYTES)],
+        "memcg_nodes": nodes * [("mem_cgroup_per_node", s.mem_cgroup_per_node), ("", SHRINKER_MAP_BYTES)],
+        "memcg_stats": [("", s.memcg_vmstats), *nodes * [("", s.lruvec_stats)]],
+        "memcg_refs": 2 * [("", s.percpu_ref_data)],  # of the css and of the cgroup
+        "cgroup_struct": [("", s.cgroup + ANCESTOR_IDS_BYTES)],
+    }
     return {
-        "memcg_struct": [s.mem_cgroup + nodes * POINTER_BYTES],
-        "memcg_nodes": nodes * [s.mem_cgroup_per_node, SHRINKER_MAP_BYTES],
-        "memcg_stats": _if_any(s.memcg_vmstats) + nodes * _if_any(s.lruvec_stats),
-        "memcg_refs": 2 * _if_any(s.percpu_ref_data),  # of the css and of the cgroup
-        "cgroup_struct": [s.cgroup + ANCESTOR_IDS_BYTES],
+        component: [
+            (cache, profile.caches[cache]) if cache in profile.caches else kmalloc(size, profile.page_bytes)
+            for cache, size in wanted
+            if size
+        ]
+        for component, wanted in sizes.items()
     }
 
 
@@ -75,7 +82,7 @@ def memcg_components(profile: KernelProfile, possible_cpus: int, nodes: int, *, 
     kernfs_nodes = profile.cgroup_files if online else 1
     return _sum(
         {"kernfs": kernfs_nodes * profile.caches["kernfs_node_cache"]},
-        _rounded(memcg_kmallocs(profile, nodes), profile),
+        _bytes(memcg_objects(profile, nodes)),
         {name: possible_cpus * size for name, size in memcg_percpu(profile, nodes).items()},
     )
 
@@ -99,22 +106,19 @@ def kmem_cache_components(
     }
 
 
-def objcg_kmallocs(profile: KernelProfile) -> dict[str, list[int]]:
-    """Sizes that an obj_cgroup asks of kmalloc(): obj_cgroup_alloc()."""
-    return {"objcg_struct": [profile.structs.obj_cgroup, *_if_any(profile.structs.percpu_ref_data)]}
+def objcg_objects(profile: KernelProfile) -> Objects:
+    """What obj_cgroup_alloc() allocates."""
+    sizes = [profile.structs.obj_cgroup, profile.structs.percpu_ref_data]
+    return {"objcg_struct": [kmalloc(size, profile.page_bytes) for size in sizes if size]}
 
 
 def objcg_components(profile: KernelProfile, possible_cpus: int) -> dict[str, int]:
     """Bytes of one obj_cgroup with its percpu_ref."""
-    return _sum(_rounded(objcg_kmallocs(profile), profile), {"objcg_ref": possible_cpus * PERCPU_REF_BYTES})
+    return _sum(_bytes(objcg_objects(profile)), {"objcg_ref": possible_cpus * PERCPU_REF_BYTES})
 
 
-def _if_any(size: int) -> list[int]:
-    return [size] if size else []
-
-
-def _rounded(kmallocs: dict[str, list[int]], profile: KernelProfile) -> dict[str, int]:
-    return {name: sum(kmalloc_bytes(size, profile.page_bytes) for size in sizes) for name, sizes in kmallocs.items()}
+def _bytes(objects: Objects) -> dict[str, int]:
+    return {component: sum(size for _, size in each) for component, each in objects.items()}
 
 
 def _sum(*parts: dict[str, int]) -> dict[str, int]:

@@ -22,11 +22,10 @@ from core.geometry import slab_geometry
 from core.memory import (
     PERCPU_REF_BYTES,
     SLOT_BYTES,
-    kmalloc_bytes,
-    kmalloc_cache,
-    memcg_kmallocs,
+    kmalloc,
+    memcg_objects,
     memcg_percpu,
-    objcg_kmallocs,
+    objcg_objects,
     radix_slots,
 )
 from core.profile import KernelProfile
@@ -111,6 +110,10 @@ class _Run:
         if self.design.per_memcg_caches:
             self.events.append((kind, 0, 0, memcg, 0, cpu))
 
+    def text(self, name: str) -> str:
+        """Return the cache that a copy of a name comes from."""
+        return kmalloc(len(name) + 1, self.profile.page_bytes)[0]
+
     def percpu(self, size: int) -> None:
         self.percpu_bytes += size
         self.percpu_peak_bytes = max(self.percpu_peak_bytes, self.percpu_bytes)
@@ -146,7 +149,8 @@ class _Run:
         for g in self.geometry[:KEPT]:
             vector = g.objects * SLOT_BYTES
             slabs = kib[g.cache] * KIB / (g.pages * self.profile.page_bytes)
-            kib[kmalloc_cache(vector)] += slabs * kmalloc_bytes(vector, self.profile.page_bytes) / KIB
+            name, size = kmalloc(vector, self.profile.page_bytes)
+            kib[name] += slabs * size / KIB
         return kib
 
 
@@ -166,16 +170,12 @@ class _Cgroup:
     def __init__(self, run: _Run, number: int, cpu: int) -> None:
         self.run_, self.number = run, number
         self.profile = run.profile
-        self.kmallocs = [
-            run.alloc(kmalloc_cache(size), cpu) for sizes in memcg_kmallocs(run.profile, 1).values() for size in sizes
-        ]
+        self.objects = [run.alloc(name, cpu) for each in memcg_objects(run.profile, 1).values() for name, _ in each]
         self.directory = run.cgroupfs.node(f"c{number}", cpu)
         self.files = [run.cgroupfs.node(None, cpu) for _ in range(run.profile.cgroup_files - 1)]
         self.objcg: list[int] = []
         if run.design.charges == "bytes":
-            self.objcg = [
-                run.alloc(kmalloc_cache(size), cpu) for sizes in objcg_kmallocs(run.profile).values() for size in sizes
-            ]
+            self.objcg = [run.alloc(name, cpu) for each in objcg_objects(run.profile).values() for name, _ in each]
             run.percpu(PERCPU_REF_BYTES)
         self.caches: list[_KmemCache] = []
         run.percpu(sum(memcg_percpu(run.profile, 1).values()))
@@ -210,7 +210,7 @@ class _Cgroup:
         if kept and self.caches and run.design.slab_pins == "memcg":
             return
         run.percpu(-sum(memcg_percpu(run.profile, 1).values()))
-        for number in self.kmallocs:
+        for number in self.objects:
             run.free(number, self.cpu)
         run.cgroupfs.remove(self.directory, self.cpu)
         if not kept and self.objcg:
@@ -228,10 +228,8 @@ class _KmemCache:
         self.run = run
         self.percpu_bytes = run.profile.structs.kmem_cache_cpu + PERCPU_REF_BYTES * (run.design.cache_ref == "percpu")
         run.percpu(self.percpu_bytes)
-        kobject = [kmalloc_cache(len(name) + 1)] * run.profile.memcg_slab_sysfs
-        self.objects = [
-            run.alloc(cache, cpu) for cache in ("kmem_cache", "kmem_cache_node", kmalloc_cache(len(name) + 1), *kobject)
-        ]
+        names = [run.text(name)] * (1 + run.profile.memcg_slab_sysfs)  # its own, and its kobject's
+        self.objects = [run.alloc(cache, cpu) for cache in ("kmem_cache", "kmem_cache_node", *names)]
         self.nodes = []
         if run.profile.memcg_slab_sysfs:
             self.nodes = [run.sysfs.node(name, cpu), *(run.sysfs.node(None, cpu) for _ in range(run.profile.cache_files - 1))]
@@ -256,7 +254,7 @@ class _Idr:
     def node(self, name: str | None, cpu: int) -> tuple[int, list[int]]:
         """Create a kernfs node: its inode number and its objects; `name` if it is not a constant of the kernel's."""
         ino, self.next_ino = self.next_ino, self.next_ino + 1
-        copies = [] if name is None else [self.run.alloc(kmalloc_cache(len(name) + 1), cpu)]
+        copies = [] if name is None else [self.run.alloc(self.run.text(name), cpu)]
         below, place, height = ino, ino // self.slots, 0
         while (height, place) not in self.radix:
             self.radix[height, place] = (self.run.alloc("radix_tree_node", cpu), {below})

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep import schema
+from sweep import detect, schema
 from sweep.engine import Job
 from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
 from sweep.planner import GROUPS, plan
@@ -33,6 +33,7 @@ def main() -> None:
     """Run the command line; exit 0, 1 (points failed), 2 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print over many lines
     schema.register()
+    detect.register()
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
