@@ -19,7 +19,7 @@ CALENDAR_TICKS = STEPS * TICKS_PER_STEP * SPEED_LIMIT
 
 # Named integers are int64 and no literals: Numba compiles a function again for each literal that it is called with.
 NONE = np.int64(-1)
-AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK = np.arange(9)  # what a draw is for
+AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK, FORCE = np.arange(10)  # what a draw is for
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -46,7 +46,7 @@ def new_common(objects: int) -> Common:
 
 @njit(cache=True)
 def turn_clock(clock, used_bytes, page_cache_bytes):  # type: ignore[no-untyped-def]
-    """Return the reclaim clock, in ticks, a step later: what cgroups use is missing from the page cache, which turns faster."""
+    """Return the reclaim clock, in ticks, a step later: the page cache turns faster the less cgroups leave for it."""
     spare = max(page_cache_bytes - used_bytes, page_cache_bytes / SPEED_LIMIT)
     return clock + TICKS_PER_STEP * page_cache_bytes / spare
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +27,12 @@ from core.pinning import (
 )
 from core.population import STEPS, Population, populate, tick_turnovers
 from core.rng import scenario_id
-from core.weights import COMPONENTS, geometry_of, weigh
+from core.reuse import Charges, Fairness, take_over
+from core.weights import COMPONENTS, geometry_of, own_slabs, weigh
 from core.workload import PAGE_CACHE
 
-MIB = 2**20
+KIB, MIB = 2**10, 2**20
+UNTOUCHED = Fairness(0.0, 0.0, 0.0, 0.0)  # where nobody inherits
 
 COLUMNS: dict[str, Column] = {
     "life_id": Column("str", "1", "names the rows of series that the point shares with others"),
@@ -45,6 +48,10 @@ COLUMNS: dict[str, Column] = {
     "slab_utilisation_live": Column("float64", "1", "bytes of objects per byte of slab, online memcgs"),
     "slab_utilisation_total": Column("float64", "1", "bytes of objects per byte of slab, leftovers included"),
     "reclaim_turnovers": Column("float64", "1", "times that reclaim turned the page cache over"),
+    "inherited_bytes_mean": Column("float64", "B", "reuse_dead: charges that a new cgroup takes over, mean"),
+    "over_half_limit_share": Column("float64", "1", "reuse_dead: share of new cgroups that start over half their limit"),
+    "forced_reclaims_per_memcg": Column("float64", "1", "reuse_dead: new cgroups that must first reclaim what they took over"),
+    "forced_reclaim_bytes": Column("float64", "B", "reuse_dead: reclaimed so, over the whole time"),
     **{
         f"memory_bytes_{whose}_{name}": Column("int64", "B", f"{doc}: {memcgs} memcgs, at the end")
         for whose, memcgs in (("live", "online"), ("dead", "gone"))
@@ -77,6 +84,7 @@ class Life(NamedTuple):
     dead: NDArray[np.int64]  # [SAMPLES, components] bytes of gone memcgs
     mean_dead_bytes: float
     turnovers: float
+    fairness: Fairness
 
 
 def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[str, NDArray[np.generic]]]:
@@ -120,6 +128,10 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
                 "slab_utilisation_live": _utilisation(mine.live[-1]),
                 "slab_utilisation_total": _utilisation(mine.live[-1] + mine.dead[-1]),
                 "reclaim_turnovers": mine.turnovers,
+                "inherited_bytes_mean": mine.fairness.inherited_bytes,
+                "over_half_limit_share": mine.fairness.over_half,
+                "forced_reclaims_per_memcg": mine.fairness.forced_reclaims,
+                "forced_reclaim_bytes": mine.fairness.forced_bytes,
                 **{f"memory_bytes_live_{name}": mine.live[-1, i] for i, name in enumerate(COMPONENTS)},
                 **{f"memory_bytes_dead_{name}": mine.dead[-1, i] for i, name in enumerate(COMPONENTS)},
             }
@@ -214,7 +226,11 @@ def _live(point: Point, design_name: str, population: Population) -> Life:
         live_bytes=population.online * weights.online.sum() + weights.resident.sum(),
         bytes_each=weights.counted.sum(axis=0),
     )
-    counts, sums, clock = pin(population, rules)
+    fairness = UNTOUCHED
+    if design.reuses_dead:
+        counts, sums, clock, fairness = take_over(population, rules, _charges(point))
+    else:
+        counts, sums, clock = pin(population, rules)
     online = population.online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES]
     return Life(
         counts=counts,
@@ -223,6 +239,25 @@ def _live(point: Point, design_name: str, population: Population) -> Life:
         dead=np.rint(counts @ weights.counted.T).astype(np.int64),
         mean_dead_bytes=float((weights.counted @ (sums / STEPS)).sum()),
         turnovers=clock * tick_turnovers(load, population.step_s),
+        fairness=fairness,
+    )
+
+
+def _charges(point: Point) -> Charges:
+    load = point.workload
+    slabs = {name: geometry_of(point, name) for name in load.leftovers if name != PAGE_CACHE}
+    return Charges(
+        slabs=np.array(
+            [ceil(own_slabs(point, slabs[name], load.caches[name])) if name in slabs else 0 for name in load.leftovers]
+        ),
+        slab_bytes=np.array(
+            [
+                float(slabs[name].pages * point.kernel.page_bytes if name in slabs else load.file_kib * KIB)
+                for name in load.leftovers
+            ]
+        ),
+        own_bytes=load.working_set_mib * MIB,
+        limit_bytes=load.memory_limit_mib * MIB,
     )
 
 
