@@ -18,7 +18,7 @@ from core.events import ALLOC, FREE, ROOT, charge_window
 from core.params import Point
 from core.profile import KernelProfile
 from core.stock import DIRECT_FREE, Tally, run_stock
-from core.streams import Machine, Stream, page_stream, parent_levels, slabs_of
+from core.streams import Machine, Stream, machine_of, page_stream, parent_levels, slabs_of
 from core.vmstat import run_vmstat
 
 COLUMNS: dict[str, Column] = {
@@ -76,9 +76,9 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
 
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
     for settings in settings_of.values():
-        machine = Machine(points[next(iter(settings.values()))[0]], events)
+        machine = machine_of(points[next(iter(settings.values()))[0]], events)
         for members in settings.values():
-            for name, values in _lanes([points[i] for i in members], machine).items():
+            for name, values in count_lanes([points[i] for i in members], machine).items():
                 out[name][members] = values
     return out
 
@@ -97,8 +97,8 @@ def _setting(point: Point) -> Hashable:
     )
 
 
-def _lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[np.generic] | float]:
-    """Columns of points that differ in their batches only; one lane each."""
+def count_lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[np.generic] | float]:
+    """Columns of points that differ in their batches only, on a machine; each point is a lane."""
     point = points[0]
     design = DESIGNS[point.design]
     stream = page_stream(point, design, machine)

@@ -55,31 +55,52 @@ class Stream:
 
 
 class Machine:
-    """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them."""
+    """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them.
 
-    def __init__(self, point: Point, events: NDArray[np.void]) -> None:
-        names = list(point.workload.charge.caches)
-        geometry = [slab_geometry(point.kernel, name, point.possible_cpus or point.cpus) for name in names]
-        caches = np.array(
-            [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in geometry], CACHE
-        )
-        rule = PARTIAL_RULES[point.kernel.cpu_partial_rule]
-        object_bytes = np.array([g.object_bytes for g in geometry], np.int64)
-        reclaimable = np.array([name in RECLAIMABLE for name in names])
-        page_bytes = point.kernel.page_bytes
+    `slabs(slabs_of)` and `bytes(version)` are the replays; `caches` is `[caches]` of `core.slub.CACHE`, `object_bytes`
+    and `reclaimable` go with it.
+    """
+
+    def __init__(
+        self,
+        events: NDArray[np.void],
+        caches: NDArray[np.void],
+        *,
+        object_bytes: NDArray[np.int64],
+        reclaimable: NDArray[np.bool_],
+        partial_rule: str,
+        page_bytes: int,
+        cpus: int,
+        nodes: int,
+    ) -> None:
+        rule = PARTIAL_RULES[partial_rule]
         self.events = events
         self.reclaimable = reclaimable
         self.slab_pages = caches["pages"].astype(np.int64)
         self.slabs: Callable[[int], SlabTrace] = cache(
-            lambda slabs_of: run_slub(
-                events, caches, cpus=point.cpus, nodes=point.nodes, slabs_of=slabs_of, partial_rule=rule
-            )
+            lambda slabs_of: run_slub(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, partial_rule=rule)
         )
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
-            lambda version: run_objcg(
-                events, object_bytes, reclaimable, version, cpus=point.cpus, page_bytes=page_bytes
-            )
+            lambda version: run_objcg(events, object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
         )
+
+
+def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
+    """Return the machine of a point, with the caches that its workload charges."""
+    names = list(point.workload.charge.caches)
+    geometry = [slab_geometry(point.kernel, name, point.possible_cpus or point.cpus) for name in names]
+    return Machine(
+        events,
+        np.array(
+            [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in geometry], CACHE
+        ),
+        object_bytes=np.array([g.object_bytes for g in geometry], np.int64),
+        reclaimable=np.array([name in RECLAIMABLE for name in names]),
+        partial_rule=point.kernel.cpu_partial_rule,
+        page_bytes=point.kernel.page_bytes,
+        cpus=point.cpus,
+        nodes=point.nodes,
+    )
 
 
 def slabs_of(design: Design) -> int:
@@ -154,13 +175,15 @@ def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
     stats["delta"] = np.where(moves["kind"] == ALLOC, moves["pages"], -moves["pages"])
 
     batched = point.stock and bool(point.uncharge_batched)
-    if reparented and parent_levels(point, design) == 0:
+    forgotten = late if reparented and parent_levels(point, design) == 0 else 0
+    if forgotten:
         held_pages += int(pages["pages"][after_offline].sum())
         pages, freed = pages[~after_offline], freed[~after_offline]
+        stats = stats[(stats["memcg"] != ROOT)]
     if not batched:
         pages["kind"][freed] = DIRECT_FREE
 
-    percpu, shared = _references(design, machine, trace, charges, uncharges - late, late, batched)
+    percpu, shared = _references(design, machine, trace, charges, uncharges - late, late, forgotten, batched)
     return Stream(
         pages=pages,
         stats=stats,
@@ -172,36 +195,42 @@ def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
         percpu_refs=percpu,
         shared_refs=shared,
         byte_atomics=0,
-        percpu_stats=SLAB_STATS * (charges + uncharges),
+        percpu_stats=SLAB_STATS * (charges + uncharges) - (SLAB_STATS - 1) * forgotten,
         lock_acquisitions=charges + uncharges if design.lists_pages else 0,
         ref_per_slot=False,
     )
 
 
 def _references(
-    design: Design, machine: Machine, trace: SlabTrace, charges: int, own: int, late: int, batched: bool
+    design: Design,
+    machine: Machine,
+    trace: SlabTrace,
+    charges: int,
+    own: int,
+    late: int,
+    forgotten: int,
+    batched: bool,
 ) -> tuple[int, int]:
     """References taken and dropped beside those of the stock: by per-CPU adds, and by atomics.
 
     An allocation holds the memcg, or in 5.3 the kmem_cache, from memcg_kmem_get_cache() to memcg_kmem_put_cache(); in
     5.3 an object of a root cache takes none. With `page_ref` a page owns a css reference, which an uncharge drops or,
     when batched, hands to the stock. With `cache_ref` the charge's css reference is given back for one on the cache,
-    and an uncharge to the stock has to take one again.
+    and an uncharge to the stock has to take one again. `forgotten` are the late uncharges that the root never sees.
     """
-    to_memcg = np.count_nonzero(machine.events["kind"] == ALLOC)
-    if design.cache_ref == "percpu":
-        to_memcg = np.count_nonzero(trace.memcg > ROOT)
-    percpu, shared = 2 * int(to_memcg), 0
-    if design.page_ref and not batched:
-        # a reparented page refers to the parent, which is online
-        percpu += own + (late if design.reparents == "pages" else 0)
-        shared += late if design.reparents != "pages" else 0
+    by_memcg = machine.events["kind"] == ALLOC if design.cache_ref != "percpu" else trace.memcg > ROOT
+    percpu, shared = 2 * int(np.count_nonzero(by_memcg)), 0
+    if design.page_ref:
+        percpu += 0 if batched else own
+        if design.reparents == "pages":  # the parent, who is online, is referred to by now
+            percpu += forgotten if batched else late
+        else:
+            shared += 0 if batched else late
     if design.cache_ref != "none":
-        percpu += charges + ((own + late) if batched else 0)
+        percpu += charges + (own + late - forgotten if batched else 0)
     if design.cache_ref == "atomic":
         shared += charges + own + late
-    if design.cache_ref == "percpu":
-        # memcg_charge_slab() also tries the css and puts it
+    if design.cache_ref == "percpu":  # memcg_charge_slab() also tries the css and puts it
         percpu += 3 * charges + own
         shared += late
     return percpu, shared

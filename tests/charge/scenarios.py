@@ -1,0 +1,146 @@
+"""Random small scenarios, as events of the reference and as the records that `core` replays."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from hypothesis import strategies as st
+from points import default_point
+from reference import charge as reference
+from reference.slub import Geometry
+
+from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE
+from core.slub import CACHE
+from core.streams import Machine
+
+KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE}
+PAGE_BYTES = 4096
+
+geometries = st.builds(
+    Geometry,
+    objects=st.integers(1, 4),
+    pages=st.sampled_from([1, 2, 4, 8]),
+    object_bytes=st.sampled_from([8, 1000, 2040, 4088, 5000]),  # 4088 is charged as a whole page
+    min_partial=st.integers(0, 2),
+    cpu_partial=st.integers(0, 4),
+    reclaimable=st.booleans(),
+)
+
+
+@st.composite
+def settings_of_a_lane(draw, **fixed):
+    """Any machine and any cross-setting; `fixed` are taken as they are."""
+    cpus = draw(st.integers(1, 4))
+    depth = draw(st.integers(1, 3))
+    drawn = {
+        "cpus": cpus,
+        "nodes": draw(st.integers(1, min(cpus, 2))),
+        "caches": tuple(draw(st.lists(geometries, min_size=1, max_size=3))),
+        "partial_rule": draw(st.sampled_from(["off", "objects", "slabs"])),
+        "page_bytes": PAGE_BYTES,
+        "batch": draw(st.integers(1, 12)),
+        "stat_batch": draw(st.integers(1, 6)),
+        "stock": draw(st.sampled_from([True, True, True, False])),
+        "uncharge_batched": draw(st.sampled_from([None, False, True])),
+        "depth": depth,
+        "v1": draw(st.booleans()),
+        "swap_accounting": draw(st.booleans()),
+        "protected_levels": draw(st.integers(0, depth)),
+        "protection_xchg_elided": draw(st.booleans()),
+        "objcg_as_of": draw(st.sampled_from(["5.9", "5.11", "5.15", "6.1"])),
+    }
+    return reference.Settings(**(drawn | fixed))
+
+
+steps = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 63), st.integers(0, 63), st.integers(0, 2**32 - 1)), max_size=120
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Events with hashes for CPUs, so that any number of CPUs can replay them."""
+
+    events: tuple[tuple, ...]
+
+    def on(self, cpus):
+        """The events as the reference reads them, on a machine with so many CPUs."""
+        return [(*rest, cpu_hash * cpus // 2**32) for *rest, cpu_hash in self.events]
+
+    def records(self):
+        """The events as `core` reads them."""
+        records = np.zeros(len(self.events), EVENT)
+        for record, (kind, *rest, cpu_hash) in zip(records, self.events, strict=True):
+            record["kind"], record["cpu_hash"] = KINDS[kind], cpu_hash
+            if kind == "alloc":
+                record["object"], record["memcg"], record["cache"], record["early"] = rest
+            else:
+                record["object" if kind == "free" else "memcg"] = rest[0]
+        return records
+
+
+@st.composite
+def scenarios(draw, caches=3):
+    """Memcgs that come and go, and objects of theirs (now and then of the root) that are freed before or after that."""
+    events = [("online", 1, 0), ("online", 2, 0), ("alloc", 0, 1, 0, False, 0)]
+    online, born, live, count = [1, 2], 2, [0], 1
+    for what, x, y, cpu_hash in draw(steps):
+        if what < 6 and online:
+            memcg = 0 if x == 63 else online[x % len(online)]
+            for _ in range(1 + y % 4):
+                events.append(("alloc", count, memcg, y % caches, x % 5 == 4, cpu_hash))
+                live.append(count)
+                count += 1
+        elif what < 9:
+            for _ in range(min(1 + y % 4, len(live))):
+                events.append(("free", live.pop(x % len(live)), cpu_hash))
+        elif x % 2 and online:
+            events.append(("offline", online.pop(y % len(online)), cpu_hash))
+        else:
+            born += 1
+            online.append(born)
+            events.append(("online", born, cpu_hash))
+    return Scenario(tuple(events))
+
+
+def machine(settings, scenario):
+    """The scenario on the settings' machine, for `core`."""
+    caches = settings.caches
+    return Machine(
+        scenario.records(),
+        np.array([(c.objects, c.pages, c.min_partial, c.cpu_partial) for c in caches], CACHE),
+        object_bytes=np.array([c.object_bytes for c in caches], np.int64),
+        reclaimable=np.array([c.reclaimable for c in caches]),
+        partial_rule=settings.partial_rule,
+        page_bytes=settings.page_bytes,
+        cpus=settings.cpus,
+        nodes=settings.nodes,
+    )
+
+
+DEFAULT = default_point()
+
+
+def point(design, settings, **changes):
+    """The settings as a point of a design."""
+    kernel = replace(DEFAULT.kernel, protection_xchg_elided=settings.protection_xchg_elided)
+    values = {
+        "design": design,
+        "cgroup_version": 1 if settings.v1 else 2,
+        "kernel": kernel,
+        **{
+            name: getattr(settings, name)
+            for name in (
+                "cpus",
+                "nodes",
+                "batch",
+                "stat_batch",
+                "stock",
+                "uncharge_batched",
+                "depth",
+                "swap_accounting",
+                "protected_levels",
+                "objcg_as_of",
+            )
+        },
+    }
+    return replace(DEFAULT, **(values | changes))

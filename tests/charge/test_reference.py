@@ -1,0 +1,68 @@
+"""Every count of `core.charge` equals the reference's, on random scenarios, for every design and cross-setting."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reference import charge as reference
+from scenarios import machine, point, scenarios, settings_of_a_lane
+
+from core.charge import count_lanes
+from core.designs import DESIGNS
+from core.events import ALLOC, FREE, OFFLINE, ONLINE
+from core.stock import DIRECT_FREE
+from core.streams import page_stream
+
+COUNTED = (
+    "objects_allocated",
+    "objects_freed",
+    "slabs_allocated",
+    "slabs_freed",
+    "page_charges",
+    "page_uncharges",
+    "pages_charged",
+    "stock_hits",
+    "stock_drains",
+    "stock_offline_drains",
+    "charge_walks",
+    "uncharge_walks",
+    "drain_walks",
+    "leaf_counter_atomics",
+    "upper_counter_atomics",
+    "memsw_counter_atomics",
+    "kmem_counter_atomics",
+    "protection_atomics",
+    "refcount_atomics",
+    "byte_atomics",
+    "stat_atomics",
+    "percpu_ref_ops",
+    "percpu_stat_ops",
+    "lock_acquisitions",
+)
+PAGE_KINDS = {ALLOC: "charge", FREE: "uncharge", DIRECT_FREE: "uncharge at once", ONLINE: "online", OFFLINE: "offline"}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lane=settings_of_a_lane(), scenario=scenarios(), batches=st.lists(st.integers(1, 40), max_size=3))
+def test_counts_equal_the_reference(design, lane, scenario, batches):
+    """Each lane's counts, and the page events before the stocks, are those of a run of the reference with its batch."""
+    lanes = [lane, *(replace(lane, batch=batch, stat_batch=batch) for batch in batches)]
+    points = [point(design, each) for each in lanes]
+    replayed = machine(replace(lane, caches=(lane.caches * 3)[:3]), scenario)
+
+    counts = count_lanes(points, replayed)
+    stream = page_stream(points[0], DESIGNS[design], replayed)
+
+    for number, each in enumerate(lanes):
+        kernel = reference.DESIGNS[design](replace(each, caches=(lane.caches * 3)[:3]))
+        ops = kernel.run(scenario.on(each.cpus))
+        assert {name: ops[name] for name in COUNTED} == {name: lane_of(counts[name], number) for name in COUNTED}
+        assert kernel.page_events == [
+            (PAGE_KINDS[e["kind"]], int(e["memcg"]), int(e["pages"]), int(e["cpu"])) for e in stream.pages
+        ]
+
+
+def lane_of(values, number):
+    return int(values[number]) if getattr(values, "ndim", 0) else int(values)
