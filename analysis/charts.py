@@ -58,9 +58,10 @@ def memory(ask: Answers) -> go.Figure:
                     col=place,
                 )
 
-    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:g} Hz", panels)
+    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:.3g} Hz", panels)
     figure.update_xaxes(title="CPUs", type="category", categoryarray=[str(n) for n in ask.axis("cpus")])
     figure.update_yaxes(title=unit, col=1)
+    figure.update_annotations(font_size=11)
     return figure.update_layout(barmode="stack")
 
 
@@ -78,7 +79,7 @@ def dying(ask: Answers) -> go.Figure:
         for design in ask.axis("design"):
             _line(figure, design, [row for row in rows if (row["design"], row["churn_hz"]) == (design, hz)], "days")
 
-    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:g} Hz", lines)
+    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:.3g} Hz", lines)
     figure.update_xaxes(title="days")
     return figure.update_yaxes(title="dying memcgs", rangemode="tozero")
 
@@ -97,8 +98,26 @@ def over_batch(ask: Answers) -> go.Figure:
             _line(figure, design, [row for row in rows if (row["design"], row["cpus"]) == (design, cpus)], "batch")
 
     _menu(figure, few(ask.axis("cpus"), MENU_ENTRIES), "{} CPUs", lines)
-    figure.update_xaxes(title="charge batch, pages", type="log", dtick="L2", tickvals=ask.axis("batch"))
+    figure.update_xaxes(title="charge batch, pages", type="log", tickvals=ask.axis("batch"))
     return figure.update_yaxes(title="atomics per page charge", rangemode="tozero")
+
+
+def time(ask: Answers) -> go.Figure:
+    """Time per object over CPUs with the band of its price table, one line per design; a menu picks the batch."""
+    rows = ask.rows("""
+        select design, batch, cpus, avg(ns_per_object) as y, avg(ns_per_object_low) as low,
+               avg(ns_per_object_high) as high
+        from ns_per_charge where setting = $setting group by all order by all
+    """)
+    figure = go.Figure()
+
+    def lines(batch: int) -> None:
+        for design in ask.axis("design"):
+            _line(figure, design, [row for row in rows if (row["design"], row["batch"]) == (design, batch)], "cpus")
+
+    _menu(figure, few(ask.axis("batch"), MENU_ENTRIES), "batch {}", lines)
+    figure.update_xaxes(title="CPUs, all charging", type="log", tickvals=ask.axis("cpus"))
+    return figure.update_yaxes(title="ns per object", type="log", dtick=1)
 
 
 def best(ask: Answers) -> go.Figure:
@@ -112,7 +131,7 @@ def best(ask: Answers) -> go.Figure:
         won = {(row["cpus"], row["churn_hz"]): row for row in rows if row["measure"] == measure}
         grid = [[won.get((n, hz)) for hz in churn] for n in cpus]
         figure.add_heatmap(
-            x=[f"{hz:g}" for hz in churn],
+            x=[f"{hz:.3g}" for hz in churn],
             y=[str(n) for n in cpus],
             z=[[designs.index(cell["best_design"]) if cell else None for cell in line] for line in grid],
             text=[[_verdict(ask, measure, cell) for cell in line] for line in grid],
@@ -175,5 +194,5 @@ def _menu(figure: go.Figure, values: Sequence[Any], label: str, draw: Callable[[
         {"label": label.format(value), "method": "update", "args": [{"visible": [each == value for each in owners]}]}
         for value in values
     ]
-    menu = {"buttons": buttons, "active": len(values) - 1, "x": 1, "xanchor": "right", "y": 1.18, "yanchor": "top"}
+    menu = {"buttons": buttons, "active": len(values) - 1, "x": 0, "xanchor": "left", "y": 1.32, "yanchor": "top"}
     figure.update_layout(updatemenus=[menu] if len(values) > 1 else [])

@@ -9,6 +9,8 @@ from operator import itemgetter
 from analysis.answers import Answers, Row
 from analysis.units import three_digits
 
+TIE = 0.01  # as in sql/crossover.sql: nobody changes a kernel for one per cent
+
 
 def memory(ask: Answers) -> str:
     """Which design loses most and which least where CPUs and churn are largest."""
@@ -20,7 +22,7 @@ def memory(ask: Answers) -> str:
     if not rows:
         return "No design that accounts was swept."
     least, most = rows[0], rows[-1]
-    where = f"At {most['cpus']} CPUs and {most['churn_hz']:g} Hz"
+    where = f"At {_cpus(most['cpus'])} and {three_digits(most['churn_hz'])} Hz"
     if least["lost_bytes_end"] == most["lost_bytes_end"]:
         return f"{where} every design loses {_bytes(ask, most)}."
     return (
@@ -45,23 +47,22 @@ def debate(ask: Answers) -> str:
         ("time per object", "ns_per_object"),
         ("rmdir work", "offline_work_us"),
     ):
-        least = min(rows, key=itemgetter(column))
-        said.append(f"least {what}: {least['design']} ({ask.say('debate', column, least[column])})")
-    return f"At {rows[0]['cpus']} CPUs {'; '.join(said)}."
+        least = min(row[column] for row in rows)
+        tied = [row["design"] for row in rows if row[column] - least <= TIE * abs(least)]
+        said.append(f"least {what}: {_listed(tied)} ({ask.say('debate', column, least)})")
+    return f"At {_cpus(rows[0]['cpus'])} {'; '.join(said)}."
 
 
 def dying(ask: Answers) -> str:
-    """How many dying memcgs the worst design has, and which designs have none."""
-    rows = ask.rows("""
-        select design, max(dying_memcgs_end) as dying_memcgs_end from memory_overhead
-        where setting = $setting group by all order by all
-    """)
-    none = [row["design"] for row in rows if row["dying_memcgs_end"] == 0]
-    most = max(rows, key=lambda row: row["dying_memcgs_end"])
-    if len(none) == len(rows):
+    """Where the most memcgs are dying, and which designs have none anywhere."""
+    rows = ask.rows("from memory_overhead where setting = $setting order by dying_memcgs_end desc, design, cpus")
+    most, some = rows[0], {row["design"] for row in rows if row["dying_memcgs_end"] > 0}
+    if not some:
         return "No design leaves a dying memcg."
+    none = [name for name in ask.axis("design") if name not in some]
     count = ask.say("memory_overhead", "dying_memcgs_end", most["dying_memcgs_end"])
-    return f"{most['design']} ends with up to {count}; {_listed(none) or 'no design'} with none."
+    where = f"{_cpus(most['cpus'])} and {three_digits(most['churn_hz'])} Hz"
+    return f"{most['design']} has most, {count} at {where}" + (f"; {_listed(none)} none." if none else ".")
 
 
 def atomics(ask: Answers) -> str:
@@ -178,6 +179,10 @@ def _bytes(ask: Answers, row: Row) -> str:
 
 def _times(more: float, less: float) -> str:
     return f": {three_digits(more / less)} times" if less > 0 else ""
+
+
+def _cpus(n: int) -> str:
+    return f"{n} CPU{'s' * (n != 1)}"
 
 
 def _listed(names: list[str]) -> str:

@@ -15,27 +15,35 @@ from analysis import charts, readings
 from analysis.answers import Answers
 from analysis.run import Run
 
-HEIGHT_PX = 440
+HEIGHT_PX = 460
 LAYOUT = {
     "template": "none",
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "system-ui, Segoe UI, Roboto, sans-serif", "size": 13},
-    "margin": {"l": 64, "r": 16, "t": 56, "b": 56},
+    "margin": {"l": 64, "r": 16, "t": 88, "b": 56},
     "legend": {"orientation": "h", "y": -0.2},
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#9aa4ae", "activecolor": "#5d666f"},
     "height": HEIGHT_PX,
 }
 ANSWERS: tuple[tuple[str, Callable[[Answers], str]], ...] = (
     ("What does each design cost in memory?", readings.memory),
     ("How many memcgs stay dying?", readings.dying),
     ("What does it cost in atomic operations?", readings.atomics),
+    ("What does it cost in time?", readings.time),
     ("Which charge batch is enough?", readings.batch),
+    ("Does an atomic reference per slab page matter?", readings.prices),
     ("Where does the best design change?", readings.crossover),
 )
 CHARTS: tuple[tuple[str, str, Callable[[Answers], go.Figure]], ...] = (
     ("Memory held by gone memcgs", "By component, over CPUs; mean over replicates.", charts.memory),
     ("Dying memcgs over time", "Mean; the band spans replicates and CPU counts.", charts.dying),
     ("Atomics per page charge", "Over the charge batch; the band spans churn.", charts.over_batch),
+    (
+        "Time per object",
+        "Over CPUs that all charge, both axes logarithmic; the band is the price table's.",
+        charts.time,
+    ),
     ("Best design", "Over CPUs and churn.", charts.best),
 )
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from analysis import readings
 from analysis.answers import Answers, few
 from analysis.palette import color
+from analysis.units import three_digits
 from core.designs import DESIGNS
 
 WIDTH = 100  # characters; what a cover letter or a batch log bears
@@ -24,16 +25,19 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def across(asked: Sequence[Answers]) -> Iterator[RenderableType]:
     """What is read across settings: the designs side by side, and prices."""
+    batch, churn = asked[0].usual("batch"), three_digits(asked[0].usual("churn_hz"))
     yield _titled(
-        f"The designs side by side, at batch {asked[0].usual('batch')} and {asked[0].usual('churn_hz'):g} Hz",
+        f"The designs side by side, at batch {batch} and {churn} Hz",
         "\n".join(_of(ask, readings.debate(ask)) for ask in asked),
         _debate(asked),
     )
-    yield _titled(
-        "What an atomic reference per slab page costs, and what per-CPU references and batching give back",
-        "\n".join(_of(ask, readings.prices(ask)) for ask in asked),
-        _prices(asked),
-    )
+    prices = _prices(asked)
+    if prices.row_count:
+        yield _titled(
+            "What an atomic reference per slab page costs, and what per-CPU references and batching give back",
+            "\n".join(_of(ask, readings.prices(ask)) for ask in asked),
+            prices,
+        )
 
 
 def every(ask: Answers) -> Iterator[RenderableType]:
@@ -41,29 +45,29 @@ def every(ask: Answers) -> Iterator[RenderableType]:
     yield _titled(
         "Memory lost at the end, by memcgs that come online per second",
         readings.memory(ask),
-        _pivot(ask, "memory_overhead", "lost_bytes_end", "churn_hz", "{:g} Hz"),
+        _pivot(ask, "memory_overhead", "lost_bytes_end", "churn_hz", " Hz"),
     )
     yield _titled(
         "Dying memcgs at the end, by memcgs that come online per second",
         readings.dying(ask),
-        _pivot(ask, "memory_overhead", "dying_memcgs_end", "churn_hz", "{:g} Hz", cpu_rows=1),
+        _pivot(ask, "memory_overhead", "dying_memcgs_end", "churn_hz", " Hz"),
     )
     yield _titled(
         "Atomics per page charge, by charge batch in pages; mean over churn",
         readings.atomics(ask),
-        _pivot(ask, "atomic_cost", "atomics_per_page_charge", "batch", "{}"),
+        _pivot(ask, "atomic_cost", "atomics_per_page_charge", "batch", ""),
     )
     yield _titled(
         "Smallest charge batch, in pages, within 5 % of the fewest atomics, by CPUs; largest over churn",
         readings.batch(ask),
-        _pivot(ask, "batch_choice", "batch", "cpus", "{}", over="max", most=FIGURES + 1),
+        _pivot(ask, "batch_choice", "batch", "cpus", "", over="max", most=FIGURES + 1),
     )
     yield _best(ask)
     batch = ask.usual("batch")
     yield _titled(
         f"Time per object allocated and freed, every CPU charging, at batch {batch}, by CPUs; mean over churn",
         readings.time(ask),
-        _pivot(ask, f"(from ns_per_charge where batch = {batch})", "ns_per_object", "cpus", "{}"),
+        _pivot(ask, f"(from ns_per_charge where batch = {batch})", "ns_per_object", "cpus", ""),
     )
 
 
@@ -144,15 +148,17 @@ def _best(ask: Answers) -> RenderableType:
     maps = []
     for measure in sorted({row["measure"] for row in rows}):
         winners = {(row["cpus"], row["churn_hz"]): row["best_design"] for row in rows if row["measure"] == measure}
-        table = _empty("cpus", *(f"{hz:g}" for hz in churn))
-        table.title = f"least {measure}"
+        table = _empty("cpus", f"least {measure}")
         for n in cpus:
             won = (winners.get((n, hz), "") for hz in churn)
-            table.add_row(f"{n}", *(Text(letters.get(name, "-"), color(name)) for name in won))
+            table.add_row(f"{n}", Text(" ").join(Text(letters.get(name, "-"), color(name)) for name in won))
         maps.append(table)
     legend = Text("   ").join(Text(f"{letter} {name}", color(name)) for name, letter in letters.items())
-    title = f"Best design by CPUs (down) and churn in Hz (across), at batch {batch}"
-    return _titled(title, readings.crossover(ask), Group(Columns(maps, padding=(0, 2)), legend))
+    return _titled(
+        f"Best design by CPUs (down) and churn (across: {', '.join(map(three_digits, churn))} Hz), at batch {batch}",
+        readings.crossover(ask),
+        Group(Columns(maps, padding=(0, 4)), legend),
+    )
 
 
 def _pivot(
@@ -160,22 +166,21 @@ def _pivot(
     mart: str,
     figure: str,
     across: str,
-    head: str,
+    unit: str,
     *,
     over: str = "avg",
     most: int = FIGURES,
-    cpu_rows: int = CPU_ROWS,
 ) -> Table:
     """One row per design (and CPU count, unless that goes across), one column per value of an axis."""
     by_cpus = across == "cpus"
     places = few(ask.axis(across), most)
-    cpus = [None] if by_cpus else few(ask.axis("cpus"), cpu_rows)
+    cpus = [None] if by_cpus else few(ask.axis("cpus"), CPU_ROWS)
     query = f"""
         select design, {"null" if by_cpus else "cpus"} as cpus, {across} as place, {over}({figure}) as figure
         from {mart} where setting = $setting group by all
     """
     found = {(row["design"], row["cpus"], row["place"]): row["figure"] for row in ask.rows(query)}
-    table = _empty("design", *(() if by_cpus else ("cpus",)), *(head.format(place) for place in places))
+    table = _empty("design", *(() if by_cpus else ("cpus",)), *(three_digits(place) + unit for place in places))
     for design in ask.axis("design"):
         for n in cpus:
             cells = (ask.say(mart, figure, found.get((design, n, place))) for place in places)
