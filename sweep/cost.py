@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 FIRST_GUESS_S = 2e-3  # seconds of a position before anything is known; assumption, forgotten after the first task
-RIDGE = 0.1  # pull towards "all cost the same", which is right until tasks show otherwise
+FIRST_SLOPE = 0.5  # how the logarithms of cost and of a feature go together before anything is known; assumption
+RIDGE = 0.1  # weight of that assumption, in tasks
 FORGET = 0.9  # weight of what was learned, per task learned since
 
 
@@ -16,22 +18,29 @@ class CostModel:
     """
 
     def __init__(self) -> None:
-        self._mean = np.log(FIRST_GUESS_S)
-        self._moments: np.ndarray | None = None
-        self._targets: np.ndarray | None = None
+        self.knows = False
+        self._moments = np.zeros((0, 0))
+        self._targets = np.zeros(0)
 
     def learn(self, features: tuple[float, ...], seconds: float) -> None:
         """Take note that a position with these features took so long."""
         x, y = np.array([1.0, *features]), np.log(max(seconds, 1e-7))
-        if self._moments is None or self._targets is None:
+        if not self.knows:
+            self.knows = True
             self._moments, self._targets = np.zeros((x.size, x.size)), np.zeros(x.size)
-            self._mean = y
         self._moments = FORGET * self._moments + np.outer(x, x)
-        self._targets = FORGET * self._targets + x * (y - self._mean)
+        self._targets = FORGET * self._targets + x * (y - self._assumed(x))
 
     def predict(self, features: tuple[float, ...]) -> float:
         """Return seconds."""
-        if self._moments is None or self._targets is None:
-            return FIRST_GUESS_S
-        weights = np.linalg.solve(self._moments + RIDGE * np.eye(self._moments.shape[0]), self._targets)
-        return float(np.exp(self._mean + weights @ np.array([1.0, *features])))
+        x = np.array([1.0, *features])
+        y = self._assumed(x)
+        if self.knows:
+            # the constant is left free: nothing is known of it beforehand
+            pull = np.diag([1e-6] + [RIDGE] * len(features))
+            y += float(np.linalg.solve(self._moments + pull, self._targets) @ x)
+        return float(np.exp(y))
+
+    @staticmethod
+    def _assumed(x: NDArray[np.float64]) -> float:
+        return float(np.log(FIRST_GUESS_S) + FIRST_SLOPE * x[1:].sum())

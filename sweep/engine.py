@@ -21,6 +21,9 @@ from sweep.progress import Progress
 from sweep.ranges import Ranges
 
 POLL_S = 0.25
+LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
+MOST_OVER = 3.0  # a grain may take so many times `task_s` before it is cut: cutting it nearly doubles its work
+FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
 
 
 class Job(Protocol):
@@ -139,12 +142,21 @@ def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: 
 
 
 def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:
-    """Take the next task off `todo`: about `task_s` seconds of it, ending where a grain does if that is possible."""
-    start, stop = todo.first()
-    wanted = max(1, int(policy.task_s / cost.predict(job.features(start))))
-    wanted = min(wanted, max(1, len(todo) // (2 * cores)))  # so that all cores end together
-    grain = max(grain for grain in job.grains if grain <= wanted)
-    return Task(*todo.take(min(stop, start - start % grain + wanted // grain * grain)))
+    """Take the next task off that end of `todo` which costs more, so that what is long is not left for last.
+
+    A task is as many whole grains as `task_s` allows. A grain that takes much longer is cut, at the next finer grain
+    that fits: its parts do what they share once each. Until a task has ended, a task is one grain.
+    """
+    first, last = todo.ends()
+    from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
+    each_s = cost.predict(job.features(last if from_last else first))
+    share_s = max(len(todo) / (2 * cores) * each_s, LEAST_TASK * policy.task_s)  # so that all cores end together
+    wanted = min(policy.task_s, share_s) / each_s if cost.knows else FIRST_TASK
+    grain = max(grain for grain in job.grains if grain == 1 or grain <= wanted * MOST_OVER)
+    count = max(1, int(wanted // grain))
+    if from_last:
+        return Task(*todo.take_last(last - last % grain - (count - 1) * grain))
+    return Task(*todo.take_first(first - first % grain + count * grain))
 
 
 def _learn(job: Job, cost: CostModel, end: Done) -> None:

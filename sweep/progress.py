@@ -38,6 +38,8 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
+        else:
+            say(f"{self._done:,} of {self._total:,} done in {time.monotonic() - self._began:,.1f} s")
 
     def advance(self, positions: int) -> None:
         """Count positions as done."""

@@ -16,16 +16,25 @@ class Ranges:
     def __len__(self) -> int:
         return self._left
 
-    def first(self) -> tuple[int, int]:
-        """Return the first stretch."""
-        return self._stretches[0]
+    def ends(self) -> tuple[int, int]:
+        """Return the first and the last position."""
+        return self._stretches[0][0], self._stretches[-1][1] - 1
 
-    def take(self, upto: int) -> tuple[int, int]:
-        """Remove the first stretch up to `upto` and return what was removed."""
+    def take_first(self, upto: int) -> tuple[int, int]:
+        """Remove the first stretch, no further than to `upto`, and return what was removed."""
         start, stop = self._stretches.popleft()
         if upto < stop:
             self._stretches.appendleft((upto, stop))
             stop = upto
+        self._left -= stop - start
+        return start, stop
+
+    def take_last(self, downto: int) -> tuple[int, int]:
+        """Remove the last stretch, no further than from `downto` on, and return what was removed."""
+        start, stop = self._stretches.pop()
+        if downto > start:
+            self._stretches.append((start, downto))
+            start = downto
         self._left -= stop - start
         return start, stop
 
