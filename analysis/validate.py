@@ -15,8 +15,8 @@ PUBLISHED = "figures_*.csv"
 PUBLISHED_FIGURES = """
 create view published as
 select
-    "group", figure, coalesce(kernel, '') as kernel, coalesce(cpus::bigint, 0) as cpus, coalesce(workload, '') as workload,
-    reference::double as reference, tolerance::double as tolerance, rule, source
+    "group", figure, coalesce(kernel, '') as kernel, coalesce(cpus::bigint, 0) as cpus,
+    coalesce(workload, '') as workload, reference::double as reference, tolerance::double as tolerance, rule, source
 from published_text
 """
 VIEWS = ("memory", "slabs", "calls", "verdicts")  # in the order in which they are made of one another
@@ -30,7 +30,7 @@ def verdicts(run: Run, reference: Path | None) -> duckdb.DuckDBPyRelation:
     """
     tables = run.tables()
     if "figures" not in tables:
-        raise InputError(f"RUN must be of +experiment=validate (got {run.url!r}, which has no figures); give another run")
+        raise InputError(f"RUN must be of +experiment=validate (got {run.url!r}, which has no figures)")
     chosen = reference or Path(run.manifest["config"]["reference"] or OWN)
     if not chosen.is_dir():
         raise InputError(

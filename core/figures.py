@@ -29,47 +29,50 @@ class Figure:
 
 
 def memory_figures(
-    profile: KernelProfile, kernel: str, cpus: int, workload: str, program: TmpfsProgram, control: TmpfsProgram
+    profile: KernelProfile, program: TmpfsProgram, control: TmpfsProgram, *, kernel: str, cpus: int, workload: str
 ) -> list[Figure]:
     """What `program` leaves behind beyond its control, per removed cgroup: bytes, memcgs, kmem_caches."""
-    runs, controls = ([replay(profile, each, cpus, draw) for draw in range(DRAWS)] for each in (program, control))
+    left, left_by_control = (_per_cgroup(profile, each, cpus) for each in (program, control))
+    return [
+        Figure("memory", name, kernel, cpus, workload, unit, amount - left_by_control[name, unit])
+        for (name, unit), amount in left.items()
+        if not name.startswith("slab of ") or abs(amount - left_by_control[name, unit]) >= NO_CHANGE_KIB
+    ]
 
-    def difference(values: Sequence[float], control_values: Sequence[float]) -> float:
-        return fmean(values) / program.cgroups - fmean(control_values) / control.cgroups
 
-    def kib(left: Left, name: str) -> float:
-        return left.slab_kib[name]
+def _per_cgroup(profile: KernelProfile, program: TmpfsProgram, cpus: int) -> dict[tuple[str, str], float]:
+    """By name and unit, what a program leaves behind per cgroup, averaged over the ways in which its tasks wander."""
+    draws = [_amounts(replay(profile, program, cpus, draw)) for draw in range(DRAWS)]
+    return {key: fmean(amounts[key] for amounts in draws) / program.cgroups for key in draws[0]}
 
-    by_cache = {
-        name: difference([kib(left, name) for left in runs], [kib(left, name) for left in controls])
-        for name in runs[0].slab_kib
+
+def _amounts(left: Left) -> dict[tuple[str, str], float]:
+    slab_kib = sum(left.slab_kib.values())
+    return {
+        ("slab + percpu", "KiB/cgroup"): slab_kib + left.percpu_kib,
+        ("slab", "KiB/cgroup"): slab_kib,
+        ("percpu", "KiB/cgroup"): left.percpu_kib,
+        ("dying memcgs", "1/cgroup"): left.dying_memcgs,
+        ("memcg kmem_caches", "1/cgroup"): left.memcg_kmem_caches,
+        **{(f"slab of {name}", "KiB/cgroup"): kib for name, kib in left.slab_kib.items()},
     }
-    slab = sum(by_cache.values())
-    percpu = difference([left.percpu_kib for left in runs], [left.percpu_kib for left in controls])
-    dying = difference([left.dying_memcgs for left in runs], [left.dying_memcgs for left in controls])
-    caches = difference([left.memcg_kmem_caches for left in runs], [left.memcg_kmem_caches for left in controls])
-    numbers = {
-        "slab + percpu": ("KiB/cgroup", slab + percpu),
-        "slab": ("KiB/cgroup", slab),
-        "percpu": ("KiB/cgroup", percpu),
-        "dying memcgs": ("1/cgroup", dying),
-        "memcg kmem_caches": ("1/cgroup", caches),
-        **{f"slab of {name}": ("KiB/cgroup", size) for name, size in by_cache.items() if abs(size) >= NO_CHANGE_KIB},
-    }
-    return [Figure("memory", name, kernel, cpus, workload, unit, model) for name, (unit, model) in numbers.items()]
 
 
 def call_figures(
-    profile: KernelProfile, kernel: str, cpus: int, depth: int, files: int, phases: tuple[str, ...]
+    profile: KernelProfile, phases: Sequence[str], *, kernel: str, cpus: int, depth: int, files: int
 ) -> list[Figure]:
     """Counter walks per charge and per uncharge, and atomics per uncharge, of each phase that has any."""
-    figures = []
+    found = []
     for phase, calls in count_calls(profile, cpus, depth, files, phases).items():
+        ratios = {
+            "charge walks": (calls.charge_walks, calls.charges, "1/charge"),
+            "uncharge walks": (calls.uncharge_walks, calls.uncharges, "1/uncharge"),
+            "uncharge atomics": (calls.uncharge_atomics, calls.uncharges, "1/uncharge"),
+        }
         workload = f"{phase}, depth {depth}"
-        if calls.charges:
-            walks = calls.charge_walks / calls.charges
-            figures.append(Figure("calls", "charge walks", kernel, cpus, workload, "1/charge", walks))
-        if calls.uncharges:
-            for name, number in (("uncharge walks", calls.uncharge_walks), ("uncharge atomics", calls.uncharge_atomics)):
-                figures.append(Figure("calls", name, kernel, cpus, workload, "1/uncharge", number / calls.uncharges))
-    return figures
+        found += [
+            Figure("calls", name, kernel, cpus, workload, unit, times / per)
+            for name, (times, per, unit) in ratios.items()
+            if per
+        ]
+    return found

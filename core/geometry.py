@@ -13,7 +13,6 @@ from core.checks import one_of
 from core.profile import KernelProfile
 
 MAX_OBJS_PER_PAGE = 32767  # mm/slub.c, since struct page counts objects in 15 bits
-MAX_ORDER = 10  # largest page order of the buddy allocator (include/linux/mmzone.h)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,19 +40,26 @@ def slab_geometry(profile: KernelProfile, cache_name: str, nr_cpu_ids: int) -> S
     Raises ValueError if the profile does not have the cache.
     """
     one_of("cache", cache_name, profile.caches, f"add it to kernel.caches of {profile.name}")
-    return _geometry(
-        cache_name,
-        profile.caches[cache_name],
-        profile.page_bytes,
-        profile.slab_order_rule,
-        profile.slub_min_objects or 4 * (nr_cpu_ids.bit_length() + 1),
-        profile.slub_max_order,
-        profile.cpu_partial_rule,
+    size, page_bytes = profile.caches[cache_name], profile.page_bytes
+    min_objects = profile.slub_min_objects or 4 * (nr_cpu_ids.bit_length() + 1)
+    calculate_order = _order_6_7 if profile.slab_order_rule == "6.7" else _order_4_19
+    order = calculate_order(size, page_bytes, min_objects, profile.slub_max_order)
+    objects = (page_bytes << order) // size
+    budget = _cpu_partial_objects(size, page_bytes, profile.cpu_partial_rule)
+    return SlabGeometry(
+        cache=cache_name,
+        object_bytes=size,
+        order=order,
+        pages=1 << order,
+        objects=objects,
+        cpu_partial_objects=budget if profile.cpu_partial_rule == "objects" else 0,
+        cpu_partial_slabs=-(-2 * budget // objects) if profile.cpu_partial_rule == "slabs" else 0,
+        min_partial=min(max((size.bit_length() - 1) // 2, 5), 10),
     )
 
 
 def slab_allocator_geometry(profile: KernelProfile, cache_name: str) -> SlabGeometry:
-    """Geometry of a cache under the SLAB allocator, which does not look at CPUs: calculate_slab_order(), mm/slab.c, 5.2.
+    """Geometry of a cache under the SLAB allocator, which does not look at CPUs: calculate_slab_order(), 5.2.
 
     Reclaimable caches take the first order that holds an object; others give up pages only for waste below an eighth,
     and stop at order 1 (SLAB_MAX_ORDER_HI). The freelist lives in a free object (CFLGS_OBJFREELIST_SLAB).
@@ -77,26 +83,6 @@ def slab_allocator_geometry(profile: KernelProfile, cache_name: str) -> SlabGeom
     )
 
 
-@cache
-def _geometry(
-    cache_name: str, size: int, page_bytes: int, order_rule: str, min_objects: int, max_order: int, partial_rule: str
-) -> SlabGeometry:
-    calculate_order = _order_6_7 if order_rule == "6.7" else _order_4_19
-    order = calculate_order(size, page_bytes, min_objects, max_order)
-    objects = (page_bytes << order) // size
-    budget = _cpu_partial_objects(size, page_bytes, partial_rule)
-    return SlabGeometry(
-        cache=cache_name,
-        object_bytes=size,
-        order=order,
-        pages=1 << order,
-        objects=objects,
-        cpu_partial_objects=budget if partial_rule == "objects" else 0,
-        cpu_partial_slabs=-(-2 * budget // objects) if partial_rule == "slabs" else 0,
-        min_partial=min(max((size.bit_length() - 1) // 2, 5), 10),
-    )
-
-
 def _get_order(size: int, page_bytes: int) -> int:
     """Smallest order whose pages hold `size` bytes: get_order()."""
     return max(-(-size // page_bytes) - 1, 0).bit_length()
@@ -110,6 +96,7 @@ def _slab_order(size: int, page_bytes: int, min_order: int, max_order: int, frac
     return next((o for o in orders if (page_bytes << o) % size <= (page_bytes << o) // fraction), max_order + 1)
 
 
+@cache
 def _order_4_19(size: int, page_bytes: int, min_objects: int, max_order: int) -> int:
     """calculate_order() up to 6.6: give up waste first, then objects, then the order limit.
 
@@ -124,6 +111,7 @@ def _order_4_19(size: int, page_bytes: int, min_objects: int, max_order: int) ->
     return order if order <= max_order else _get_order(size, page_bytes)
 
 
+@cache
 def _order_6_7(size: int, page_bytes: int, min_objects: int, max_order: int) -> int:
     """calculate_order() since 6.7: the minimum order is settled once, then only waste is given up."""
     objects = min(min_objects, max((page_bytes << max_order) // size, 1))

@@ -10,12 +10,11 @@ from core.profile import KernelProfile
 
 POINTER_BYTES = 8
 PERCPU_REF_BYTES = 8  # percpu_ref_init() allocates one unsigned long per possible CPU
-SHRINKER_MAP_BYTES = 24  # struct memcg_shrinker_map: rcu_head and the bits of up to 64 shrinkers (mm/memcontrol.c, 4.19)
+SHRINKER_MAP_BYTES = 24  # struct memcg_shrinker_map: rcu_head, bits of up to 64 shrinkers (mm/memcontrol.c, 4.19)
 ANCESTOR_IDS_BYTES = 16  # cgroup.ancestor_ids[] of a child of the root; u64 since 5.5
 CACHE_NAME_BYTES = 32  # "shmem_inode_cache(399:c199)" of memcg_create_kmem_cache(), and most others
 CACHE_LINE_BYTES = 64
 SLOT_BYTES = 8  # of a radix tree node, and of the obj_cgroup vector of a slab
-RADIX_HEADER_BYTES = 72  # struct radix_tree_node (xa_node) without its slots, 4.20 to 6.19
 KMALLOC = {  # mm/slab_common.c, kmalloc_info
     **{size: f"kmalloc-{size}" for size in (8, 16, 32, 64, 96, 128, 192, 256, 512)},
     **{size << 10: f"kmalloc-{size}k" for size in (1, 2, 4, 8)},
@@ -32,11 +31,6 @@ def kmalloc(size: int, page_bytes: int) -> tuple[str, int]:
         class_bytes = next(class_bytes for class_bytes in KMALLOC if size <= class_bytes)
         return KMALLOC[class_bytes], class_bytes
     return "", page_bytes << max(-(-size // page_bytes) - 1, 0).bit_length()
-
-
-def radix_slots(profile: KernelProfile) -> int:
-    """Slots of a radix tree node: 64, or 16 with CONFIG_BASE_SMALL."""
-    return (profile.caches["radix_tree_node"] - RADIX_HEADER_BYTES) // SLOT_BYTES
 
 
 def memcg_objects(profile: KernelProfile, nodes: int) -> Objects:

@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ STRUCTS = {  # field of core.profile.Structs -> structs that it is the size of, 
     "kmem_cache_cpu": ("kmem_cache_cpu",),
     "kmem_cache_node": ("kmem_cache_node",),
 }
-SPLIT = {"css_rstat_cpu": 2, "cgroup_rstat_base_cpu": 1}  # what cgroup_rstat_cpu became in 6.16: one per css, one per cgroup
+SPLIT = {"css_rstat_cpu": 2, "cgroup_rstat_base_cpu": 1}  # cgroup_rstat_cpu since 6.16: one per css, one per cgroup
 ON_HEAP_SINCE: dict[str, Version] = {"memcg_vmstats": (6, 1), "lruvec_stats": (6, 10)}  # part of another struct before
 EMPTY_BEFORE: dict[str, Version] = {"percpu_ref_data": (5, 10)}
 RULES: dict[str, tuple[tuple[Version, Any], ...]] = {  # key -> (since, value); conf/kernel/ has the sources
@@ -76,7 +76,7 @@ def profile(root: Path, release: str) -> dict[str, Any]:
     """
     number = re.match(r"(\d+)\.(\d+)", release)
     if not number:
-        raise InputError(f"kernel=detected must run on Linux (got release {release!r}); name a profile, such as kernel=linux-6.1")
+        raise InputError(f"kernel=detected must run on Linux (got release {release!r}); name a kernel")
     version = (int(number[1]), int(number[2]))
     nearest = min((path.stem for path in PROFILES.glob("linux-*.yaml")), key=lambda name: _distance(name, version))
     assumed = _load(nearest)
@@ -91,13 +91,15 @@ def profile(root: Path, release: str) -> dict[str, Any]:
         "memcg_slab_sysfs": (root / "sys/kernel/slab/dentry/cgroup").is_dir(),
         "structs": assumed["structs"] | structs,
         "caches": assumed["caches"] | caches,
-        "source": _source(release, nearest, structs, assumed["structs"].keys() - structs.keys(), caches, root),
+        "source": f"Linux {release}, {_count(root, 'cpu')} possible CPUs, {_count(root, 'node')} possible nodes; "
+        + _source(structs, assumed["structs"].keys() - structs.keys(), len(caches), nearest),
     }
 
 
 def _structs(root: Path, version: Version) -> dict[str, int]:
     try:
-        found = btf.structs((root / "sys/kernel/btf/vmlinux").read_bytes(), {"kmem_cache", *SPLIT}.union(*STRUCTS.values()))
+        wanted = {"kmem_cache", *SPLIT}.union(*STRUCTS.values())
+        found = btf.structs((root / "sys/kernel/btf/vmlinux").read_bytes(), wanted)
     except (OSError, ValueError):
         return {}
     sizes = {}
@@ -128,17 +130,11 @@ def _caches(root: Path) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if re.fullmatch(r"[\w.-]+", name)}
 
 
-def _source(
-    release: str, nearest: str, structs: Mapping[str, int], no_struct: Iterable[str], caches: Mapping[str, int], root: Path
-) -> str:
-    missing = sorted(no_struct)
-    why = "" if os.access(root / "sys/kernel/btf/vmlinux", os.R_OK) else " (no readable /sys/kernel/btf/vmlinux)"
-    parts = [f"Linux {release}, {_count(root, 'cpu')} possible CPUs, {_count(root, 'node')} possible nodes"]
-    parts += [f"{len(structs)} struct sizes from BTF"] if structs else []
-    parts += [f"assumed as in {nearest}: structs {', '.join(missing)}{why}"] if missing else []
-    parts += [f"{len(caches)} kmem_caches from /proc/slabinfo"] if caches else [f"assumed as in {nearest}: all kmem_caches (root can read theirs)"]
-    parts += [f"assumed as in {nearest}: numbers of kernfs nodes"]
-    return "; ".join(parts)
+def _source(found: Iterable[str], missing: Iterable[str], caches: int, nearest: str) -> str:
+    """Say what was read, and what was assumed for want of it."""
+    read = [f"{len(list(found))} sizes of structs from BTF", f"{caches} of kmem_caches from /proc/slabinfo"]
+    assumed = sorted(missing) + ["kmem_caches (root may read theirs)"] * (not caches) + ["numbers of kernfs nodes"]
+    return f"{', '.join(read)}; assumed as in {nearest}: {', '.join(assumed)}"
 
 
 def _count(root: Path, kind: str) -> int | str:

@@ -32,16 +32,18 @@ NEEDED = {  # columns that a table must have
     "vm_memory": ("kernel", "cpus", "workload"),
     "ftrace_calls": ("kernel", "cpus", "depth", "files", "phase"),
 }
-DOCS = {
-    "group": "what kind of figure: memory, calls, or of published tables",
-    "figure": "name of the figure",
-    "kernel": "kernel version, as in kernels.csv",
-    "cpus": "CPUs of the machine",
-    "workload": "workload, or phase and depth",
-    "unit": "unit of the figure",
-    "model": "the model's value",
-}
-ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+SCHEMA = pa.schema([  # core.figures.Figure
+    pa.field(name, kind, metadata={"unit": unit, "doc": doc})
+    for name, kind, unit, doc in (
+        ("group", pa.string(), "1", "what kind of figure: memory, calls, or of published tables"),
+        ("figure", pa.string(), "1", "name of the figure"),
+        ("kernel", pa.string(), "1", "kernel version, as in kernels.csv"),
+        ("cpus", pa.int64(), "1", "CPUs of the machine"),
+        ("workload", pa.string(), "1", "workload, or phase and depth"),
+        ("unit", pa.string(), "1", "unit of the figure"),
+        ("model", pa.float64(), "column unit", "the model's value"),
+    )
+])
 
 
 @dataclass(frozen=True)
@@ -91,22 +93,22 @@ class Validation:
     def work(self, start: int, stop: int) -> dict[str, pa.Table]:
         """Return the figures of some cases."""
         found = [figure for case in self.cases[start:stop] for figure in self._figures(case)]
-        fields = [
-            pa.field(field.name, ARROW[kind], metadata={"unit": "see unit" if field.name == "model" else "1", "doc": DOCS[field.name]})
-            for field, kind in zip(dataclasses.fields(Figure), (str, str, str, int, str, str, float), strict=True)
-        ]
-        return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], pa.schema(fields))}
+        return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], SCHEMA)}
 
     def _figures(self, case: Case) -> list[Figure]:
         if case.kind == "memory":
             workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
             row = workloads[case.workload]
             programs = _program(row), _program(workloads[row["control"]])
-            return figures.memory_figures(self.profiles[case.kernel], case.kernel, case.cpus, case.workload, *programs)
+            return figures.memory_figures(
+                self.profiles[case.kernel], *programs, kernel=case.kernel, cpus=case.cpus, workload=case.workload
+            )
         rows = self.tables_read["ftrace_calls"]
         mine = [row for row in rows if _call_case(row) == case]
         phases = tuple(dict.fromkeys(row["phase"] for row in mine))
-        return figures.call_figures(self.profiles[case.kernel], case.kernel, case.cpus, case.depth, case.files, phases)
+        return figures.call_figures(
+            self.profiles[case.kernel], phases, kernel=case.kernel, cpus=case.cpus, depth=case.depth, files=case.files
+        )
 
 
 def job(config: Mapping[str, Any]) -> Validation:
@@ -116,23 +118,24 @@ def job(config: Mapping[str, Any]) -> Validation:
     names = {row["kernel"]: row["profile"] for row in tables["kernels"]}
     kernels = {case.kernel for case in cases if case.kernel}
     for kernel in sorted(kernels - set(names)):
-        raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row with its profile")
+        raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row for it")
     return Validation(cases, tables, {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)})
 
 
 def read(folder: Path) -> Tables:
     """Return the CSV files of a folder as rows of text, and of the project's own folder those that it lacks."""
     if not folder.is_dir():
-        raise InputError(f"reference must be a folder with CSV files (got {str(folder)!r}); leave it out for the project's own")
+        raise InputError(f"reference must be a folder (got {str(folder)!r}); leave it out for the project's own")
     paths = {path.stem: path for where in (OWN, folder) for path in sorted(where.glob("*.csv"))}
     tables: Tables = {}
     for name, path in paths.items():
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             tables[name] = list(rows)
-            lacking = [column for column in NEEDED.get(name, ()) if column not in (rows.fieldnames or ())]
-        if lacking:
-            raise InputError(f"{path} must have the column {lacking[0]} (got {', '.join(rows.fieldnames or ()) or 'nothing'}); add it")
+        columns = rows.fieldnames or ()
+        for column in NEEDED.get(name, ()):
+            if column not in columns:
+                raise InputError(f"{path} must have a column {column} (got {', '.join(columns) or 'nothing'}); add it")
     return tables
 
 
@@ -165,6 +168,7 @@ def _whole(name: str, text: str) -> int:
 def _profile(kernel: str, name: str) -> KernelProfile:
     known = GlobalHydra.instance().config_loader().get_group_options("kernel")
     if name not in known:
-        raise InputError(one_of(f"profile of kernel {kernel} in kernels.csv", name, (option for option in known if option[0] != "_")))
+        offered = (option for option in known if option[0] != "_")
+        raise InputError(one_of(f"profile of kernel {kernel} in kernels.csv", name, offered))
     composed: Any = OmegaConf.to_container(hydra.compose("config", [f"kernel={name}"])["kernel"], resolve=True)
     return build(KernelProfile, composed, "kernel.")
