@@ -89,7 +89,7 @@ def _folders(filesystem: fs.FileSystem, path: str) -> list[fs.FileInfo]:
 
 
 def _has_manifest(filesystem: fs.FileSystem, path: str) -> bool:
-    return filesystem.get_file_info(f"{path}/{MANIFEST}").type == fs.FileType.File
+    return bool(filesystem.get_file_info(f"{path}/{MANIFEST}").type == fs.FileType.File)
 
 
 def _newest_run(filesystem: fs.FileSystem, path: str, where: str) -> str:
@@ -99,7 +99,7 @@ def _newest_run(filesystem: fs.FileSystem, path: str, where: str) -> str:
     if not runs:
         inside = ", ".join(sorted(folder.base_name for folder in folders)) or "nothing"
         raise InputError(f"RUN must hold {MANIFEST}, or runs that do (got {where!r}, which holds {inside})")
-    return max(runs, key=lambda run: (filesystem.get_file_info(f"{run}/{MANIFEST}").mtime_ns, run))
+    return str(max(runs, key=lambda run: (filesystem.get_file_info(f"{run}/{MANIFEST}").mtime_ns, run)))
 
 
 def _one_line(error: Exception) -> str:

@@ -79,9 +79,9 @@ def _debate(asked: Sequence[Answers]) -> Table:
         "atomics_per_charge": "atomics\n/charge",
         "atomics_per_uncharge": "atomics\n/uncharge",
         "ref_atomics_per_charge": "refs\n/charge",
-        "ns_per_object": "time\n/object",
-        "offline_work_us": "rmdir\nworks",
-        "offline_wait_ms": "rmdir\nwaits",
+        "offline_work_us": "rmdir\nwork",
+        "inherited_bytes_mean": "inherits\nmemory",
+        "over_half_limit_share": ">half\nlimit",
     }
     table = _empty("design", "cpus", *figures.values())
     for ask in asked:

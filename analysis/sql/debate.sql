@@ -1,4 +1,4 @@
--- question: what does each design of the debate cost: in memory, per page charged and uncharged, at rmdir, in time?
+-- question: what does each design of the debate cost: in memory, per page charged and uncharged, at rmdir, in time, in fairness?
 -- grain: one row per (setting, design, cpus, batch, churn_hz); mean over replicates
 -- atomics_per_charge [atomics_per_page_charge]: of page counters, by charges and drained stocks, per page charge
 -- atomics_per_uncharge [atomics_per_page_charge]: of page counters, by uncharges, per page uncharge
@@ -12,6 +12,8 @@ select setting, design, cpus, batch, churn_hz,
        sum(refcount_atomics) / nullif(sum(page_charges), 0) as ref_atomics_per_charge,
        avg(ns_per_object) as ns_per_object,
        avg(offline_work_us) as offline_work_us,
-       avg(offline_wait_ms) as offline_wait_ms
+       avg(offline_wait_ms) as offline_wait_ms,
+       avg(inherited_bytes_mean) as inherited_bytes_mean,
+       avg(over_half_limit_share) as over_half_limit_share
 from points
 group by all
