@@ -1,6 +1,7 @@
 """Random small scenarios, as events of the reference and as the records that `core` replays."""
 
 from dataclasses import dataclass, replace
+from random import Random
 
 import numpy as np
 from hypothesis import strategies as st
@@ -51,11 +52,6 @@ def settings_of_a_lane(draw, **fixed):
     return reference.Settings(**(drawn | fixed))
 
 
-steps = st.lists(
-    st.tuples(st.integers(0, 9), st.integers(0, 63), st.integers(0, 63), st.integers(0, 2**32 - 1)), max_size=120
-)
-
-
 @dataclass(frozen=True)
 class Scenario:
     """Events with hashes for CPUs, so that any number of CPUs can replay them."""
@@ -80,25 +76,32 @@ class Scenario:
 
 @st.composite
 def scenarios(draw, caches=3):
-    """Memcgs that come and go, and objects of theirs (now and then of the root) that are freed before or after that."""
-    events = [("online", 1, 0), ("online", 2, 0), ("alloc", 0, 1, 0, False, 0)]
-    online, born, live, count = [1, 2], 2, [0], 1
-    for what, x, y, cpu_hash in draw(steps):
-        if what < 6 and online:
-            memcg = 0 if x == 63 else online[x % len(online)]
-            for _ in range(1 + y % 4):
-                events.append(("alloc", count, memcg, y % caches, x % 5 == 4, cpu_hash))
+    """Memcgs that come and go, and objects of theirs (now and then of the root) that are freed before or after that.
+
+    Hypothesis draws how long and how busy it is, and seeds the rest: lists that it draws itself stay too short to
+    fill stocks and slabs.
+    """
+    rng = Random(draw(st.integers(0, 2**32 - 1)))
+    memcgs, steps, frees = draw(st.integers(1, 9)), draw(st.integers(1, 120)), draw(st.floats(0.2, 0.6))
+    online, live, count = list(range(1, memcgs + 1)), [0], 1
+    events = [*(("online", memcg, 0) for memcg in online), ("alloc", 0, 1, 0, False, 0)]
+    for _ in range(steps):
+        what, cpu_hash, burst = rng.random(), rng.getrandbits(32), rng.randint(1, 4)
+        if what < 0.03 and online:
+            events.append(("offline", online.pop(rng.randrange(len(online))), cpu_hash))
+        elif what < 0.06 or not online:
+            memcgs += 1
+            online.append(memcgs)
+            events.append(("online", memcgs, cpu_hash))
+        elif what < 0.06 + frees:
+            for _ in range(min(burst, len(live))):
+                events.append(("free", live.pop(rng.randrange(len(live))), cpu_hash))
+        else:
+            memcg, cache = rng.choice([*online, *online, *online, 0]), rng.randrange(caches)
+            for _ in range(burst):
+                events.append(("alloc", count, memcg, cache, rng.random() < 0.2, cpu_hash))
                 live.append(count)
                 count += 1
-        elif what < 9:
-            for _ in range(min(1 + y % 4, len(live))):
-                events.append(("free", live.pop(x % len(live)), cpu_hash))
-        elif x % 2 and online:
-            events.append(("offline", online.pop(y % len(online)), cpu_hash))
-        else:
-            born += 1
-            online.append(born)
-            events.append(("online", born, cpu_hash))
     return Scenario(tuple(events))
 
 

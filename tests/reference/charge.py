@@ -358,8 +358,8 @@ class PageRef(Unaccounted):
         self.reparent(memcg)
         self.page_event("offline", memcg, 0, cpu)
         self.drain_all_stock(memcg)
-        for kmem_cache in memcg.caches.values():
-            kmem_cache.deactivate(cpu)
+        for cache in sorted(memcg.caches):  # in the order of the root caches: memcg_deactivate_kmem_caches()
+            memcg.caches[cache].deactivate(cpu)
 
     def reparent(self, memcg):
         pass
