@@ -135,7 +135,8 @@ class Store:
     def delete_folder(self, folder: str) -> None:
         """Remove a folder of the run and what is in it, if it is there."""
         if self.fs.get_file_info(f"{self.path}/{folder}").type == pafs.FileType.Directory:
-            self.fs.delete_dir(f"{self.path}/{folder}")
+            with contextlib.suppress(FileNotFoundError):  # a folder on gs:// is gone with its last object
+                self.fs.delete_dir(f"{self.path}/{folder}")
 
     @property
     def local(self) -> bool:
