@@ -16,12 +16,13 @@ import pyarrow as pa
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from core import figures
+from core import figures, published
 from core.figures import Figure
+from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.errors import InputError, one_of
-from sweep.schema import build
+from sweep.schema import PLANNED, build
 
 Tables = dict[str, list[dict[str, str]]]
 
@@ -65,6 +66,7 @@ class Validation:
     cases: tuple[Case, ...]
     tables_read: Tables
     profiles: Mapping[str, KernelProfile]  # by kernel
+    points: Mapping[str, Point]  # that published figures start from
     tables = ("figures",)
     grains = (1,)
     per_node = False
@@ -96,6 +98,8 @@ class Validation:
         return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], SCHEMA)}
 
     def _figures(self, case: Case) -> list[Figure]:
+        if case.kind == "published":
+            return published.figures(self.tables_read, self.points)
         if case.kind == "memory":
             workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
             row = workloads[case.workload]
@@ -119,7 +123,8 @@ def job(config: Mapping[str, Any]) -> Validation:
     kernels = {case.kernel for case in cases if case.kernel}
     for kernel in sorted(kernels - set(names)):
         raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row for it")
-    return Validation(cases, tables, {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)})
+    profiles = {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)}
+    return Validation(cases, tables, profiles, {name: _point(paths) for name, paths in published.POINTS.items()})
 
 
 def read(folder: Path) -> Tables:
@@ -148,6 +153,7 @@ def _cases(tables: Tables) -> Iterator[Case]:
         if workloads[row["workload"]]["control"]:
             yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
     yield from map(_call_case, tables["ftrace_calls"])
+    yield Case("published")
 
 
 def _call_case(row: Mapping[str, str]) -> Case:
@@ -172,3 +178,10 @@ def _profile(kernel: str, name: str) -> KernelProfile:
         raise InputError(one_of(f"profile of kernel {kernel} in kernels.csv", name, offered))
     composed: Any = OmegaConf.to_container(hydra.compose("config", [f"kernel={name}"])["kernel"], resolve=True)
     return build(KernelProfile, composed, "kernel.")
+
+
+def _point(overrides: tuple[str, ...]) -> Point:
+    """Return the point of the default config with some overrides."""
+    composed: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=True)
+    fields = {field.name for field in dataclasses.fields(Point)}
+    return build(Point, {key: value for key, value in composed.items() if key in fields} | {PLANNED: 0})
