@@ -6,8 +6,9 @@ that the same rows give the same constants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,33 @@ WEIGHTS = np.geomspace(0.005, 1.0, 120)
 
 @dataclass(frozen=True)
 class LoopPrices:
-    """Constants of one pair of CPUs, ns. hand_over: a dependent miss; next_line: one more whose address was known."""
+    """Constants of one pair of CPUs, ns.
 
-    plain: float
+    percpu: one add of a percpu_ref. local: an atomic on an own line. hand_over: a dependent miss. overlapped: a miss
+    whose address was known before the last one came back. hold: how long an owner keeps a line.
+    """
+
+    percpu: float
     local: float
     hand_over: float
-    next_line: float
+    overlapped: float
     hold: float
+
+    @property
+    def next_line(self) -> float:
+        """Further line of a walk: its transfer overlaps with the first, but its owner is in mid-hold when asked."""
+        return min(max(self.overlapped, self.hold / 2), self.hand_over)
+
+    def loop_ns(self, lines: int, think_ns: float = 0.0) -> float:
+        """Time per turn of two CPUs in lockstep that walk `lines` shared lines and think in between.
+
+        Either the lines change hands at every walk. Or an owner runs several walks before it loses them: it holds all
+        of them at once for 1 / lines of the hold, and a walk takes lines t_local. Whichever is the faster.
+        """
+        alternating = think_ns + self.hand_over + (lines - 1) * self.next_line
+        turn = self.hand_over + (lines - 1) * self.overlapped + self.hold
+        walks = 1 + self.hold / lines / (lines * self.local + think_ns)
+        return min(alternating, max(2 * turn, turn + think_ns) / walks)
 
 
 def hold_ns(local_ns: float, hand_over_ns: float, think_ns: Floats, measured_ns: Floats, cpus: int = 2) -> float:
@@ -68,10 +89,10 @@ def loop_prices(rows: Mapping[tuple[str, int, int], float]) -> LoopPrices:
     measured = np.array([rows["hammer", 2, 0], *(rows["think", 2, step] for step in steps)])
     hand_over = rows["chase", 2, 0]
     return LoopPrices(
-        plain=rows["plain", 1, 0],
+        percpu=rows["percpu_ref", 1, 0] / 2,
         local=local,
         hand_over=hand_over,
-        next_line=min(rows["gather", 2, 0], hand_over),
+        overlapped=rows["gather", 2, 0],
         hold=hold_ns(local, hand_over, np.maximum(think, 0.0), measured),
     )
 
@@ -79,18 +100,43 @@ def loop_prices(rows: Mapping[tuple[str, int, int], float]) -> LoopPrices:
 def shapes_ns(prices: LoopPrices) -> dict[tuple[str, int], float]:
     """Return what two CPUs need per turn of each loop that no constant was fitted to: (series, setting) -> ns.
 
-    One shared line alone is hammered, in turns of several operations. A second line ends the turn: each walk pays a
-    hand-over, and less for every further line, whose transfer overlaps with the first. A stock of B pages pays for a
-    walk once in B.
+    A get and a put are two operations on one line; a locked list is the lock's line and the head's; a stock of B pages
+    pays for a walk of three levels once in B pages, each of which costs one add to an own line.
     """
+    shapes = {("walk", levels): prices.loop_ns(levels) for levels in (1, 2, 3, 4)}
+    shapes |= {("stock", pages): prices.loop_ns(3, pages * prices.percpu) / pages for pages in (1, 32, 64)}
+    return shapes | {
+        ("leaf_root", 0): prices.loop_ns(1, prices.local),
+        ("reference", 0): 2 * prices.loop_ns(1),
+        ("percpu_ref", 0): 2 * prices.percpu,
+        ("list_push", 0): prices.loop_ns(2),
+    }
 
-    def walk(lines: int) -> float:
-        return prices.hand_over + (lines - 1) * prices.next_line
 
-    def hammer(think: float) -> float:
-        return float(paced_ns(prices.local, prices.hand_over, prices.hold, np.array(think)))
+def rows_of_pair(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, int], float] | None:
+    """Return the rows of calibration that are of one CPU and of one pair, by (series, threads, setting).
 
-    shapes = {("walk", 1): hammer(0.0), ("leaf_root", 0): hammer(prices.local), ("reference", 0): 2 * hammer(0.0)}
-    shapes |= {("walk", levels): walk(levels) for levels in (2, 3, 4)}
-    shapes |= {("stock", batch): prices.plain + walk(3) / batch for batch in (1, 32, 64)}
-    return shapes | {("list_push", 0): walk(2), ("percpu_ref", 0): 2 * prices.plain}
+    None if the pair's loops could not be measured. The pair is that of the hammer; of other pairs only transfer times
+    are measured.
+    """
+    hammer = next((row for row in rows if row["series"] == "hammer" and int(row["threads"]) == 2 and row["ns"]), None)
+    if hammer is None:
+        return None
+    of_pair = [row for row in rows if row["ns"] and row["pair"] in ("alone", hammer["pair"])]
+    found = {(row["series"], int(row["threads"]), int(row["setting"])): float(row["ns"]) for row in of_pair}
+    needed = {("percpu_ref", 1, 0), ("add", 1, 0), ("xadd", 1, 0), ("chase", 2, 0), ("gather", 2, 0)}
+    return found if needed <= set(found) else None
+
+
+def executor(cpus: Floats, measured_ns: Floats) -> dict[str, Any]:
+    """Return who executes an atomic, from a curve on a machine that may do it at the line's home: kind and its prices.
+
+    Time per operation of the whole machine, S = T / N, rises with N under LL/SC, whose retries grow with the waiters,
+    and is flat where the home node executes.
+    """
+    shared = cpus >= 2
+    service = measured_ns[shared] / cpus[shared]
+    retry, base = np.polyfit(cpus[shared] - 1, service, 1)
+    if service[-1] > 2 * service[0]:
+        return {"kind": "llsc", "llsc_base_ns": round(float(base), 3), "llsc_retry_ns": round(float(retry), 3)}
+    return {"kind": "far", "far_service_ns": round(float(np.median(service)), 3)}

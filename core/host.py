@@ -47,7 +47,7 @@ class Host:
     threads_per_core: int
     sockets_per_half: int  # sockets at `cross` distance of each other; others are at `cross_far`
     kind: str
-    t_plain_ns: float  # plain or this_cpu read-modify-write of a line nobody else writes
+    t_plain_ns: float  # this_cpu read-modify-write, such as one get of a percpu_ref: a line nobody else writes
     t_local_ns: float  # atomic read-modify-write of a line already owned
     transfer_ns: Transfer
     hold_ns: float  # h: how long an owner keeps a line while it has more operations ready

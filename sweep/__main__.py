@@ -15,11 +15,10 @@ import hydra
 from hydra._internal.utils import get_args_parser  # what hydra.main parses with; it has no public name
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep import detect, schema
+from sweep import detect, hosts, schema
 from sweep.engine import Job
 from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
 from sweep.planner import GROUPS, plan
@@ -34,6 +33,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print over many lines
     schema.register()
     detect.register()
+    hosts.register()
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
@@ -47,6 +47,7 @@ def main() -> None:
             traceback.print_exc()
             statuses.append(FAILED)
 
+    sys.argv[1:] = _axes_replace(sys.argv[1:])
     try:
         _arguments()
         sweep()
@@ -67,7 +68,6 @@ def _run(config: DictConfig) -> int:
     missing = sorted(OmegaConf.missing_keys(config) | {key for key in schema.keys() if "." not in key and key not in config})
     if missing:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
-    _replace_ranges(config)
     for group in GROUPS:
         if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):
             raise InputError(f"{group} must be one option (got {chosen or 'several'}); axes.{group}=[...] compares several")
@@ -86,11 +86,13 @@ def _run(config: DictConfig) -> int:
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
 
 
-def _replace_ranges(config: DictConfig) -> None:
-    """Let a range on the command line replace the experiment's, where Hydra would mix their keys."""
-    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
-        if override.key_or_group.startswith("axes.") and isinstance(override.value(), dict):
-            OmegaConf.update(config, override.key_or_group, override.value(), merge=False)
+def _axes_replace(arguments: list[str]) -> list[str]:
+    """Let a list or range on the command line replace the experiment's, where Hydra would merge the two."""
+    return [
+        each
+        for argument in arguments
+        for each in ([f"++{argument.partition('=')[0]}=null", argument] if argument.startswith("axes.") else [argument])
+    ]
 
 
 def _job(config: DictConfig) -> Job:

@@ -8,12 +8,15 @@ processor's cycle counter, run, and read it again. A burst counts only if its th
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import int64, njit, types, void
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 llvm.initialize_native_asmparser()  # else LLVM aborts the process at the inline `pause`
 
@@ -27,20 +30,20 @@ def _pointer(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
 
 
 @intrinsic
-def fetch_add(typing: Any, address: Any, value: Any) -> Any:
+def fetch_add(_typing: Any, address: Any, value: Any) -> Any:
     """atomic_add_return(): `lock xadd` on x86, `ldadd` on Arm with LSE, else a LL/SC loop. Returns the old value."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
         return builder.atomic_rmw("add", _pointer(builder, args[0]), args[1], "seq_cst")
 
     return int64(int64, int64), generate
 
 
 @intrinsic
-def compare_exchange(typing: Any, address: Any, old: Any, new: Any) -> Any:
+def compare_exchange(_typing: Any, address: Any, old: Any, new: Any) -> Any:
     """atomic_try_cmpxchg(): store `new` if the word holds `old`. Returns 1 if it did."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
         pair = builder.cmpxchg(_pointer(builder, args[0]), args[1], args[2], "seq_cst", "monotonic")
         return builder.zext(builder.extract_value(pair, 1), _i64)
 
@@ -48,20 +51,20 @@ def compare_exchange(typing: Any, address: Any, old: Any, new: Any) -> Any:
 
 
 @intrinsic
-def load(typing: Any, address: Any) -> Any:
+def load(_typing: Any, address: Any) -> Any:
     """smp_load_acquire(): a load that is neither hoisted nor folded."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
         return builder.load_atomic(_pointer(builder, args[0]), "acquire", 8)
 
     return int64(int64), generate
 
 
 @intrinsic
-def store(typing: Any, address: Any, value: Any) -> Any:
+def store(_typing: Any, address: Any, value: Any) -> Any:
     """smp_store_release(): a store that is neither merged nor dropped."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
         builder.store_atomic(args[1], _pointer(builder, args[0]), "release", 8)
         return context.get_dummy_value()
 
@@ -69,10 +72,10 @@ def store(typing: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
-def pause(typing: Any) -> Any:
+def pause(_typing: Any) -> Any:
     """cpu_relax()."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
         builder.asm(ir.FunctionType(ir.VoidType(), []), _PAUSE, "~{memory}", [], True)
         return context.get_dummy_value()
 
@@ -80,22 +83,24 @@ def pause(typing: Any) -> Any:
 
 
 @intrinsic
-def cycles(typing: Any) -> Any:
+def cycles(_typing: Any) -> Any:
     """get_cycles(): the time-stamp counter on x86, CNTVCT_EL0 on Arm."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
         counter = builder.module.declare_intrinsic("llvm.readcyclecounter", (), ir.FunctionType(_i64, []))
         return builder.call(counter, [])
 
     return int64(), generate
 
 
+Words = NDArray[np.int64]
+Loop = Callable[[Words, int, int, int], int]
 _LOOP = int64(types.Array(int64, 1, "C", readonly=False), int64, int64, int64)
 """lines: addresses of the lines this thread uses; me: its number; n: operations; setting: of the loop."""
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def add(lines, me, n, setting):
+def add(lines: Words, me: int, n: int, setting: int) -> int:
     """n fetch-adds on one line, nothing between them."""
     seen = 0
     for _ in range(n):
@@ -104,7 +109,7 @@ def add(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def cas_add(lines, me, n, setting):
+def cas_add(lines: Words, me: int, n: int, setting: int) -> int:
     """n additions by compare-and-swap, as page_counter_cancel() of the clamping kind would do."""
     for _ in range(n):
         old = load(lines[0])
@@ -114,7 +119,7 @@ def cas_add(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def plain_add(lines, me, n, setting):
+def plain_add(lines: Words, me: int, n: int, setting: int) -> int:
     """n loads and stores that are no atomic operation: this_cpu_add() on an own line, lost updates on a shared one."""
     for _ in range(n):
         store(lines[0], load(lines[0]) + 1)
@@ -122,7 +127,7 @@ def plain_add(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def think(lines, me, n, setting):
+def think(lines: Words, me: int, n: int, setting: int) -> int:
     """fetch-add, then `setting` multiplications which need its result and which the next address needs."""
     nothing = len(lines) - 1  # 0, which the compiler cannot know
     x = 1
@@ -134,7 +139,7 @@ def think(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def walk(lines, me, n, setting):
+def walk(lines: Words, me: int, n: int, setting: int) -> int:
     """n walks of page_counter_try_charge(): at each level fetch-add, then compare with the limit."""
     over = 0
     for _ in range(n):
@@ -145,7 +150,7 @@ def walk(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def stock(lines, me, n, setting):
+def stock(lines: Words, me: int, n: int, setting: int) -> int:
     """n charges of one page through a stock of `setting` pages in lines[0]; a miss walks the other lines."""
     over = 0
     for _ in range(n):
@@ -160,7 +165,7 @@ def stock(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def get_put(lines, me, n, setting):
+def get_put(lines: Words, me: int, n: int, setting: int) -> int:
     """n gets and puts of an atomic reference."""
     zero = 0
     for _ in range(n):
@@ -171,7 +176,7 @@ def get_put(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def percpu_get_put(lines, me, n, setting):
+def percpu_get_put(lines: Words, me: int, n: int, setting: int) -> int:
     """n gets and puts of a percpu_ref: read the mode word in lines[1], add to the own line."""
     for _ in range(n):
         if load(lines[1]) == 0:
@@ -182,7 +187,7 @@ def percpu_get_put(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def list_push(lines, me, n, setting):
+def list_push(lines: Words, me: int, n: int, setting: int) -> int:
     """n times spin_lock(lines[0]), list_add() to the head in lines[1], spin_unlock()."""
     for node in range(n):
         while compare_exchange(lines[0], 0, 1) == 0:
@@ -194,7 +199,7 @@ def list_push(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def ping_pong(lines, me, n, setting):
+def ping_pong(lines: Words, me: int, n: int, setting: int) -> int:
     """n round trips of a compare-and-swap between two threads: one-way time is half of a round."""
     start = (load(lines[0]) & ~1) + me  # even when a burst begins; at most thread 0 has moved it since
     for turn in range(n):
@@ -204,7 +209,7 @@ def ping_pong(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def chase(lines, me, n, setting):
+def chase(lines: Words, me: int, n: int, setting: int) -> int:
     """n turns of two threads, by the flag in lines[0]: fetch-add on each of the other lines, one after the other.
 
     The other thread has modified each of them since, and each address needs the result before: nothing overlaps.
@@ -222,7 +227,7 @@ def chase(lines, me, n, setting):
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def gather(lines, me, n, setting):
+def gather(lines: Words, me: int, n: int, setting: int) -> int:
     """As chase(), but every address is known from the start, as those of a page counter's ancestors are."""
     start = (load(lines[0]) & ~1) + me
     x = 1
@@ -236,16 +241,16 @@ def gather(lines, me, n, setting):
 
 
 @njit(int64(), nogil=True, cache=True)
-def now():
+def now() -> int:
     """The cycle counter, for a thread to set against its clock."""
-    return cycles()
+    return int(cycles())
 
 
 @njit(
     void(types.FunctionType(_LOOP), int64[::1], int64[::1], int64, int64, int64, int64, int64[:, ::1]),
     nogil=True,
 )
-def bursts(loop, lines, gate, threads, me, n, setting, windows):
+def bursts(loop: Loop, lines: Words, gate: Words, threads: int, me: int, n: int, setting: int, windows: Words) -> None:
     """Run the loop len(windows) times, all threads of the gate at once; windows[i] gets its first and last cycle.
 
     gate: address of a word that counts the threads that have come so far.

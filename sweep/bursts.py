@@ -24,6 +24,7 @@ from sweep.topology import Cpu
 BURST_NS = 100e3
 BURSTS = 20  # in a round
 OVERLAP = 0.85
+LEAST_TURNS = 8  # two threads that take turns end half a turn apart, which must stay within the overlap
 SAME_PLACE = 0.2  # relative difference of two ping-pongs between which nothing moved
 LINES = 128  # of an arena
 _BYTES = 8 * atomics.LINE_WORDS
@@ -43,7 +44,7 @@ class Round:
     @property
     def stayed(self) -> bool:
         """Whether the CPUs were at the same distance before and after."""
-        return abs(self.before_ns - self.after_ns) <= SAME_PLACE * min(self.before_ns, self.after_ns)
+        return near(self.before_ns, self.after_ns, SAME_PLACE)
 
 
 @dataclass
@@ -60,12 +61,13 @@ class Series:
     lines: Sequence[Sequence[int]]
     check: Check
     setting: int = 0
-    role: str = "check"  # fit or check
+    role: str = "check"  # fit, check or control
     home: Cpu | None = None  # whose node the lines are on; null: that of the first CPU
     operations: int = 1  # of one turn of the loop
+    shown: int | None = None  # the setting to show where it is not that of the loop: levels of a walk
     words: NDArray[np.int64] = field(init=False)
     addresses: list[NDArray[np.int64]] = field(init=False)
-    turns: int = 200
+    turns: int = field(init=False)
     done: int = 0
     rounds: list[Round] = field(default_factory=list)
 
@@ -92,20 +94,21 @@ class Bench:
 
     def prepare(self, series: Series) -> None:
         """Give a series its memory, on the node of its home: whoever touches a page first decides."""
+        series.turns = max(LEAST_TURNS, 200 // series.operations)
         home = series.home or series.cpus[0]
         series.words = self._threads[home].submit(_arena).result()
         base = series.words.ctypes.data
-        series.addresses = [
-            np.array([base + _BYTES * line for line in lines], np.int64) for lines in series.lines
-        ]
+        series.addresses = [np.array([base + _BYTES * line for line in lines], np.int64) for lines in series.lines]
 
     def measure(self, series: Series) -> None:
         """Add a round to a series. It may come to nothing: no burst is kept on a machine that is too busy."""
         before = self._place_ns(series)
         ns, kept = self._round(series, BURSTS)
-        if kept:
-            series.turns = max(1, int(BURST_NS / ns / series.operations))
-            series.rounds.append(Round(ns, kept, before, self._place_ns(series)))
+        if not kept:
+            series.turns = max(LEAST_TURNS, series.turns // 2)  # a shorter burst is more likely to be left alone
+            return
+        series.turns = max(LEAST_TURNS, int(BURST_NS / ns / series.operations))
+        series.rounds.append(Round(ns, kept, before, self._place_ns(series)))
 
     def _place_ns(self, series: Series) -> float:
         """One-way time between the first and the last CPU of a series; 0 if there is one."""
@@ -150,14 +153,20 @@ class Bench:
         def ratio() -> float:
             cycles, ns = atomics.now(), time.perf_counter_ns()
             time.sleep(0.05)
-            return (time.perf_counter_ns() - ns) / (atomics.now() - cycles)
+            return float((time.perf_counter_ns() - ns) / (atomics.now() - cycles))
 
         return float(np.median([self._threads[cpu].submit(ratio).result() for _ in range(3)]))
 
 
+def near(a: float, b: float, tolerance: float) -> bool:
+    """Whether two values differ by at most `tolerance` of the smaller one."""
+    return abs(a - b) <= tolerance * min(a, b)
+
+
 def ping_pong(pair: Sequence[Cpu], **options: Any) -> Series:
     """Compare-and-swap ping-pong of two CPUs; a turn is two one-way trips."""
-    return Series("ping_pong", atomics.ping_pong, pair, [[0], [0]], lambda w, done: w[0, 0] == 2 * done, operations=2, **options)
+    passed: Check = lambda w, done: w[0, 0] == 2 * done  # noqa: E731
+    return Series("ping_pong", atomics.ping_pong, pair, [[0]] * 2, passed, operations=2, **options)
 
 
 def _arena() -> NDArray[np.int64]:

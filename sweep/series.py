@@ -24,7 +24,9 @@ def single(cpu: Cpu) -> Iterator[Series]:
     one = [cpu]
     yield Series("plain", atomics.plain_add, one, [[0]], _total(1), role="fit")
     yield Series("add", atomics.add, one, [[0]], _total(1), role="fit")
-    yield Series("xadd", atomics.walk, one, [[0]], _total(1), NO_LIMIT, role="fit")
+    yield Series("xadd", atomics.walk, one, [[0]], _total(1), NO_LIMIT, role="fit", shown=0)
+    yield Series("percpu_ref", atomics.percpu_get_put, one, [[10, 9]], lambda w, _: not w.any(), role="fit")
+    yield Series("list_push", atomics.list_push, one, [[0, 1]], _pushed(1), role="fit")
     yield Series("cas", atomics.cas_add, one, [[0]], _total(1), role="fit")
     for steps in THINK:
         yield Series("think", atomics.think, one, [[0]], _total(1), steps, role="fit")
@@ -41,7 +43,7 @@ def pair(two: Sequence[Cpu], home: Cpu | None) -> Iterator[Series]:
 
 def hammer(cpus: Sequence[Cpu]) -> Series:
     """All CPUs fetch-add on one line and use the result."""
-    return Series("hammer", atomics.walk, cpus, [[0]] * len(cpus), _total(len(cpus)), NO_LIMIT, role="fit")
+    return Series("hammer", atomics.walk, cpus, [[0]] * len(cpus), _total(len(cpus)), NO_LIMIT, role="fit", shown=0)
 
 
 def pressure(cpus: Sequence[Cpu]) -> Iterator[Series]:
@@ -51,26 +53,26 @@ def pressure(cpus: Sequence[Cpu]) -> Iterator[Series]:
 
 
 def shapes(cpus: Sequence[Cpu]) -> Iterator[Series]:
-    """Yield the kernel's shapes: walks of page counters, stocks, references, a locked list; and two controls."""
+    """Yield the kernel's shapes: walks of page counters, stocks, references, a locked list. The control has a race."""
     n = len(cpus)
     for levels in range(1, 5):
         shared = list(range(levels))
-        yield Series("walk", atomics.walk, cpus, [shared] * n, _each(shared, n), NO_LIMIT, operations=1)
+        yield Series("walk", atomics.walk, cpus, [shared] * n, _each(shared, n), NO_LIMIT, shown=levels)
     own = [[10 + me, 0] for me in range(n)]
-    yield Series("leaf_root", atomics.walk, cpus, own, _total(n), NO_LIMIT)
+    yield Series("leaf_root", atomics.walk, cpus, own, _total(n), NO_LIMIT, shown=0)
     for batch in BATCHES:
         lines = [[10 + me, 0, 1, 2] for me in range(n)]
         yield Series("stock", atomics.stock, cpus, lines, _stocked(n), batch)
     yield Series("reference", atomics.get_put, cpus, [[0]] * n, lambda w, _: w[0, 0] == 0)
     percpu = [[10 + me, 9] for me in range(n)]
     yield Series("percpu_ref", atomics.percpu_get_put, cpus, percpu, lambda w, _: not w.any())
-    yield Series("list_push", atomics.list_push, cpus, [[0, 1]] * n, lambda w, done: (w[0, 0], w[1, 0]) == (0, n * done))
-    if n > 1:
-        yield Series("lost_updates", atomics.plain_add, cpus, [[0]] * n, lambda w, done: w[0, 0] < n * done, role="control")
+    yield Series("list_push", atomics.list_push, cpus, [[0, 1]] * n, _pushed(n))
+    fewer: Check = lambda w, done: w[0, 0] < n * done  # noqa: E731
+    yield Series("lost_updates", atomics.plain_add, cpus, [[0]] * n, fewer, role="control")
 
 
 def pairs_by_class(cpus: Sequence[Cpu]) -> Iterator[tuple[str, tuple[Cpu, Cpu], Cpu | None]]:
-    """Yield class, pair and home: up to PAIRS pairs of each class, each with the line homed here and on another node."""
+    """Yield class, pair and home: up to PAIRS pairs of each class, with the line homed here and on another node."""
     drawn = random.Random(0)
     found: dict[str, list[tuple[Cpu, Cpu]]] = {name: [] for name in CLASSES}
     for a in drawn.sample(cpus, min(len(cpus), 64)):
@@ -98,6 +100,10 @@ def _total(threads: int) -> Check:
 
 def _each(lines: Sequence[int], threads: int) -> Check:
     return lambda w, done: bool((w[list(lines), 0] == threads * done).all())
+
+
+def _pushed(threads: int) -> Check:
+    return lambda w, done: w[0, 0] == 0 and w[1, 0] == threads * done
 
 
 def _stocked(threads: int) -> Check:

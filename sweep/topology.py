@@ -8,6 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from llvmlite.binding import get_host_cpu_features, llvm_version_info
+
+TELLING = ("lse", "lse2", "cx16")  # features that decide how an atomic is compiled; without lse Arm loops on LL/SC
 CLASSES = ("smt", "l3", "socket", "cross")
 _SYSFS = Path("/sys/devices/system")
 
@@ -73,13 +76,18 @@ def _read(path: Path) -> str:
 
 def machine() -> dict[str, str]:
     """What identifies a type of node and what a price may depend on."""
-    cpuinfo = _read(Path("/proc/cpuinfo"))
-    fields = dict(re.findall(r"^([^\t\n:]+?)\s*:\s*(.*)$", cpuinfo.split("\n\n")[0], re.MULTILINE))
+    fields = dict(re.findall(r"^([^\t\n:]+?)\s*:\s*(.*)$", _read(Path("/proc/cpuinfo")).split("\n\n")[0], re.MULTILINE))
+    x86 = ("vendor_id", "cpu family", "model", "stepping", "microcode")
+    arm = ("CPU implementer", "CPU part", "CPU variant", "CPU revision")
     return {
         "model": fields.get("model name", platform.machine()),
-        "stepping": "/".join(fields.get(key, "?") for key in ("cpu family", "model", "stepping", "microcode")),
+        "type": "/".join(fields[key] for key in (x86 if "vendor_id" in fields else arm) if key in fields),
         "architecture": platform.machine(),
         "kernel": platform.release(),
         "governor": _read(_SYSFS / "cpu/cpu0/cpufreq/scaling_governor").strip() or "not shown",
         "virtual": str("hypervisor" in fields.get("flags", "")),
+        "llvm": ".".join(map(str, llvm_version_info)),
+        "cpu_features": ",".join(
+            sorted(name for name, on in get_host_cpu_features().items() if on and name in TELLING)
+        ),
     }
