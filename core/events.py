@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 ALLOC, FREE, ONLINE, OFFLINE = range(4)
 ROOT = 0  # the root memcg: its objects are never charged
 
-EVENT = np.dtype(
-    [
-        ("kind", "u1"),
-        ("early", "u1"),  # ALLOC: the memcg's own kmem_cache does not exist yet
-        ("cache", "u2"),  # ALLOC: index into the caches
-        ("memcg", "i4"),  # ALLOC, ONLINE, OFFLINE: 1, 2, ...; ROOT is online from the start
-        ("object", "i4"),  # ALLOC, FREE: 0, 1, ...
-        ("cpu_hash", "u4"),
-    ]
+
+def record(**fields: str) -> np.dtype[np.void]:
+    """Return the dtype of records whose fields are attributes, under Numba and, to find a fault, without it."""
+    return np.dtype((np.record, list(fields.items())))
+
+
+EVENT = record(
+    kind="u1",
+    early="u1",  # ALLOC: the memcg's own kmem_cache does not exist yet
+    cache="u2",  # ALLOC: index into the caches
+    memcg="i4",  # ALLOC, ONLINE, OFFLINE: 1, 2, ...; ROOT is online from the start
+    object="i4",  # ALLOC, FREE: 0, 1, ...
+    cpu_hash="u4",
 )
 """One event. FREE needs only `object` and `cpu_hash`: who is charged is found from the object, as in the kernel."""
 

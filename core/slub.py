@@ -1,4 +1,4 @@
-"""SLUB, object by object: which slab each object lands on, and when slabs are taken from and given to the page allocator.
+"""SLUB, object by object: which slab each object lands on, and when slabs come from and go to the page allocator.
 
 Follows mm/slub.c: ___slab_alloc(), get_partial_node(), __slab_free(), put_cpu_partial(), unfreeze_partials(),
 deactivate_slab(), __kmem_cache_shrink(), as in Linux 5.2 to 6.15. Concurrency is left out: events happen one after
@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
+from core.events import ALLOC, FREE, ONLINE, ROOT, record
 
 NONE = -1
 SHARED, OWN, REUSED = range(3)  # whose slabs: all memcgs', each memcg's own, own with dead memcgs taken over
@@ -25,16 +25,16 @@ PARTIAL_OFF, PARTIAL_OBJECTS, PARTIAL_SLABS = range(3)  # what bounds a CPU's pa
 
 SHRINK_PROMOTE_MAX = 32  # mm/slub.c: slabs with fewer free objects are sorted to the front when a cache is shrunk
 
-CACHE = np.dtype([("objects", "i4"), ("pages", "i4"), ("min_partial", "i4"), ("cpu_partial", "i4")])
+CACHE = record(objects="i4", pages="i4", min_partial="i4", cpu_partial="i4")
 """Geometry of a kmem_cache: objects and pages of a slab, empty slabs a node keeps, bound of a CPU's partial list."""
 
-PAGE_EVENT = np.dtype([("kind", "i4"), ("cpu", "i4"), ("memcg", "i4"), ("cache", "i4"), ("pages", "i4"), ("dead", "i4")])
+PAGE_EVENT = record(kind="i4", cpu="i4", memcg="i4", cache="i4", pages="i4", dead="i4")
 """A slab of `memcg` taken (ALLOC) or given back (FREE), or the memcg going ONLINE or OFFLINE; `dead`: after offline."""
 
-INSTANCE = np.dtype([("min_partial", "i4"), ("cpu_partial", "i4"), ("created", "i4"), ("slabs", "i4"), ("objects", "i4")])
-_SLAB = np.dtype([(name, "i4") for name in ("cache", "node", "inuse", "frozen", "prev", "next", "taken")])
-_CPU = np.dtype([("slab", "i4"), ("free", "i4"), ("partial", "i4")])
-_NODE = np.dtype([("head", "i4"), ("tail", "i4"), ("nr_partial", "i4")])
+INSTANCE = record(min_partial="i4", cpu_partial="i4", created="i4", slabs="i4", objects="i4")
+_SLAB = record(cache="i4", node="i4", inuse="i4", frozen="i4", prev="i4", next="i4", taken="i4")
+_CPU = record(slab="i4", free="i4", partial="i4")
+_NODE = record(head="i4", tail="i4", nr_partial="i4")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _replay(heap, events, slabs_of, memcg_of, identity):
             _emit(heap, ONLINE, cpu, identity[event.memcg], 0, 0)
         else:
             owner = identity[event.memcg]
-            _emit(heap, OFFLINE, cpu, owner, 0, 0)
+            _emit(heap, event.kind, cpu, owner, 0, 0)
             heap.dead[owner] = 1
             _deactivate(heap, owner, cpu)
             graveyard[buried] = owner

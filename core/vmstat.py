@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.events import ROOT
+from core.events import ROOT, record
 
 RECLAIMABLE = frozenset(
     {
@@ -23,7 +23,7 @@ RECLAIMABLE = frozenset(
 )
 """Caches with SLAB_RECLAIM_ACCOUNT, counted as NR_SLAB_RECLAIMABLE, and not as NR_SLAB_UNRECLAIMABLE (Linux 5.2)."""
 
-STAT_EVENT = np.dtype([("cpu", "i4"), ("memcg", "i4"), ("item", "i4"), ("delta", "i4")])
+STAT_EVENT = record(cpu="i4", memcg="i4", item="i4", delta="i4")
 """A statistic of `memcg` (ROOT: the parent of all) changes by `delta` pages or bytes on a CPU; `item` is 0 or 1."""
 
 
