@@ -81,7 +81,7 @@ def report(
 @app.command()
 def validate(
     run: RunArgument,
-    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Reference figures; else those of the run.")] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of reference figures.")] = None,
     form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
     to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")] = None,
     partial: Partial = False,

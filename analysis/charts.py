@@ -194,5 +194,5 @@ def _menu(figure: go.Figure, values: Sequence[Any], label: str, draw: Callable[[
         {"label": label.format(value), "method": "update", "args": [{"visible": [each == value for each in owners]}]}
         for value in values
     ]
-    menu = {"buttons": buttons, "active": len(values) - 1, "x": 0, "xanchor": "left", "y": 1.32, "yanchor": "top"}
+    menu = {"buttons": buttons, "active": len(values) - 1, "x": 0, "xanchor": "left", "y": 1.26, "yanchor": "top"}
     figure.update_layout(updatemenus=[menu] if len(values) > 1 else [])

@@ -21,7 +21,7 @@ LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "system-ui, Segoe UI, Roboto, sans-serif", "size": 13},
-    "margin": {"l": 64, "r": 16, "t": 88, "b": 56},
+    "margin": {"l": 64, "r": 16, "t": 76, "b": 56},
     "legend": {"orientation": "h", "y": -0.2},
     "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#9aa4ae", "activecolor": "#5d666f"},
     "height": HEIGHT_PX,
@@ -63,7 +63,9 @@ def page(run: Run, asked: list[Answers]) -> str:
 
 def _section(ask: Answers, number: int) -> str:
     heading = f"<h2>{escape(ask.setting)}</h2>" if ask.setting else ""
-    answers = "".join(f"<dt>{question}</dt><dd>{escape(say(ask))}</dd>" for question, say in ANSWERS)
+    answers = "".join(
+        f"<dt>{question}</dt><dd>{escape(answer)}</dd>" for question, say in ANSWERS if (answer := say(ask))
+    )
     figures = "".join(
         f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{_chart(draw(ask), f'chart-{number}-{place}')}"
         "</figure>"

@@ -41,11 +41,11 @@ class Point:
     objcg_as_of: str  # objcg only: 5.9, 5.11, 5.15 or 6.1
     churn_hz: float  # memcgs that come online per simulated second
     duration_s: float  # simulated time of the lifecycle
-    seed: int
-    replicate: int
-    kernel: KernelProfile
-    workload: Workload
-    host: Host
+    seed: int  # another seed, another realisation of the scenario
+    replicate: int  # counts the realisations under one seed, from 0
+    kernel: KernelProfile  # by name in results
+    workload: Workload  # by name in results
+    host: Host  # price table, by name in results
 
     def __post_init__(self) -> None:
         one_of("design", self.design, DESIGNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -81,3 +82,18 @@ def analysis(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Said(int(exit_.value.code or 0), out, err)
 
     return _analysis
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> Path:
+    """The folder of a smoke run, made by the sweep itself."""
+    command = [
+        sys.executable,
+        "-m",
+        "sweep",
+        "+experiment=smoke",
+        "cluster=inline",
+        f"out={tmp_path_factory.mktemp('out')}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Path(done.stdout.splitlines()[-1])

@@ -51,7 +51,8 @@ def test_batch(read):
     ]
 
     assert readings.batch(read(points)) == (
-        "Enough at every CPU count: 1 for page_list; 32 for objcg and page_ref, saving 40% to 50% of the atomics of batch 1."
+        "Enough at every CPU count: 1 for page_list; "
+        "32 for objcg and page_ref, saving 40% to 50% of the atomics of batch 1."
     )
 
 

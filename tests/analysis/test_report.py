@@ -31,7 +31,13 @@ def page(land, analysis, tmp_path) -> Path:
         for batch in (1, 32)
     ]  # fmt: skip
     series = [
-        {"design": point["design"], "cpus": point["cpus"], "life_id": point["life_id"], "t_s": day * 86400.0, "dying_memcgs": day}
+        {
+            "design": point["design"],
+            "cpus": point["cpus"],
+            "life_id": point["life_id"],
+            "t_s": day * 86400.0,
+            "dying_memcgs": day,
+        }
         for point in points[::2]
         for day in (1, 2, 3)
     ]
@@ -43,7 +49,14 @@ def page(land, analysis, tmp_path) -> Path:
 
 def draw(page: Path, profile: Path, *flags: str) -> str:
     """What a headless browser prints of a page, without a network to ask."""
-    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", f"--virtual-time-budget={DRAW_MS}", *flags, page.as_uri()]
+    command = [
+        str(BROWSER),
+        *FLAGS,
+        f"--user-data-dir={profile}",
+        f"--virtual-time-budget={DRAW_MS}",
+        *flags,
+        page.as_uri(),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 

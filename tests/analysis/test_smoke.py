@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import duckdb
 import pytest
 
 from analysis.db import connect
 from analysis.run import open_run
 from analysis.tables import WIDTH
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory) -> Path:
-    """The folder of a smoke run, made by the sweep itself."""
-    command = [
-        sys.executable,
-        "-m",
-        "sweep",
-        "+experiment=smoke",
-        "cluster=inline",
-        f"out={tmp_path_factory.mktemp('out')}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Path(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

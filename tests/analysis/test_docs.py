@@ -1,0 +1,42 @@
+"""The pages under docs/ that speak of results say what the code says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from analysis import docs
+from analysis.marts import marts
+
+
+@pytest.mark.parametrize("page", ["results", "queries"])
+def test_pages_are_up_to_date(page):
+    """docs/ is what `python -m analysis.docs` writes: run it after a column, a unit or a mart has changed."""
+    assert (docs.DOCS / f"{page}.md").read_text("utf-8") == getattr(docs, page)()
+
+
+def test_every_parameter_is_explained():
+    """A field of a point says in a comment what it is."""
+    unexplained = [line for line in docs.results().splitlines() if line.startswith("|") and line.endswith("|  |")]
+
+    assert unexplained == []
+
+
+def test_every_mart_states_question_and_grain():
+    """A query says what it asks, and what a row is."""
+    for mart in marts().values():
+        assert mart.question.endswith("?"), mart.name
+        assert mart.grain.startswith("one row per ("), mart.name
+
+
+def test_examples_run(smoke, analysis):
+    """Every command in docs/queries.md runs on a smoke run and finds rows."""
+    commands = re.findall(r"^    python -m analysis (.+)$", docs.queries(), re.MULTILINE)
+
+    assert len(commands) > 3
+    for command in commands:
+        said = analysis(*(smoke if word == "RUN" else word for word in shlex.split(command)), "--format", "csv")
+        assert (said.status, said.err) == (0, ""), command
+        assert len(said.out.splitlines()) > 1, command
