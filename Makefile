@@ -15,7 +15,7 @@ lint: .venv/installed
 	$(RUN) ruff check .
 	$(RUN) mypy
 
-bench: .venv/installed .venv-hydra-ray/installed  ## measurements, side by side
+bench: .venv/installed .venv-rivals/installed  ## measurements, side by side
 	$(RUN) pytest -m bench -s
 
 torture: .venv/installed  ## clusters, statistics, and faults in their long form
@@ -31,11 +31,12 @@ lock:  ## after a change of the dependencies in pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# hydra-ray-launcher wants an older cloudpickle than joblib does, so it cannot live in .venv
-.venv-hydra-ray/installed:
-	$(PYTHON) -m venv .venv-hydra-ray
-	.venv-hydra-ray/bin/pip install --quiet --disable-pip-version-check "hydra-ray-launcher>=1.2.2" boto3 numpy
+# apart from .venv, because hydra-ray-launcher wants an old cloudpickle; Ray is the same as there
+.venv-rivals/installed: requirements.lock
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/pip install --quiet --disable-pip-version-check hydra-core==1.3.8 hydra-joblib-launcher==1.2.0 \
+	    hydra-ray-launcher==1.2.2 "ray[tune]==$$(sed -n 's/^ray==\([0-9.]*\).*/\1/p' requirements.lock)" boto3 numpy
 	touch $@
 
 clean:
-	rm -rf .venv .venv-hydra-ray build *.egg-info
+	rm -rf .venv .venv-rivals build *.egg-info

@@ -1,0 +1,59 @@
+"""This project's engine: `python of_sweep.py POINTS CORES FOLDER` prints the seconds it took, rows landed and compacted."""
+
+import sys
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import conf
+import pyarrow as pa
+import yaml
+from point import cost
+
+from sweep import executors
+from sweep.compact import compact
+from sweep.engine import Policy, drive
+from sweep.progress import Progress
+from sweep.ranges import Ranges
+from sweep.store import Store
+from sweep.version import core_digest
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A row per seed."""
+
+    tables = ("points",)
+    grains = (1,)
+    per_node = False
+
+    def features(self, position):
+        return ()
+
+    def settings(self, position):
+        return {"seed": position}
+
+    def work(self, start, stop):
+        return {"points": pa.table({"seed": range(start, stop), "cost": [cost(seed) for seed in range(start, stop)]})}
+
+
+def drive_seeds(start, stop, job, executor):
+    """Run a stretch of seeds as a sweep would, with the policy that sweeps have."""
+    config = yaml.safe_load(Path(conf.__path__[0], "cluster", "_policy.yaml").read_text())
+    policy = Policy(**{field.name: config[field.name] for field in fields(Policy)})
+    with Progress(stop - start, 0) as progress:
+        assert not drive(job, Ranges([(start, stop)]), executor, policy, progress).failed
+
+
+if __name__ == "__main__":
+    points, cores, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    job = Costs()
+    executor = executors.start({"kind": "local", "cores": cores}, job, folder, core_digest())
+    drive_seeds(points, points + 2 * cores, job, executor)  # every worker is up after this
+    began = time.perf_counter()
+    drive_seeds(0, points, job, executor)
+    store = Store(folder)
+    files = compact(store, job.tables, 1, store.parts("points"))
+    print(time.perf_counter() - began)
+    executor.close()
+    assert sum(file["rows"] for file in files) == points + 2 * cores
