@@ -1,0 +1,30 @@
+"""What tests of more than one part share."""
+
+from functools import cache
+from pathlib import Path
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from core.profile import KernelProfile
+from sweep import detect, hosts, schema
+from sweep.schema import build
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+@pytest.fixture(scope="session")
+def profile_of():
+    """Return the profile of a name in conf/kernel/, composed as the command line does it."""
+    schema.register()
+    detect.register()
+    hosts.register()
+
+    @cache
+    def compose(name):
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            config = hydra.compose("config", [f"kernel={name}"])
+        return build(KernelProfile, OmegaConf.to_container(config.kernel, resolve=True), "kernel.")
+
+    return compose
