@@ -21,12 +21,12 @@ class Btf:
         self.names += text.encode() + b"\0"
         return len(self.names) - len(text) - 1
 
-    def add(self, kind, name, size, elements=b"", vlen=0, flag=0):
+    def add(self, kind, name, size, *, elements=b"", vlen=0, flag=0):
         self.types += struct.pack("III", self.name(name), flag << 31 | kind << 24 | vlen, size) + elements
 
     def struct(self, name, size, **bits):
         members = b"".join(struct.pack("III", self.name(member), 1, at) for member, at in bits.items())
-        self.add(STRUCT, name, size, members, len(bits))
+        self.add(STRUCT, name, size, elements=members, vlen=len(bits))
 
     def bytes(self):
         header = struct.pack("HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(self.types), len(self.types), len(self.names))
@@ -35,9 +35,9 @@ class Btf:
 
 def machine(root, sizes, slabinfo=""):
     made = Btf()
-    made.add(INT, "int", 4, b"\0" * 4)
-    made.add(ARRAY, "", 0, b"\0" * 12)
-    made.add(ENUM, "colour", 4, b"\0" * 16, vlen=2)
+    made.add(INT, "int", 4, elements=b"\0" * 4)
+    made.add(ARRAY, "", 0, elements=b"\0" * 12)
+    made.add(ENUM, "colour", 4, elements=b"\0" * 16, vlen=2)
     for name, size in sizes.items():
         made.struct(name, size, first=0, node=8 * (size - 8))
     for path, content in (("sys/kernel/btf/vmlinux", made.bytes()), ("proc/slabinfo", slabinfo.encode())):
@@ -47,12 +47,12 @@ def machine(root, sizes, slabinfo=""):
 
 
 def test_btf_sizes_and_offsets_are_read_past_other_kinds():
-    """Hand-worked: a struct of 24 bytes after an int, an array and an enum; members that are bit-fields have no offset."""
+    """Hand-worked: a struct of 24 bytes after an int, an array and an enum, its second member at bit 64."""
     made = Btf()
-    made.add(INT, "int", 4, b"\0" * 4)
-    made.add(ARRAY, "", 0, b"\0" * 12)
-    made.add(ENUM, "colour", 4, b"\0" * 16, vlen=2)
-    made.struct("list", 24, head=0, tail=64, flag=131)
+    made.add(INT, "int", 4, elements=b"\0" * 4)
+    made.add(ARRAY, "", 0, elements=b"\0" * 12)
+    made.add(ENUM, "colour", 4, elements=b"\0" * 16, vlen=2)
+    made.struct("list", 24, head=0, tail=64, flag=131)  # a member that starts within a byte has no offset
     made.struct("other", 8)
 
     assert btf.structs(made.bytes(), {"list"}) == {"list": btf.Struct(24, {"head": 0, "tail": 8})}

@@ -12,9 +12,7 @@ from core.memory import kmalloc, kmem_cache_components, memcg_components, memcg_
 from core.profile import Structs
 
 REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "reference"
-PROFILES = sorted(
-    path.stem for path in (REFERENCE.parent / "kernel").glob("*.yaml") if path.stem[0] != "_" and path.stem != "detected"
-)
+PROFILES = sorted({path.stem for path in (REFERENCE.parent / "kernel").glob("[a-z]*.yaml")} - {"detected"})
 
 
 def test_percpu_bytes_of_a_dying_memcg_on_5_2_1(profile_of):
@@ -27,7 +25,7 @@ def test_percpu_bytes_of_a_dying_memcg_on_5_2_1(profile_of):
 
 
 def test_components_of_a_memcg_on_5_2_1(profile_of):
-    """Hand-worked at 8 CPUs: 2120 B from kmalloc-4k, 776 from kmalloc-1k and a map of 24, 744 of cgroup from kmalloc-1k."""
+    """Hand-worked at 8 CPUs: 2120 B from kmalloc-4k, 776 and a map of 24 per node, 744 of cgroup from kmalloc-1k."""
     assert memcg_components(profile_of("tiny-5.2.1"), possible_cpus=8, nodes=1, online=False) == {
         "kernfs": 136,
         "memcg_struct": 4096,
@@ -63,7 +61,7 @@ def test_kmalloc_beyond_its_classes_takes_whole_pages():
 
 
 def test_sizes_of_the_reference_builds_are_golden(profile_of):
-    """Profiles of the reference's own builds have the sizes that were compiled; kmem_cache counts its one node there."""
+    """Profiles of the reference's own builds have the sizes compiled, where kmem_cache counts its one node."""
     names = {"lruvec_stats_percpu": "lruvec_stat"}
     with (REFERENCE / "kernel_sizes.csv").open() as file:
         for row in csv.DictReader(file):
