@@ -26,7 +26,7 @@ from sweep.schema import PLANNED, build
 
 Tables = dict[str, list[dict[str, str]]]
 
-OWN = Path(__file__).resolve().parent.parent / "conf" / "reference"
+OWN = Path(__file__).resolve().parent.parent / "conf" / "figures"
 NEEDED = {  # columns that a table must have
     "kernels": ("kernel", "profile"),
     "workloads": ("workload", "control", "cgroups", "files", "keep", "warm_ms"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.geometry import slab_geometry
 
-REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "reference"
+REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "figures"
 CPUS = (4, 16, 64, 128, 256)
 
 # cache: order/objects at each of CPUS, then cpu_partial and min_partial; compiled sizes, calculate_order() of 5.2

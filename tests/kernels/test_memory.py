@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.memory import kmalloc, kmem_cache_components, memcg_components, memcg_percpu, objcg_components
 from core.profile import Structs
 
-REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "reference"
+REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "figures"
 PROFILES = sorted({path.stem for path in (REFERENCE.parent / "kernel").glob("[a-z]*.yaml")} - {"detected"})
 
 
