@@ -9,7 +9,7 @@ import duckdb
 
 from analysis.run import InputError, Run
 
-OWN = Path(__file__).resolve().parent.parent / "conf" / "reference"
+OWN = Path(__file__).resolve().parent.parent / "conf" / "figures"
 MEASURED = ("vm_memory", "vm_slabs", "ftrace_calls", "workloads")
 PUBLISHED = "figures_*.csv"
 PUBLISHED_FIGURES = """

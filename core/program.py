@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.allocator import OWN, SHARED, run_slabs
 from core.designs import DESIGNS
 from core.events import ALLOC, EVENT, FREE, ROOT, cpu_hash
 from core.geometry import slab_geometry
+from core.heap import CACHE, SlabTrace
 from core.profile import KernelProfile
-from core.slub import CACHE, OWN, SHARED, SlabTrace, run_slub
 from core.streams import PARTIAL_RULES
 
 
@@ -52,11 +53,11 @@ class Program:
         limits = [
             (g.objects, g.pages, g.min_partial, g.cpu_partial_objects + g.cpu_partial_slabs) for g in self.geometry
         ]
-        return run_slub(
+        return run_slabs(
             self.events(stop),
             np.array(limits, CACHE),
             cpus=self.cpus,
             nodes=1,
             slabs_of=OWN if self.design.per_memcg_caches else SHARED,
-            partial_rule=PARTIAL_RULES[self.profile.cpu_partial_rule],
+            rule=PARTIAL_RULES[self.profile.cpu_partial_rule],
         )
