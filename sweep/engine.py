@@ -200,10 +200,10 @@ def _signals(outcome: Outcome) -> Iterator[None]:
 def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
     """Do a task and commit its parts: the only function that travels. `code` names the core that the driver has."""
     from sweep.store import Store
-    from sweep.version import core_digest
+    from sweep.version import refusal
 
-    if core_digest() != code:
-        return Failed(task, f"a worker has another core ({core_digest()}, not {code}); install one version everywhere", "fatal")
+    if (reason := refusal(code)) is not None:
+        return Failed(task, reason, "fatal")
     began = time.perf_counter()
     try:
         tables = job.work(task.start, task.stop)
@@ -213,8 +213,9 @@ def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
         return Failed(task, f"{type(error).__name__}: {error}", "raised")
     seconds = time.perf_counter() - began
     try:
+        store = Store(root)
         for name in job.tables:
-            Store(root).write_part(name, task.start, task.stop, tables[name])
+            store.write_part(name, task.start, task.stop, tables[name])
     except OSError as error:
         return Failed(task, f"cannot write to {root}: {error}; make room, then the same command resumes", "fatal")
     return Done(task, tables[job.tables[-1]].num_rows, seconds)

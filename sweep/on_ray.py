@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from sweep.engine import Done, Failed, Job, Task, run_task
 from sweep.errors import InputError
+from sweep.version import refusal
 
 OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go straight to the run's folder
 QUIET = {
@@ -42,7 +45,7 @@ class OnRay:
         ]
         self.cores = min(sum(node["cores"] for node in self.nodes), cluster["cores"] or 1 << 30)
         self._per_node = job.per_node
-        self._fixed = (ray.put(job), root, code)
+        self._fixed = (ray.put(ray.cloudpickle.dumps(job)), root, code)
         self._remote = ray.remote(_work).options(max_retries=0, num_cpus=1)
         self._running: dict[Any, Task] = {}
 
@@ -111,6 +114,15 @@ def cache_folder() -> Path:
     raise InputError("NUMBA_CACHE_DIR must be a folder one can write to (got none); set it")
 
 
-def _work(job: Job, root: str, code: str, task: Task) -> Done | Failed:
+def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))  # before Numba is imported
-    return run_task(job, root, code, task)
+    if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
+        return Failed(task, reason, "fatal")
+    return run_task(_unpickled(job), root, code, task)
+
+
+@functools.lru_cache(maxsize=1)
+def _unpickled(job: bytes) -> Job:
+    """Return the job, once per worker: what it has compiled and expanded stays with it."""
+    found: Job = pickle.loads(job)
+    return found

@@ -24,6 +24,13 @@ def core_digest() -> str:
     return digest.hexdigest()
 
 
+def refusal(code: str) -> str | None:
+    """Return why this process must not work for a driver whose core is `code`; None if it has the same core."""
+    if core_digest() == code:
+        return None
+    return f"a worker has another core ({core.__path__[0]} is {core_digest()}, not {code}); install one version everywhere"
+
+
 def versions() -> dict[str, str | None]:
     """Return the version of Python and of each package that rows depend on; None where one is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
