@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.designs import ObjcgVersion
 from core.events import ALLOC, FREE, OFFLINE, ROOT
-from core.slub import PAGE_EVENT
+from core.heap import PAGE_EVENT
 from core.stock import DIRECT_FREE
 from core.vmstat import STAT_EVENT
 

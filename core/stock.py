@@ -48,7 +48,7 @@ class Tally:
 
 
 def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int, slots: int) -> Tally:
-    """Run page events (`core.slub.PAGE_EVENT`) through the stocks of all CPUs, once for each batch.
+    """Run page events (`core.heap.PAGE_EVENT`) through the stocks of all CPUs, once for each batch.
 
     batches: `[lanes]` pages; 0 models no stock. slots: memcgs that a stock caches; 1 up to Linux 6.15.
     FREE uncharges to the stock; DIRECT_FREE is not the stock's business.

@@ -9,16 +9,19 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from core.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
 from core.designs import Design, ObjcgVersion
 from core.events import ALLOC, FREE, ROOT
-from core.geometry import slab_geometry
+from core.geometry import slab_allocator_geometry, slab_geometry
+from core.heap import CACHE, SlabTrace
 from core.objcg import ObjcgTrace, run_objcg
 from core.params import Point
-from core.slub import CACHE, OWN, PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS, REUSED, SHARED, SlabTrace, run_slub
+from core.slab import array_limits
+from core.slub import PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS
 from core.stock import DIRECT_FREE
 from core.vmstat import RECLAIMABLE, STAT_EVENT
 
-PARTIAL_RULES = {"off": PARTIAL_OFF, "objects": PARTIAL_OBJECTS, "slabs": PARTIAL_SLABS}
+PARTIAL_RULES = {"off": PARTIAL_OFF, "objects": PARTIAL_OBJECTS, "slabs": PARTIAL_SLABS, "arrays": ARRAYS}
 
 # per-CPU statistics written per slab page charge or uncharge: of the node; of memcg and lruvec, local and propagated
 # (mod_lruvec_state(), Linux 5.2 to 5.12)
@@ -57,7 +60,7 @@ class Stream:
 class Machine:
     """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them.
 
-    `slabs(slabs_of)` and `bytes(version)` are the replays; `caches` is `[caches]` of `core.slub.CACHE`, `object_bytes`
+    `slabs(slabs_of)` and `bytes(version)` are the replays; `caches` is `[caches]` of `core.heap.CACHE`, `object_bytes`
     and `reclaimable` go with it.
     """
 
@@ -78,7 +81,7 @@ class Machine:
         self.reclaimable = reclaimable
         self.slab_pages = caches["pages"].astype(np.int64)
         self.slabs: Callable[[int], SlabTrace] = cache(
-            lambda slabs_of: run_slub(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, partial_rule=rule)
+            lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
         )
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
             lambda version: run_objcg(events, object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
@@ -88,23 +91,29 @@ class Machine:
 def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
     """Return the machine of a point, with the caches that its workload charges."""
     names = list(point.workload.charge.caches)
-    geometry = [slab_geometry(point.kernel, name, point.possible_cpus or point.cpus) for name in names]
+    object_bytes = [point.kernel.caches[name] for name in names]
+    possible_cpus, page_bytes = point.possible_cpus or point.cpus, point.kernel.page_bytes
+    if point.allocator == "slab":
+        limits = [array_limits(size, page_bytes, possible_cpus) for size in object_bytes]
+        slabs = [slab_allocator_geometry(point.kernel, name) for name in names]
+        geometry = [(g.objects, g.pages, shared, own) for g, (own, shared) in zip(slabs, limits, strict=True)]
+    else:
+        slabs = [slab_geometry(point.kernel, name, possible_cpus) for name in names]
+        geometry = [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in slabs]
     return Machine(
         events,
-        np.array(
-            [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in geometry], CACHE
-        ),
-        object_bytes=np.array([g.object_bytes for g in geometry], np.int64),
+        np.array(geometry, CACHE),
+        object_bytes=np.array(object_bytes, np.int64),
         reclaimable=np.array([name in RECLAIMABLE for name in names]),
-        partial_rule=point.kernel.cpu_partial_rule,
-        page_bytes=point.kernel.page_bytes,
+        partial_rule="arrays" if point.allocator == "slab" else point.kernel.cpu_partial_rule,
+        page_bytes=page_bytes,
         cpus=point.cpus,
         nodes=point.nodes,
     )
 
 
 def slabs_of(design: Design) -> int:
-    """Return whose slabs a design's objects are on, as `core.slub` has it."""
+    """Return whose slabs a design's objects are on, as `core.allocator` has it."""
     if not design.per_memcg_caches:
         return SHARED
     return REUSED if design.reuses_dead else OWN

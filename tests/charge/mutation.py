@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-CHAIN = ("slub", "stock", "vmstat", "objcg", "streams", "charge")  # in the order in which they import one another
+CHAIN = ("heap", "slab", "slub", "allocator", "stock", "vmstat", "objcg", "streams", "charge")  # in the order in which they import one another
 PATIENCE_S = 120
 EXAMPLES = 30  # of each design
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult}

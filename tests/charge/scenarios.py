@@ -10,7 +10,7 @@ from reference import charge as reference
 from reference.slub import Geometry
 
 from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE
-from core.slub import CACHE
+from core.heap import CACHE
 from core.streams import Machine
 
 KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE}
