@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+from pyarrow import fs
 from scipy.special import stdtrit
 
 from analysis.marts import marts
@@ -29,7 +30,7 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     tables = run.tables()
     for name, dataset in tables.items():
-        con.register(f"landed_{name}" if name == "points" else name, dataset)
+        _see(con, f"landed_{name}" if name == "points" else name, dataset)
     con.register("designs", _designs())
     con.register("manifest", pa.Table.from_pylist(list(_flat(run.manifest))))
     con.register("units", _units(tables))
@@ -41,8 +42,27 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
             # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
             with suppress(duckdb.BinderException):
                 con.execute(f"create view {mart.name} as {mart.sql}")
-    con.execute("set enable_external_access = false; set lock_configuration = true")
+    own = [file for dataset in tables.values() for file in _local_files(dataset)]
+    con.execute(f"set allowed_paths = {_list(own)}; set enable_external_access = false; set lock_configuration = true")
     return con
+
+
+def _see(con: duckdb.DuckDBPyConnection, name: str, dataset: ds.Dataset) -> None:
+    """Make a table of the run visible. What is local DuckDB reads itself, twice to four times as fast as by pyarrow."""
+    files = _local_files(dataset)
+    if files:
+        con.execute(f"create view {name} as from read_parquet({_list(files)}, hive_partitioning = false)")
+    else:
+        con.register(name, dataset)
+
+
+def _local_files(dataset: ds.Dataset) -> list[str]:
+    return list(dataset.files) if isinstance(dataset.filesystem, fs.LocalFileSystem) else []
+
+
+def _list(texts: Sequence[str]) -> str:
+    """A list of texts in SQL."""
+    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
 
 
 def _designs() -> pa.Table:
