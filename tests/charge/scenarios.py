@@ -16,15 +16,18 @@ from core.streams import Machine
 KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE}
 PAGE_BYTES = 4096
 
-geometries = st.builds(
-    Geometry,
-    objects=st.integers(1, 4),
-    pages=st.sampled_from([1, 2, 4, 8]),
-    object_bytes=st.sampled_from([8, 1000, 2040, 4088, 5000]),  # 4088 is charged as a whole page
-    min_partial=st.integers(0, 2),
-    cpu_partial=st.integers(0, 4),
-    reclaimable=st.booleans(),
-)
+
+def geometries(rule):
+    """Slabs of few objects, and limits that few objects reach; 4088 bytes are charged as a whole page."""
+    return st.builds(
+        Geometry,
+        objects=st.integers(1, 4),
+        pages=st.sampled_from([1, 2, 4, 8]),
+        object_bytes=st.sampled_from([8, 1000, 2040, 4088, 5000]),
+        min_partial=st.integers(0, 6 if rule == "arrays" else 2),
+        cpu_partial=st.sampled_from([1, 2, 3, 5, 40]) if rule == "arrays" else st.integers(0, 4),
+        reclaimable=st.booleans(),
+    )
 
 
 @st.composite
@@ -32,11 +35,12 @@ def settings_of_a_lane(draw, **fixed):
     """Any machine and any cross-setting; `fixed` are taken as they are."""
     cpus = draw(st.integers(1, 4))
     depth = draw(st.integers(1, 3))
+    rule = draw(st.sampled_from(["off", "objects", "slabs", "arrays"]))
     drawn = {
         "cpus": cpus,
-        "nodes": draw(st.integers(1, min(cpus, 2))),
-        "caches": tuple(draw(st.lists(geometries, min_size=1, max_size=3))),
-        "partial_rule": draw(st.sampled_from(["off", "objects", "slabs"])),
+        "nodes": 1 if rule == "arrays" else draw(st.integers(1, min(cpus, 2))),
+        "caches": tuple(draw(st.lists(geometries(rule), min_size=1, max_size=3))),
+        "partial_rule": rule,
         "page_bytes": PAGE_BYTES,
         "batch": draw(st.integers(1, 12)),
         "stat_batch": draw(st.integers(1, 6)),

@@ -10,7 +10,8 @@ An event is a tuple: ("alloc", object, memcg, cache, early, cpu), ("free", objec
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from reference.slub import Geometry, KmemCache
+from reference import slab, slub
+from reference.slub import Geometry
 
 POINTER_BYTES = 8  # of an object's slot in the vector of obj_cgroups
 
@@ -22,7 +23,7 @@ class Settings:
     cpus: int
     nodes: int
     caches: tuple[Geometry, ...]
-    partial_rule: str  # off, objects or slabs
+    partial_rule: str  # of SLUB: off, objects or slabs; arrays: SLAB
     page_bytes: int
     batch: int
     stat_batch: int
@@ -69,7 +70,7 @@ class Memcg:
     kmem: PageCounter
     dead: bool = False
     css: int = 0
-    caches: dict[int, KmemCache] = field(default_factory=dict)
+    caches: dict[int, slub.KmemCache] = field(default_factory=dict)
     slabs: int = 0
 
     @property
@@ -269,7 +270,8 @@ class Unaccounted(Kernel):
             self.ops["slabs_allocated" if event == "charge" else "slabs_freed"] += 1
             self.slab_event(event, kmem_cache, owner, s.caches[cache], cpu)
 
-        return KmemCache(s.caches[cache], s.cpus, s.nodes, s.partial_rule, page_allocator)
+        allocator = slab if s.partial_rule == "arrays" else slub
+        return allocator.KmemCache(s.caches[cache], s.cpus, s.nodes, s.partial_rule, page_allocator)
 
     def slab_event(self, event, kmem_cache, owner, geometry, cpu):
         pass
