@@ -27,7 +27,7 @@ from core.params import Point
 COUNTS = (  # columns of core.charge that are priced
     "objects_allocated",
     "page_charges",
-    "drain_walks",
+    "page_uncharges",
     "leaf_counter_atomics",
     "upper_counter_atomics",
     "memsw_counter_atomics",
@@ -79,7 +79,8 @@ class Demand:
 
     visits: `[classes, P]` to all lines of the class together. lines: `[classes, P]` how many there are. owners:
     `[classes, P]` memcgs, caches of memcgs, ... that the CPUs spread over; 1 where all share one. hand_overs:
-    `[classes, 1]` lines that change hands in a visit. section_ns: `[classes, 1]` what the holder does besides.
+    `[classes, 1]` lines that change hands in a visit. contended: `[classes, P]` the same once CPUs queue at the line.
+    section_ns: `[classes, 1]` what the holder does besides.
     further: `[classes, P]` share of the visits that follow one to another line of the same walk. paged: `[classes]`
     which ones a slab-page charge visits; an object visits the others.
     """
@@ -88,6 +89,7 @@ class Demand:
     lines: Floats
     owners: Floats
     hand_overs: Floats
+    contended: Floats
     section_ns: Floats
     further: Floats
     paged: NDArray[np.bool_]
@@ -98,6 +100,8 @@ def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -
 
     A memcg has a counter of its own per resource (memory, memsw, kmem), as has each of its ancestors, which all memcgs
     share: children of one parent. Usage propagated for memory.min and memory.low goes to a second line of a counter.
+    Until 6.1 the limit that a charge compares with lies in the line of the usage: where CPUs queue, the line is gone
+    again by then, and comes back to be read (20220825000506.239406-3-shakeelb@google.com moved it).
     """
 
     def each(value: Callable[[Point], float]) -> Floats:
@@ -111,28 +115,30 @@ def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -
     referents = np.where(each(lambda point: DESIGNS[point.design].cache_ref != "none") > 0, caches, memcgs)
     locks = each(_locks)
     one, none = np.ones_like(memcgs), np.zeros_like(memcgs)
+    reread = each(lambda point: 1 if point.kernel.protection_xchg_elided else 2)  # of the same series as the layout
     above = (depth - 1) / depth  # the first ancestor is the first to be waited for: the memcg's own line is mostly near
     memsw, kmem, stat = (counts[f"{name}_atomics"] for name in ("memsw_counter", "kmem_counter", "stat"))
-    classes = [  # visits, lines, owners, hand-overs, section, further, paged
-        (counts["leaf_counter_atomics"], memcgs, memcgs, 1, 0, none, True),
-        (counts["upper_counter_atomics"], depth, one, 1, 0, above, True),
-        (memsw * own, memcgs, memcgs, 1, 0, none, True),
-        (memsw * (1 - own), depth, one, 1, 0, above, True),
-        (kmem * own, memcgs, memcgs, 1, 0, none, True),
-        (kmem * (1 - own), depth, one, 1, 0, above, True),
-        (stat * own, 2 * memcgs, memcgs, 1, 0, none, True),
-        (stat * (1 - own), 2 * depth, one, 1, 0, above, True),
-        (counts["protection_atomics"], protected, one, 1, 0, one, True),
-        (counts["refcount_atomics"], referents, referents, 1, 0, none, True),
-        (counts["lock_acquisitions"], locks, locks, 2, host.list_node_ns, none, True),
-        (counts["byte_atomics"], memcgs, memcgs, 1, 0, none, False),
+    classes = [  # visits, lines, owners, hand-overs, contended, section, further, paged
+        (counts["leaf_counter_atomics"], memcgs, memcgs, 1, reread, 0, none, True),
+        (counts["upper_counter_atomics"], depth, one, 1, reread, 0, above, True),
+        (memsw * own, memcgs, memcgs, 1, reread, 0, none, True),
+        (memsw * (1 - own), depth, one, 1, reread, 0, above, True),
+        (kmem * own, memcgs, memcgs, 1, reread, 0, none, True),
+        (kmem * (1 - own), depth, one, 1, reread, 0, above, True),
+        (stat * own, 2 * memcgs, memcgs, 1, one, 0, none, True),
+        (stat * (1 - own), 2 * depth, one, 1, one, 0, above, True),
+        (counts["protection_atomics"], protected, one, 1, one, 0, one, True),
+        (counts["refcount_atomics"], referents, referents, 1, one, 0, none, True),
+        (counts["lock_acquisitions"], locks, locks, 2, 2 * one, host.list_node_ns, none, True),
+        (counts["byte_atomics"], memcgs, memcgs, 1, one, 0, none, False),
     ]
-    visits, lines, owners, hand_overs, section_ns, further, paged = zip(*classes, strict=True)
+    visits, lines, owners, hand_overs, contended, section_ns, further, paged = zip(*classes, strict=True)
     return Demand(
         np.stack(visits),
         np.stack(lines),
         np.stack(owners),
         np.array(hand_overs, np.float64)[:, None],
+        np.stack(contended),
         np.array(section_ns, np.float64)[:, None],
         np.stack(further),
         np.array(paged),
@@ -175,17 +181,19 @@ def _price_on(host: Host, points: Sequence[Point], counts: Mapping[str, Floats])
     per_object = {name: counts[name] / counts["objects_allocated"] for name in COUNTS}
     pages = per_object["page_charges"]
     demand = _demand(host, points, per_object)
-    switched_off = np.array([_irqs_off(point) for point in points])
-    own = per_object["percpu_ops"] * host.t_plain_ns + switched_off * host.irq_off_ns
-    stocked = (pages + per_object["drain_walks"]) * host.irq_off_ns
-    think = host.object_think_ns + pages * host.page_think_ns + own + stocked
+    stocks = 2.0 * np.array([DESIGNS[point.design].charges == "bytes" for point in points])
+    own = per_object["percpu_ops"] * (host.t_plain_ns + host.percpu_call_ns) + stocks * host.byte_stock_ns
+    called = (pages + per_object["page_uncharges"]) * host.percpu_call_ns  # the stock of pages
+    called = called + in_order(demand.visits[demand.paged]) * host.atomic_call_ns
+    own = own + in_order(demand.visits[~demand.paged]) * host.atomic_call_ns
+    think = host.object_think_ns + pages * host.page_think_ns + own + called
     columns: dict[str, Floats] = {}
 
     def add(suffix: str, visit_ns: Floats) -> None:
         time = demand.visits * visit_ns
-        walked = stocked + in_order(time[demand.paged])
+        walked = called + in_order(time[demand.paged])
         columns[f"ns_per_page_charge{suffix}"] = np.divide(walked, pages, out=np.zeros_like(pages), where=pages > 0)
-        columns[f"ns_per_object{suffix}"] = own + stocked + in_order(time)
+        columns[f"ns_per_object{suffix}"] = own + called + in_order(time)
 
     add("_uncontended", _stations(host, np.ones_like(cpus), demand, CENTRE).idle_ns)
     for suffix, band in (("", CENTRE), ("_low", LOW), ("_high", HIGH)):
@@ -198,25 +206,19 @@ def _price_on(host: Host, points: Sequence[Point], counts: Mapping[str, Floats])
     return columns
 
 
-def _irqs_off(point: Point) -> float:
-    """How often an object switches interrupts off for a stock of bytes; 5.14 gave tasks a stock of their own."""
-    return 2.0 if DESIGNS[point.design].charges == "bytes" and point.objcg_as_of in ("5.9", "5.11") else 0.0
-
-
 def _stations(host: Host, cpus: NDArray[np.int64], demand: Demand, band: Band) -> Stations:
     """Price every class of lines for `cpus` CPUs `[P]`. Of k sharers, once in k times the last owner is oneself."""
     sharers = 1 + (cpus - 1) / demand.owners
-    own = demand.section_ns + demand.hand_overs * host.t_local_ns / sharers
-    others = demand.hand_overs * band.scale * (1 - 1 / sharers)
-    retry = np.zeros_like(own)
+    moves = band.scale * (1 - 1 / sharers)
+    own_ns = host.t_local_ns / sharers
     if host.kind == "near":
-        service = own + others * transfer_ns(host, band.weight(host))[cpus]
-        idle = own + others * transfer_ns(host, 1.0)[cpus] * (1 - host.walk_overlap * demand.further)
-    elif host.kind == "far":
-        idle = service = own + others * host.far_service_ns
+        found = transfer_ns(host, 1.0)[cpus] * (1 - host.walk_overlap * demand.further)
+        queued = transfer_ns(host, band.weight(host))[cpus]
     else:
-        idle = service = own + others * host.llsc_base_ns
-        retry = others * host.llsc_retry_ns
+        found = queued = np.full(cpus.shape, host.far_service_ns if host.kind == "far" else host.llsc_base_ns)
+    idle = demand.section_ns + demand.hand_overs * (own_ns + moves * found)
+    service = demand.section_ns + demand.contended * (own_ns + moves * queued)
+    retry = demand.contended * moves * (host.llsc_retry_ns if host.kind == "llsc" else 0.0)
     return Stations(demand.visits, demand.lines, idle, service, retry)
 
 

@@ -20,6 +20,8 @@ class Transfer:
     """One-way time for a modified line to go from one core to another, ns, by where the two cores are.
 
     null: the host has no such pair, or nobody measured it; the next larger class is used then, else the next smaller.
+    A null `socket_far_home` says that the home does not matter within a socket: the curve of an 8-socket Xeon is met
+    that way, while EPYC asks the home (both in `conf/figures/published_contention.csv` and the presets' sources).
     """
 
     smt: float | None  # two threads of one core
@@ -56,7 +58,9 @@ class Host:
     far_service_ns: float  # kind far: time of one atomic at the home node
     llsc_base_ns: float  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
     llsc_retry_ns: float  # kind llsc: s1
-    irq_off_ns: float  # local_irq_save and restore around a stock operation
+    percpu_call_ns: float  # what the kernel does around a this_cpu operation: preemption or interrupts off, calls
+    atomic_call_ns: float  # what it does around an atomic: walking, comparing with limits, calls
+    byte_stock_ns: float  # one operation on a CPU's stock of bytes, references and statistics aside
     lock_ns: float  # uncontended spin_lock and unlock
     list_node_ns: float  # list_add or list_del inside the lock
     page_think_ns: float  # the caller's own time between two slab-page charges

@@ -71,7 +71,7 @@ def _class_ns(host: Host) -> tuple[Floats, float]:
     socket = _or(t.socket, t.l3, t.cross, t.smt, host.t_local_ns)
     cross = _or(t.cross, t.cross_far, socket)
     classes = np.array([_or(t.l3, socket), socket, cross, _or(t.cross_far, cross)])
-    return classes, _or(t.socket_far_home, cross)
+    return classes, _or(t.socket_far_home, socket)
 
 
 def _or(*values: float | None) -> float:
