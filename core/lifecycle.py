@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.columns import Column
-from core.designs import DESIGNS
+from core.designs import DESIGNS, Design
 from core.params import Point
 from core.pinning import (
     CACHES,
@@ -28,7 +28,7 @@ from core.pinning import (
 from core.population import STEPS, Population, populate, tick_turnovers
 from core.rng import scenario_id
 from core.reuse import Charges, Fairness, take_over
-from core.weights import COMPONENTS, geometry_of, own_slabs, weigh
+from core.weights import COMPONENTS, Weights, geometry_of, own_slabs, weigh
 from core.workload import PAGE_CACHE
 
 KIB, MIB = 2**10, 2**20
@@ -100,7 +100,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
     def life(point: Point, design: str) -> Life:
         key = _machine(point, design)
         if key not in lives:
-            lives[key] = _live(point, design, population)
+            lives[key] = _live(point, DESIGNS[design], population)
             check_books(lives[key], point)
         return lives[key]
 
@@ -201,12 +201,10 @@ def _life_id(point: Point) -> str:
     return blake2b(content.encode(), digest_size=8).hexdigest()
 
 
-def _live(point: Point, design_name: str, population: Population) -> Life:
-    design, load = DESIGNS[design_name], point.workload
-    weights = weigh(point, design)
-    kinds = list(load.leftovers)
-    page_cache_bytes = (load.pressure.memory_mib - load.pressure.in_use_mib) * MIB
-    rules = Rules(
+def make_rules(point: Point, design: Design, population: Population, weights: Weights) -> Rules:
+    """Return what a design, on the point's kernel and machine, makes of a scenario."""
+    load, kinds = point.workload, list(point.workload.leftovers)
+    return Rules(
         own_caches=design.per_memcg_caches,
         slab_pins_memcg=design.slab_pins == "memcg",
         lru_pins_memcg=not point.folio_reparenting,
@@ -215,17 +213,20 @@ def _live(point: Point, design_name: str, population: Population) -> Life:
         cpus=point.cpus,
         page_kind=kinds.index(PAGE_CACHE) if PAGE_CACHE in kinds else -1,
         allocated=np.array([load.caches.get(name, 0) for name in kinds], dtype=np.int64),
-        slab_objects=np.array(
-            [1 if name == PAGE_CACHE else geometry_of(point, name).objects for name in kinds], dtype=np.int64
-        ),
+        slab_objects=np.array([1 if name == PAGE_CACHE else geometry_of(point, name).objects for name in kinds]),
         stays=load.cpu_moves + 1,
         life_mu=float(np.log(load.lifetime_s) - load.lifetime_sigma**2 / 2),
         life_sigma=float(load.lifetime_sigma),
         cache_creation_s=float(load.cache_creation_s),
-        page_cache_bytes=float(page_cache_bytes),
+        page_cache_bytes=float(load.pressure.memory_mib - load.pressure.in_use_mib) * MIB,
         live_bytes=population.online * weights.online.sum() + weights.resident.sum(),
         bytes_each=weights.counted.sum(axis=0),
     )
+
+
+def _live(point: Point, design: Design, population: Population) -> Life:
+    load, weights = point.workload, weigh(point, design)
+    rules = make_rules(point, design, population, weights)
     fairness = UNTOUCHED
     if design.reuses_dead:
         counts, sums, clock, fairness = take_over(population, rules, _charges(point))

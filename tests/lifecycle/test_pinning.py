@@ -1,0 +1,72 @@
+"""Who is pinned, against the object-by-object simulator on the same draws, and by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from reference.lifecycle import STEPS, Recount, slab_of
+from small import DESIGN_NAMES, drawn, leftover, small_point
+
+from core.pinning import SAMPLES, _cpu_of, _slab_of, pin
+from core.workload import PAGE_CACHE, Pressure
+
+turnovers = st.floats(0.05, 8)
+leftovers = st.builds(
+    leftover,
+    private=st.floats(0, 1.5),
+    private_turnovers=turnovers,
+    common=st.integers(0, 12),
+    common_touch=st.sampled_from([0.0, 0.01, 0.3, 1.0]),
+    common_turnovers=turnovers,
+)
+
+
+@pytest.mark.parametrize("design", DESIGN_NAMES)
+@given(
+    caches=st.fixed_dictionaries({"dentry": leftovers, "inode_cache": leftovers, PAGE_CACHE: leftovers}),
+    lifetime_s=st.sampled_from([1.0, 300.0, 20000.0]),
+    lifetime_sigma=st.sampled_from([0.0, 1.0]),
+    cache_creation_s=st.sampled_from([0.0, 0.5, 100.0]),
+    stray_tasks=st.sampled_from([0.0, 0.5]),
+    memory_mib=st.sampled_from([8.0, 2.0**30]),
+    folio_reparenting=st.booleans(),
+    cpus=st.sampled_from([1, 3, 64]),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # shrinking takes minutes
+def test_counts_equal_those_of_the_object_by_object_simulator(
+    design, caches, lifetime_s, lifetime_sigma, cache_creation_s, stray_tasks, memory_mib, **changes
+):
+    """Every count at every sample is the one found by looking at each object, with feedback on and off."""
+    load = {
+        "lifetime_s": lifetime_s,
+        "lifetime_sigma": lifetime_sigma,
+        "cache_creation_s": cache_creation_s,
+        "stray_tasks": stray_tasks,
+        "pressure": Pressure(memory_mib=memory_mib, in_use_mib=0.0, refill_mib_s=memory_mib / 20000),
+    }
+    point = small_point(leftovers=caches, load=load, design=design, churn_hz=0.0008, **changes)
+    population, rules = drawn(point)
+
+    samples, sums, clock = pin(population, rules)
+    history, clock_of_reference = Recount(population, rules).run()
+
+    assert clock == clock_of_reference
+    np.testing.assert_array_equal(samples, history[STEPS // SAMPLES - 1 :: STEPS // SAMPLES])
+    np.testing.assert_array_equal(sums, np.sum(history, axis=0))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(1, 200), st.integers(1, 40), st.integers(1, 9))
+def test_slab_of_an_object_is_found_by_allocating_all_before_it(key, spot, allocated, per_slab, stays):
+    """Two objects are on one slab exactly if allocating the memcg's objects in turn puts them on one."""
+    _, rules = drawn(small_point(leftovers={"dentry": leftover()}, cpus=5))
+    rules = rules._replace(
+        stays=stays, allocated=np.array([allocated]), slab_objects=np.array([per_slab]), cache_creation_s=0.0
+    )
+    cpus = [int(_cpu_of(key, stay, 5)) for stay in range(stays)]
+    spots = [spot, *(((2 * place + 1) << 32) // (2 * allocated) for place in range(allocated))]
+
+    ours = [int(_slab_of(each, key, 0, rules)) for each in spots]
+    theirs = [slab_of((each * allocated) >> 32, cpus, allocated, per_slab, cpu_slabs=True) for each in spots]
+
+    assert len(set(zip(ours, theirs, strict=True))) == len(set(ours)) == len(set(theirs))

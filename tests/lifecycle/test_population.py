@@ -1,0 +1,94 @@
+"""When memcgs come and go, against the theory of M/G/infinity."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small import leftover, small_point
+
+from core.population import STEPS, _poisson_at_least_one, gone_by_step, populate
+
+Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests
+
+
+def test_fates_of_memcgs_with_equal_lifetimes():
+    """A memcg that lives for one and a half steps goes offline one or two steps later, evenly."""
+    load = replace(small_point(leftovers={}).workload, lifetime_s=15.0, lifetime_sigma=0.0)
+
+    chance = gone_by_step(load, step_s=10.0)
+
+    np.testing.assert_allclose(chance[:4], [0.0, 0.5, 0.5, 0.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 1.5])
+@pytest.mark.parametrize("lifetime_s", [0.01, 40.0, 30_000.0])
+def test_fates_are_a_distribution_with_the_right_mean(lifetime_s, sigma):
+    """Chances add up to one; where all end in time, so does the mean number of steps to the lifetime."""
+    load = replace(small_point(leftovers={}).workload, lifetime_s=lifetime_s, lifetime_sigma=sigma)
+
+    chance = gone_by_step(load, step_s=100.0)
+
+    assert chance.min() >= 0
+    assert chance.sum() == pytest.approx(1, abs=1e-9)
+    if lifetime_s < 100:
+        assert chance @ np.arange(STEPS + 1) == pytest.approx(lifetime_s / 100, rel=2e-3)
+
+
+@pytest.mark.parametrize("private", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize(("lifetime_s", "sigma"), [(20.0, 1.0), (4000.0, 1.0), (4000.0, 0.0)])
+def test_littles_law(lifetime_s, sigma, private):
+    """Online memcgs are as many as come in a lifetime, however many are followed. False alarms: 1 in 150 000 a case."""
+    point = small_point(
+        leftovers={"dentry": leftover(private=private)},
+        load={"lifetime_s": lifetime_s, "lifetime_sigma": sigma},
+        churn_hz=0.05,
+    )
+    settled = slice(STEPS // 2, None, max(1, int(3 * lifetime_s / (86400 / STEPS))))  # past the start; nearly independent
+    online = np.concatenate([populate(replace(point, seed=seed)).online[settled] for seed in range(40)])
+
+    expected = 0.05 * lifetime_s
+
+    assert abs(online.mean() - expected) < Z * np.sqrt(1.3 * expected / online.size) + 0.01 * expected
+
+
+def test_followed_and_counted_memcgs_are_all_that_come():
+    """Arrivals are Poisson with the rate of churn: mean and variance agree. False alarms: 1 in 150 000 each."""
+    point = small_point(leftovers={"dentry": leftover(private=0.4)}, churn_hz=0.2)
+    totals = np.array([populate(replace(point, seed=seed)).arrivals.sum() for seed in range(200)])
+    expected = 0.2 * 86400
+
+    assert abs(totals.mean() - expected) < Z * np.sqrt(expected / totals.size)
+    assert abs(totals.var(ddof=1) / expected - 1) < Z * np.sqrt(2 / totals.size)
+
+
+def test_nobody_follows_a_memcg_that_leaves_nothing():
+    """Cost does not grow with churn: at 1000 memcgs a second that leave nothing, none is followed."""
+    population = populate(small_point(leftovers={"dentry": leftover(common=5, common_touch=0.1)}, churn_hz=1000.0))
+
+    assert population.followed.key.size == 0
+    assert population.arrivals.sum() > 80_000_000
+
+
+def test_numbers_of_leftovers_are_poisson_given_that_there_are_some():
+    """The mean of a Poisson number that is not 0 is mean / (1 - exp(-mean)). False alarms: 1 in 150 000 each."""
+    for mean in (0.05, 1.0, 100.0):
+        numbers = _poisson_at_least_one(np.random.default_rng(1), mean, 100_000)
+        expected = mean / -np.expm1(-mean)
+
+        assert numbers.min() >= 1
+        assert abs(numbers.mean() - expected) < Z * np.sqrt(mean / numbers.size)
+
+
+def test_too_many_leftovers_are_refused_in_one_line():
+    """A scenario that would follow more memcgs than fit in memory says so before it draws them."""
+    with pytest.raises(ValueError, match=r"churn_hz must be at most 5000000 .*lower churn_hz"):
+        populate(small_point(leftovers={"dentry": leftover(private=1.0)}, churn_hz=1000.0))
+
+
+def test_design_and_machine_do_not_change_the_draws():
+    """The scenario is the same whoever sees it."""
+    point = small_point(leftovers={"dentry": leftover(private=0.4)})
+    other = replace(point, design="objcg", cpus=256, batch=1)
+
+    for ours, theirs in zip(populate(point).followed, populate(other).followed, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
