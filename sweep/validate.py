@@ -150,6 +150,8 @@ def _cases(tables: Tables) -> Iterator[Case]:
         for needed in (row["workload"], workloads.get(row["workload"], {}).get("control")):
             if needed and needed not in workloads:
                 raise InputError(f"workload {needed} must stand in workloads.csv (got {', '.join(workloads)}); add it")
+            if needed:
+                _program(workloads[needed])
         if workloads[row["workload"]]["control"]:
             yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
     yield from map(_call_case, tables["ftrace_calls"])

@@ -1,0 +1,52 @@
+"""Calls of charge-path functions, counted for a program pinned to one CPU."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.calls import Calls, count_calls
+
+PHASES = ("create", "unlink", "pipe3")
+
+
+def test_one_file_charges_three_slabs_in_one_walk(profile_of):
+    """Hand-worked on 5.2.1: slabs of dentry, inode and file take 1 + 4 + 1 of the 32 pages of one walk; all stay."""
+    counted = count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases=PHASES)
+
+    assert counted["create"] == Calls(3, 1, 0, 0, 0)
+    assert counted["unlink"] == Calls(0, 0, 0, 0, 0)
+
+
+def test_pipes_reuse_what_they_free_at_once(profile_of):
+    """Hand-worked on 5.2.1: 3 pipes need new slabs of kmalloc-192, kmalloc-1k and inode_cache, 1 + 4 + 2 pages."""
+    counted = count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases=PHASES)
+
+    assert counted["pipe3"] == Calls(3, 0, 0, 0, 0)
+
+
+def test_objcg_charges_bytes(profile_of):
+    """Hand-worked on 5.9.1: 200 + 640 + 264 bytes of a file and its slots come out of one page."""
+    counted = count_calls(profile_of("tiny-5.9.1"), 2, 1, files=1, phases=("create",))
+
+    assert counted["create"] == Calls(1, 1, 0, 0, 0)
+
+
+def test_an_unknown_phase_is_one_line(profile_of):
+    """A phase that the program does not have is refused by name."""
+    with pytest.raises(ValueError, match=r"phase must be create, unlink or pipe and a number \(got 'fork'\)"):
+        count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases=("fork",))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    kernel=st.sampled_from(("tiny-5.2.1", "tiny-5.8.1", "tiny-5.9.1")),
+    cpus=st.integers(1, 64),
+    depth=st.integers(1, 9),
+    files=st.integers(1, 1500),
+)
+def test_every_uncharge_walks_each_level_until_5_10(profile_of, kernel, cpus, depth, files):
+    """Where uncharges are not batched, each walks the counters, of which there are depth + 1; charges walk less."""
+    for calls in count_calls(profile_of(kernel), cpus, depth, files, ("create", "unlink", "pipe1000")).values():
+        assert calls.uncharge_walks == calls.uncharges
+        assert calls.uncharge_atomics == (depth + 1) * calls.uncharges
+        assert calls.charge_walks <= calls.charges

@@ -1,0 +1,114 @@
+"""The reference's program, replayed."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.replay import replay
+from core.workload import TmpfsProgram
+
+
+def left(profile, cpus=1, draw=0, **program):
+    return replay(profile, TmpfsProgram(**({"cgroups": 3, "files": 1, "keep": 1, "warm_ms": 50} | program)), cpus, draw)
+
+
+def grown(profile, cache, **program):
+    """KiB of a cache beyond what the same program takes when it keeps nothing."""
+    return left(profile, **program).slab_kib[cache] - left(profile, **program | {"keep": 0}).slab_kib[cache]
+
+
+def test_page_ref_keeps_memcgs_and_all_their_caches(profile_of):
+    """Hand-worked: on 5.2.1 each of 3 memcgs dies with 3 caches; its dentry holds a page, its inode a slab of 4."""
+    profile = profile_of("tiny-5.2.1")
+
+    found = left(profile)
+
+    assert (found.dying_memcgs, found.memcg_kmem_caches) == (3, 9)
+    assert grown(profile, "dentry") == 3 * 4
+    assert grown(profile, "shmem_inode_cache") == 3 * 16
+
+
+def test_reparenting_frees_memcgs_and_the_empty_cache(profile_of):
+    """Hand-worked: on 5.3.1 no memcg is left, and of 3 caches that of files, which are closed, is gone too."""
+    profile = profile_of("tiny-5.3.1")
+
+    found = left(profile)
+
+    assert (found.dying_memcgs, found.memcg_kmem_caches) == (0, 6)
+    assert grown(profile, "dentry") == 3 * 4
+
+
+def test_objcg_shares_slabs(profile_of):
+    """Hand-worked: on 5.9.1 no memcg and no cache is left, and 20 kept inodes need at most one slab more than none."""
+    profile = profile_of("tiny-5.9.1")
+
+    found = left(profile, cgroups=20)
+
+    assert (found.dying_memcgs, found.memcg_kmem_caches) == (0, 0)
+    assert grown(profile, "shmem_inode_cache", cgroups=20) in (0, 16)
+
+
+def test_without_a_pause_nothing_is_charged(profile_of):
+    """Hand-worked: with warm_ms=0 no memcg has caches on 5.2.1 yet, so kept files are the root's and pin nothing."""
+    profile = profile_of("tiny-5.2.1")
+
+    found = left(profile, warm_ms=0)
+
+    assert (found.dying_memcgs, found.memcg_kmem_caches) == (0, 0)
+    assert grown(profile, "dentry", warm_ms=0) in (0, 4)
+
+
+def test_percpu_pages_come_by_threes(profile_of):
+    """Hand-worked: 200 memcgs of 2016 B per CPU fill 98 to 99 pages, of which 96 or 99 are added, on each CPU."""
+    profile = profile_of("tiny-5.2.1")
+
+    pages = {left(profile, cpus=2, draw=draw, cgroups=200).percpu_kib / 2 / 4 for draw in range(4)}
+
+    assert pages <= {96, 99}
+
+
+def test_kept_files_fill_slabs(profile_of):
+    """Hand-worked: 50 dentries of a memcg take 3 pages of 21, 50 inodes take 2 slabs of 25."""
+    profile = profile_of("tiny-5.2.1")
+
+    assert grown(profile, "dentry", files=60, keep=50) == 3 * 3 * 4
+    assert grown(profile, "shmem_inode_cache", files=60, keep=50) == 3 * 2 * 16
+
+
+@pytest.mark.parametrize(
+    ("kernel", "cpus", "golden"),
+    [("tiny-5.2.1", 1, (8572, 396)), ("tiny-5.2.1", 8, (9256, 3168)), ("tiny-5.3.1", 8, (7296, 96))],
+)
+def test_slabs_and_percpu_are_golden(profile_of, kernel, cpus, golden):
+    """Golden: whole KiB of slabs and percpu memory of the reference's own workload, first draw."""
+    found = left(profile_of(kernel), cpus=cpus, cgroups=200, files=4)
+
+    assert (sum(found.slab_kib.values()), found.percpu_kib) == golden
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    cpus=st.integers(1, 16),
+    cgroups=st.integers(1, 6),
+    files=st.integers(0, 30),
+    keep=st.integers(0, 30),
+    warm_ms=st.sampled_from((0, 4, 5, 100)),
+    kernel=st.sampled_from(("tiny-5.2.1", "tiny-5.8.1", "tiny-5.9.1")),
+)
+def test_what_is_pinned_follows_from_the_design(profile_of, kernel, cpus, keep, warm_ms, cgroups, files):  # noqa: PLR0917
+    """Memcgs die under page_ref, and caches dangle under reparent_percpu, if and only if charged files are kept."""
+    keep = min(keep, files)
+
+    found = left(profile_of(kernel), cpus=cpus, cgroups=cgroups, files=files, keep=keep, warm_ms=warm_ms)
+
+    pinned = cgroups * (keep > 0) * (warm_ms >= 5)
+    dying, caches = {"tiny-5.2.1": (1, 3), "tiny-5.8.1": (0, 2), "tiny-5.9.1": (0, 0)}[kernel]
+    assert (found.dying_memcgs, found.memcg_kmem_caches) == (dying * pinned, caches * pinned)
+
+
+def test_a_draw_is_a_draw(profile_of):
+    """The same draw leaves the same, to the byte; another one wanders elsewhere."""
+    profile = profile_of("tiny-5.2.1")
+
+    assert left(profile, cpus=8, draw=1) == left(profile, cpus=8, draw=1)
+    assert left(profile, cpus=8, draw=1) != left(profile, cpus=8, draw=2)
