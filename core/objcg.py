@@ -109,13 +109,13 @@ def run_objcg(
 
 
 @njit(cache=True)
-def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sums, pages, stats):
+def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sums, pages, stats):  # type: ignore[no-untyped-def]
     cpus = np.uint64(stocks.shape[0])
     caches_stat, rstat, tryget = flags[1], flags[2], flags[5]
     for i in range(events.size):
         event = events[i]
         cpu = np.int64((np.uint64(event.cpu_hash) * cpus) >> np.uint64(32))
-        if event.kind == ALLOC or event.kind == FREE:
+        if event.kind in (ALLOC, FREE):
             allocates = event.kind == ALLOC
             me = objects[event.object]
             if allocates:
@@ -151,7 +151,8 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
                 sums[STAT_UPDATES] += 1
             if not rstat:
                 stat = stats[sums[STATS_OUT]]
-                stat.cpu, stat.memcg, stat.item, stat.delta = cpu, (ROOT if objcgs[who, DEAD] else who), items[me[1]], delta
+                stat.cpu, stat.item, stat.delta = cpu, items[me[1]], delta
+                stat.memcg = ROOT if objcgs[who, DEAD] else who
                 sums[STATS_OUT] += 1
             if not allocates:
                 me[0] = ROOT
@@ -165,7 +166,7 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
 
 
 @njit(cache=True)
-def _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, allow_uncharge):
+def _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, allow_uncharge):  # type: ignore[no-untyped-def]
     """refill_obj_stock()"""
     carries_bytes, refill_to_stock = flags[0], flags[4]
     if stocks[cpu, WHO] != who:
@@ -182,7 +183,7 @@ def _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, allo
 
 
 @njit(cache=True)
-def _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who):
+def _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     carries_bytes = flags[0]
     _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu)
     sums[DEAD_REFS if objcgs[who, DEAD] else PERCPU_REFS] += 1
@@ -195,7 +196,7 @@ def _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who):
 
 
 @njit(cache=True)
-def _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu):
+def _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu):  # type: ignore[no-untyped-def]
     """drain_obj_stock()"""
     drain_to_stock = flags[3]
     who = stocks[cpu, WHO]
@@ -216,7 +217,7 @@ def _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu):
 
 
 @njit(cache=True)
-def _put(objcgs, sums, pages, flags, page_bytes, cpu, who):
+def _put(objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     sums[DEAD_REFS if objcgs[who, DEAD] else PERCPU_REFS] += 1
     objcgs[who, REFS] -= 1
     if objcgs[who, REFS] == 0:
@@ -224,7 +225,7 @@ def _put(objcgs, sums, pages, flags, page_bytes, cpu, who):
 
 
 @njit(cache=True)
-def _release(objcgs, sums, pages, flags, page_bytes, cpu, who):
+def _release(objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     """obj_cgroup_release(): what the CPUs left in nr_charged_bytes makes whole pages by now."""
     whole = objcgs[who, CHARGED] // page_bytes
     sums[ODD_RELEASES] += objcgs[who, CHARGED] % page_bytes != 0
@@ -234,14 +235,14 @@ def _release(objcgs, sums, pages, flags, page_bytes, cpu, who):
 
 
 @njit(cache=True)
-def _uncharge(objcgs, sums, pages, flags, cpu, who, whole, to_stock):
+def _uncharge(objcgs, sums, pages, flags, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
     """obj_cgroup_uncharge_pages(): from the memcg, or from the parent it was reparented to."""
     sums[PERCPU_REFS] += 2 * flags[6]
     _emit(pages, sums, FREE if to_stock else DIRECT_FREE, cpu, ROOT if objcgs[who, DEAD] else who, whole)
 
 
 @njit(cache=True)
-def _emit(pages, sums, kind, cpu, memcg, count):
+def _emit(pages, sums, kind, cpu, memcg, count):  # type: ignore[no-untyped-def]
     event = pages[sums[PAGES_OUT]]
     event.kind, event.cpu, event.memcg, event.cache, event.pages, event.dead = kind, cpu, memcg, 0, count, 0
     sums[PAGES_OUT] += 1

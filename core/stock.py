@@ -10,6 +10,7 @@ stock; a request of at least the batch charges without touching the slot; an unc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,10 @@ HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, BALA
 class Tally:
     """What the stocks did, each `[lanes]`.
 
-    hits: charges served by consume_stock(). taken: slots given to a memcg. left: slots still held at the end, holding: with pages in them. drains:
-    drain_stock() with pages to give back, among them those of the parent's pages, those of a memcg after offline, and
-    those by drain_all_stock() at offline. dead_puts: slots given up whose memcg is offline. stocked_pages: held by
-    stocks at the end. balance: pages charged to the counters, less those drained.
+    hits: charges served by consume_stock(). taken: slots given to a memcg. left: slots still held at the end, holding:
+    those with pages in them. drains: drain_stock() with pages to give back, among them those of the parent's pages,
+    those of a memcg after offline, and those by drain_all_stock() at offline. dead_puts: slots given up whose memcg is
+    offline. stocked_pages: held at the end. balance: pages charged to the counters, less those drained.
     """
 
     hits: NDArray[np.int64]
@@ -53,12 +54,10 @@ def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int
     batches: `[lanes]` pages; 0 models no stock. slots: memcgs that a stock caches; 1 up to Linux 6.15.
     FREE uncharges to the stock; DIRECT_FREE is not the stock's business.
     """
-    run = _single_slot if slots == 1 else _many_slots
-    kind, cpu, pages = (np.ascontiguousarray(events[name]) for name in ("kind", "cpu", "pages"))
-    who = np.ascontiguousarray(2 * events["memcg"] + events["dead"])
+    columns = columns_of(events)
     parts = [
-        run(kind, cpu, who, pages, _padded(batches[i : i + LANES]), cpus, slots)
-        for i in range(0, len(batches), LANES)
+        single_slot(*columns, lanes, cpus) if slots == 1 else many_slots(*columns, lanes, cpus, slots)
+        for lanes in _full(batches)
     ]
     sums = np.concatenate([part[0] for part in parts], axis=1)[:, : len(batches)].astype(np.int64)
     left, holding, stocked_pages = (np.concatenate([part[i] for part in parts])[: len(batches)] for i in (1, 2, 3))
@@ -77,20 +76,29 @@ def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int
     )
 
 
-def _padded(batches: NDArray[np.int64]) -> NDArray[np.int32]:
-    lanes = np.zeros(LANES, np.int32)
-    lanes[: len(batches)] = batches
-    return lanes
+def columns_of(events: NDArray[np.void]) -> tuple[NDArray[np.int32], ...]:
+    """Return kind, CPU, who (as a slot holds it) and pages of page events, each in one piece."""
+    who = 2 * events["memcg"] + events["dead"]
+    return tuple(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"]))
+
+
+def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
+    """Yield the batches in runs of LANES, the last filled up with lanes that nobody reads."""
+    for i in range(0, len(batches), LANES):
+        lanes = np.zeros(LANES, np.int32)
+        lanes[: len(batches) - i] = batches[i : i + LANES]
+        yield lanes
 
 
 @njit(cache=True)
-def _single_slot(kinds, cpu_of, code_of, pages_of, batches, cpus, slots):
+def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore[no-untyped-def]
+    """One pass over page events; returns sums `[8, LANES]`, and slots, stocks and pages held at the end, `[LANES]`."""
     # every term is cast to int32, for Numba widens sums to int64 and the compiler then gives up on vectors
     stock = np.zeros((cpus, 2, LANES), np.int32)  # who, how many pages
     stock[:, 0] = NOBODY
     sums = np.zeros((8, LANES), np.int32)
     for i in range(kinds.size):
-        kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(code_of[i]), np.int32(pages_of[i])
+        kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(who_of[i]), np.int32(pages_of[i])
         if kind == ALLOC:
             for lane in range(LANES):
                 batch, who, held = batches[lane], stock[cpu, 0, lane], stock[cpu, 1, lane]
@@ -136,7 +144,7 @@ def _single_slot(kinds, cpu_of, code_of, pages_of, batches, cpus, slots):
 
 
 @njit(cache=True)
-def _pass_away(stock, sums, kind, me, slots):
+def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
     """A memcg goes offline: drain_all_stock(). Or it is taken over by a new cgroup: whoever is cached lives again."""
     for cpu in range(stock.shape[0]):
         mine = stock[cpu]
@@ -163,7 +171,7 @@ def _pass_away(stock, sums, kind, me, slots):
 
 
 @njit(cache=True)
-def _at_end(stock, slots):
+def _at_end(stock, slots):  # type: ignore[no-untyped-def]
     left = np.zeros(LANES, np.int64)
     holding = np.zeros(LANES, np.int64)
     stocked_pages = np.zeros(LANES, np.int64)
@@ -177,8 +185,8 @@ def _at_end(stock, slots):
 
 
 @njit(cache=True)
-def victim(event, slots):
-    """Slot that the kernel would draw at random, from the index of the event: splitmix64 (Steele et al., OOPSLA 2014)."""
+def victim(event, slots):  # type: ignore[no-untyped-def]
+    """Slot to drain, from the index of the event: splitmix64 (Steele et al., OOPSLA 2014)."""
     z = np.uint64(event + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -186,14 +194,15 @@ def victim(event, slots):
 
 
 @njit(cache=True)
-def _many_slots(kinds, cpu_of, code_of, pages_of, batches, cpus, slots):
+def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: ignore[no-untyped-def]
+    """The same for stocks of several slots; where the kernel draws one at random, `victim` stands in."""
     stock = np.zeros((cpus, 2 * slots, LANES), np.int32)  # who, then how many pages, by slot
     stock[:, :slots] = NOBODY
     sums = np.zeros((8, LANES), np.int32)
     for i in range(kinds.size):
-        kind, pages, me = kinds[i], pages_of[i], code_of[i]
+        kind, pages, me = kinds[i], pages_of[i], who_of[i]
         mine = stock[cpu_of[i]]
-        if kind == ALLOC or kind == FREE:
+        if kind in (ALLOC, FREE):
             for lane in range(LANES):
                 batch = batches[lane]
                 mine_at, empty_at = -1, -1

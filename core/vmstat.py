@@ -43,7 +43,7 @@ def run_vmstat(events: NDArray[np.void], thresholds: NDArray[np.int64], *, cpus:
 
 
 @njit(cache=True)
-def _drift(key, of_parent, delta, thresholds, keys, flushes):
+def _drift(key, of_parent, delta, thresholds, keys, flushes):  # type: ignore[no-untyped-def]
     drift = np.zeros((keys, thresholds.size), np.int64)
     for i in range(key.size):
         row = drift[key[i]]
