@@ -97,9 +97,11 @@ def _axes_replace(arguments: list[str]) -> list[str]:
 
 def _job(config: DictConfig) -> Job:
     if config.job == "sweep":
+        from sweep.crossover import crossover
         from sweep.simulation import Simulation
 
-        return Simulation(plan(config, _load_option))
+        points = plan(config, _load_option)
+        return crossover(points, vars(OmegaConf.to_object(config.refine))) if config.refine else Simulation(points)
     job: Job = importlib.import_module(JOBS[config.job]).job(OmegaConf.to_container(config, resolve=True))
     return job
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -19,6 +19,9 @@ from sweep.cost import CostModel
 from sweep.errors import INTERRUPTED, TERMINATED
 from sweep.progress import Progress
 from sweep.ranges import Ranges
+
+if TYPE_CHECKING:
+    from sweep.store import Store
 
 POLL_S = 0.25
 LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
@@ -48,6 +51,14 @@ class Job(Protocol):
 
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return what a position is, for a message about it."""
+
+
+@runtime_checkable
+class Growing(Job, Protocol):
+    """A job that decides by what landed whether there is more to do."""
+
+    def extended(self, store: Store) -> Growing | None:
+        """Return a job that continues this one, with the same positions and more; None when it is done."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,9 @@ class Executor(Protocol):
     cores: int
     nodes: list[dict[str, Any]]
 
+    def serve(self, job: Job) -> None:
+        """Take tasks of this job from now on."""
+
     def submit(self, task: Task) -> None:
         """Start a task, or queue it."""
 
@@ -118,9 +132,9 @@ class Outcome:
     fatal: str | None = None  # why the run cannot go on
 
 
-def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress) -> Outcome:
-    """Run every position of `todo` once; return what failed and why it stopped."""
-    outcome, cost, again = Outcome(), CostModel(), list[Task]()
+def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress, outcome: Outcome) -> None:
+    """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
+    cost, again = CostModel(), list[Task]()
     under_way = 0
     with _signals(outcome):
         while outcome.signal is None and outcome.fatal is None and (under_way or todo or again):
@@ -138,7 +152,6 @@ def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: 
                 else:
                     again += _smaller(end, policy, outcome)
             progress.show()
-    return outcome
 
 
 def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:

@@ -16,9 +16,14 @@ class Inline:
     cores = 1
 
     def __init__(self, job: Job, root: str, code: str) -> None:
-        self._job, self._root, self._code = job, root, code
+        self._root, self._code = root, code
+        self.serve(job)
         self._tasks: deque[Task] = deque()
         self.nodes = [{"host": platform.node(), "cores": os.cpu_count()}]
+
+    def serve(self, job: Job) -> None:
+        """Take tasks of this job from now on."""
+        self._job = job
 
     def submit(self, task: Task) -> None:
         """Queue a task."""

@@ -44,10 +44,15 @@ class OnRay:
             if node["Alive"]
         ]
         self.cores = min(sum(node["cores"] for node in self.nodes), cluster["cores"] or 1 << 30)
-        self._per_node = job.per_node
-        self._fixed = (ray.put(ray.cloudpickle.dumps(job)), root, code)
+        self._root, self._code = root, code
+        self.serve(job)
         self._remote = ray.remote(_work).options(max_retries=0, num_cpus=1)
         self._running: dict[Any, Task] = {}
+
+    def serve(self, job: Job) -> None:
+        """Take tasks of this job from now on."""
+        self._per_node = job.per_node
+        self._fixed = (self._ray.put(self._ray.cloudpickle.dumps(job)), self._root, self._code)
 
     def submit(self, task: Task) -> None:
         """Hand a task to Ray."""
@@ -60,9 +65,15 @@ class OnRay:
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:
         """Return what ended."""
-        ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-        more, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0) if ended else ([], [])
-        return [self._outcome(ref, self._running.pop(ref)) for ref in {*ended, *more}]
+        try:
+            ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+            if ended:
+                ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        except self._ray.exceptions.RayError as error:
+            # not a task: the node that the driver runs on
+            reason = f"Ray is gone ({str(error).strip().splitlines()[0]}); the same command resumes"
+            return [Failed(task, reason, "fatal") for task in self._running.values()]
+        return [self._outcome(ref, self._running.pop(ref)) for ref in ended]
 
     def close(self) -> None:
         """Drop what is under way; end an embedded Ray, leave a cluster as it was."""

@@ -43,7 +43,7 @@ def missing(done: Iterable[tuple[int, int]], total: int) -> Ranges:
     """Return what of `[0, total)` is in none of the disjoint stretches `done`."""
     gaps, at = [], 0
     for start, stop in sorted(done):
-        gaps.append((at, start))
+        gaps.append((at, min(start, total)))
         at = stop
     return Ranges([*gaps, (at, total)])
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sweep import executors, lock
 from sweep.compact import TornPartError, compact
-from sweep.engine import Job, Outcome, Policy, drive
+from sweep.engine import Growing, Job, Outcome, Policy, drive
 from sweep.errors import FAILED
 from sweep.estimate import seconds
 from sweep.progress import Progress, say
@@ -82,15 +82,20 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
             "started_at": began_at.isoformat(),
         }
         store.write_manifest(manifest)
+        outcome = Outcome()
         policy = Policy(**{key: config["cluster"][key] for key in ("task_s", "in_flight", "retries", "max_failed")})
         while True:
             done = store.parts(job.tables[-1])
             todo = missing(done, total)
             with Progress(total, total - len(todo)) as progress:
-                outcome = drive(job, todo, executor, policy, progress)
+                drive(job, todo, executor, policy, progress, outcome)
             if outcome.signal is not None or outcome.fatal is not None:
                 files = []
                 break
+            if isinstance(job, Growing) and (longer := job.extended(store)) is not None:
+                job, total = longer, longer.positions(len(executor.nodes))
+                executor.serve(job)
+                continue
             try:
                 files = compact(store, job.tables, max(job.grains), store.parts(job.tables[-1]))
                 break
@@ -102,6 +107,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
     state = "stopped" if outcome.signal or outcome.fatal else "partial" if outcome.failed else "complete"
     store.write_manifest(manifest | {
         "state": state,
+        "positions": total,
         "files": files,
         "rows": {table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables},
         "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],

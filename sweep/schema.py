@@ -36,6 +36,19 @@ class Cluster:
 
 
 @dataclasses.dataclass
+class Refine:
+    """How a sweep grows by what it sees. Values and their reasons are in `conf/experiment/crossover.yaml`."""
+
+    axes: list[str] = MISSING
+    metric: str = MISSING
+    interval: float = MISSING
+    apart: float = MISSING
+    rounds: int = MISSING
+    budget: int = MISSING
+    replicates: int = MISSING
+
+
+@dataclasses.dataclass
 class Run:
     """The keys of a run that are no parameter of a point. Values and their reasons are in `conf/config.yaml`."""
 
@@ -47,13 +60,13 @@ class Run:
     zip: list[list[str]] = MISSING
     where: str | None = MISSING
     sample: dict[str, Any] = MISSING
-    refine: dict[str, Any] = MISSING
+    refine: Refine | None = MISSING
     reference: str | None = MISSING
     cluster: Cluster = MISSING
 
 
 PLANNED = "replicate"  # a field of Point that no key sets: the plan counts it from 0 to `replicates`
-FREE_KEYS = ("axes", "sample", "refine")  # keys whose own keys are the user's, and are checked by the planner
+FREE_KEYS = ("axes", "sample")  # keys whose own keys are the user's, and are checked by the planner
 RUN_KEYS = tuple(field.name for field in dataclasses.fields(Run))
 
 

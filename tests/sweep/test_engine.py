@@ -12,7 +12,7 @@ from toys import Squares
 
 from sweep import lock
 from sweep.compact import TornPartError, compact, run_digest
-from sweep.engine import Policy, Task, drive, run_task
+from sweep.engine import Outcome, Policy, Task, drive, run_task
 from sweep.errors import InputError
 from sweep.executors import Inline
 from sweep.progress import Progress
@@ -27,8 +27,10 @@ def run(job, folder, todo=None, policy=POLICY):
     """Drive a job in this process; return what became of it."""
     executor = Inline(job, str(folder), core_digest())
     todo = todo or Ranges([(0, job.length)])
+    outcome = Outcome()
     with Progress(job.length, 0) as progress:
-        return drive(job, todo, executor, policy, progress)
+        drive(job, todo, executor, policy, progress, outcome)
+    return outcome
 
 
 def digests(job, folder):

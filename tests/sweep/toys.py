@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sweep import executors
 from sweep.compact import compact, run_digest
-from sweep.engine import Policy, drive
+from sweep.engine import Outcome, Policy, drive
 from sweep.progress import Progress
 from sweep.ranges import missing
 from sweep.store import Store
@@ -75,8 +75,9 @@ def main(root, kind, address, length, *options):
     try:
         done = store.parts("points")
         todo = missing(done, job.length)
+        outcome = Outcome()
         with Progress(job.length, job.length - len(todo)) as progress:
-            outcome = drive(job, todo, executor, Policy(0.05, 2, 2, 100), progress)
+            drive(job, todo, executor, Policy(0.05, 2, 2, 100), progress, outcome)
         compact(store, job.tables, job.grain, store.parts("points"))
     finally:
         executor.close()

@@ -12,7 +12,7 @@ from point import cost
 
 from sweep import executors
 from sweep.compact import compact
-from sweep.engine import Policy, drive
+from sweep.engine import Outcome, Policy, drive
 from sweep.progress import Progress
 from sweep.ranges import Ranges
 from sweep.store import Store
@@ -42,7 +42,8 @@ def drive_seeds(start, stop, job, executor):
     config = yaml.safe_load(Path(conf.__path__[0], "cluster", "_policy.yaml").read_text())
     policy = Policy(**{field.name: config[field.name] for field in fields(Policy)})
     with Progress(stop - start, 0) as progress:
-        assert not drive(job, Ranges([(start, stop)]), executor, policy, progress).failed
+        drive(job, Ranges([(start, stop)]), executor, policy, progress, outcome := Outcome())
+    assert not outcome.failed
 
 
 if __name__ == "__main__":
