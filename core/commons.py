@@ -6,7 +6,7 @@ So its cost does not grow with churn, and how many memcgs it can pin is bounded 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,9 +17,15 @@ from core.population import NEVER, STEPS, TICKS_PER_STEP
 SPEED_LIMIT = 16  # reclaim does not get faster than this: below 1/16 of its page cache a host is out of memory
 CALENDAR_TICKS = STEPS * TICKS_PER_STEP * SPEED_LIMIT
 
-# Named integers are int64 and no literals: Numba compiles a function again for each literal that it is called with.
-NONE = np.int64(-1)
-AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK, FORCE = np.arange(10)  # what a draw is for
+
+def int64s(*values: int) -> list[int]:
+    """Name integers for jitted code: as int64, since Numba compiles a function again for each literal it is given."""
+    named: list[Any] = [np.int64(value) for value in values]
+    return named
+
+
+(NONE,) = int64s(-1)
+AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK, FORCE = int64s(*range(10))  # what a draw is for
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

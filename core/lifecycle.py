@@ -26,8 +26,8 @@ from core.pinning import (
     state,
 )
 from core.population import STEPS, Population, populate, tick_turnovers
-from core.rng import scenario_id
 from core.reuse import Charges, Fairness, take_over
+from core.rng import scenario_id
 from core.weights import COMPONENTS, Weights, geometry_of, own_slabs, weigh
 from core.workload import PAGE_CACHE
 
@@ -49,8 +49,8 @@ COLUMNS: dict[str, Column] = {
     "slab_utilisation_total": Column("float64", "1", "bytes of objects per byte of slab, leftovers included"),
     "reclaim_turnovers": Column("float64", "1", "times that reclaim turned the page cache over"),
     "inherited_bytes_mean": Column("float64", "B", "reuse_dead: charges that a new cgroup takes over, mean"),
-    "over_half_limit_share": Column("float64", "1", "reuse_dead: share of new cgroups that start over half their limit"),
-    "forced_reclaims_per_memcg": Column("float64", "1", "reuse_dead: new cgroups that must first reclaim what they took over"),
+    "over_half_limit_share": Column("float64", "1", "reuse_dead: new cgroups that start over half their limit, share"),
+    "forced_reclaims_per_memcg": Column("float64", "1", "reuse_dead: new cgroups that must first reclaim, share"),
     "forced_reclaim_bytes": Column("float64", "B", "reuse_dead: reclaimed so, over the whole time"),
     **{
         f"memory_bytes_{whose}_{name}": Column("int64", "B", f"{doc}: {memcgs} memcgs, at the end")
@@ -173,7 +173,8 @@ def check_books(life: Life, point: Point) -> None:
         _ordered(point, f"{name}: dangling kmem_caches, their slabs", caches, slabs)
         _ordered(point, f"{name}: slabs of gone memcgs, objects on them", slabs, own)
         _ordered(point, f"{name}: objects on slabs of gone memcgs, room there", own, room)
-    _ordered(point, "dying memcgs with kmem_caches, dying memcgs", life.counts[:, DYING_WITH_CACHES], life.counts[:, DYING])
+    dying, with_caches = life.counts[:, DYING], life.counts[:, DYING_WITH_CACHES]
+    _ordered(point, "dying memcgs with kmem_caches, dying memcgs", with_caches, dying)
     _ordered(point, "0, any count", np.zeros(1, np.int64), life.counts.min())
     _ordered(point, "0, bytes of any component", np.zeros(1, np.int64), min(life.live.min(), life.dead.min()))
 
@@ -265,7 +266,8 @@ def _charges(point: Point) -> Charges:
 def _dangling(point: Point, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     kinds = len(point.workload.leftovers)
     dangles = DESIGNS[point.design].slab_pins == "kmem_cache"
-    return counts[:, state(CACHES, 0, kinds) : state(SLABS, 0, kinds)].sum(axis=1) * dangles
+    of_caches = counts[:, state(CACHES, 0, kinds) : state(SLABS, 0, kinds)]
+    return np.asarray(of_caches.sum(axis=1) * dangles, dtype=np.int64)
 
 
 def _utilisation(components: NDArray[np.int64]) -> float:

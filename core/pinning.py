@@ -25,6 +25,7 @@ from core.commons import (
     PLACE,
     age_ticks,
     cache_until,
+    int64s,
     miss,
     new_common,
     random_bits,
@@ -36,8 +37,9 @@ from core.population import NEVER, STEPS, Population
 SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
 
 # What is counted. After the first three, one number per kind of leftover (index into Workload.leftovers).
-DYING, DYING_WITH_CACHES, OBJCGS = np.arange(3)
-CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = np.arange(4)  # dangling caches; slabs of gone memcgs; objects there, elsewhere
+DYING, DYING_WITH_CACHES, OBJCGS = int64s(*range(3))
+# Dangling caches; slabs of gone memcgs; leftover objects on these slabs; leftover objects on slabs that all share.
+CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = int64s(*range(4))
 
 # A common object that an online memcg is charged for: fields of an entry. Siblings are of the same memcg; the first
 # entry of a memcg that is not followed also stands for the memcg.
@@ -84,7 +86,7 @@ class Charged(NamedTuple):
 class Books(NamedTuple):
     """What is counted."""
 
-    count: NDArray[np.int64]  # [counts] now
+    counted: NDArray[np.int64]  # [counts] now
     leaves: NDArray[np.int32]  # [CALENDAR_TICKS, counts] how many cease at a tick
     sums: NDArray[np.int64]  # [counts] over all steps
     samples: NDArray[np.int64]  # [SAMPLES, counts]
@@ -111,24 +113,23 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
             by_rank_step=np.full(most_born, NONE, np.int64),
         )
         books = Books(
-            count=np.zeros(counts, np.int64),
+            counted=np.zeros(counts, np.int64),
             leaves=np.zeros((CALENDAR_TICKS, counts), np.int32),
             sums=np.zeros(counts, np.int64),
             samples=np.zeros((SAMPLES, counts), np.int64),
             left=np.empty((objects + int(np.diff(population.followed.left_start).max(initial=0)), 4), np.int64),
             pinned_until=np.empty(memcgs if population.followed.stray.size else 0, np.int64),
         )
-        clock = _walk(
-            population.step_s, population.arrivals, population.followed, population.objects, rules, common, charged, books
-        )
+        clock = _walk(population, rules, common, charged, books)
         capacity *= 4
     return books.samples, books.sums, clock
 
 
 @njit(cache=True)
-def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  # type: ignore[no-untyped-def]
+def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped-def]
     """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
-    count = books.count
+    step_s, arrivals, _, followed, objects = population
+    count = books.counted
     fresh = stray = missing = np.int64(0)
     free, clock = NONE, 0.0
     for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
@@ -197,8 +198,8 @@ def _walk(step_s, arrivals, followed, objects, rules, common, charged, books):  
 def _reclaim(before, now, born, missing, objects, common, books):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
     for tick in range(before, now):
-        for i in range(books.count.size):
-            books.count[i] -= books.leaves[tick, i]
+        for i in range(books.counted.size):
+            books.counted[i] -= books.leaves[tick, i]
         j = common.evicts[tick]
         while j != NONE:
             miss(j, tick, before, now, born, objects, common)
@@ -316,7 +317,8 @@ def _slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
-    return np.int64(((random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)) * np.uint64(cpus)) >> np.uint64(32))
+    hash32 = random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)
+    return np.int64((hash32 * np.uint64(cpus)) >> np.uint64(32))
 
 
 @njit(cache=True)
@@ -327,7 +329,7 @@ def _state(which, kind, rules):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _keep(books, which, end):  # type: ignore[no-untyped-def]
     """One more of a thing, until a tick."""
-    books.count[which] += 1
+    books.counted[which] += 1
     if end < CALENDAR_TICKS:
         books.leaves[end, which] += 1
 
@@ -360,6 +362,5 @@ def _life_s(key, rules):  # type: ignore[no-untyped-def]
     if rules.life_sigma == 0.0:
         return np.exp(rules.life_mu)
     angle = 2 * np.pi * uniform(np.uint64(key), NONE, NONE, ANGLE)
-    return np.exp(
-        rules.life_mu + rules.life_sigma * np.sqrt(-2 * np.log(uniform(np.uint64(key), NONE, NONE, LIFE))) * np.cos(angle)
-    )
+    radius = np.sqrt(-2 * np.log(uniform(np.uint64(key), NONE, NONE, LIFE)))
+    return np.exp(rules.life_mu + rules.life_sigma * radius * np.cos(angle))

@@ -155,7 +155,8 @@ def _followed(
     off_s = birth_s + life_s
     stray = kind == len(load.leftovers)
     stack_s = off_s.copy()
-    np.maximum.at(stack_s, memcg[stray], off_s[memcg[stray]] + load.stray_task_s * rng.standard_exponential(stray.sum()))
+    stay_s = load.stray_task_s * rng.standard_exponential(stray.sum())
+    np.maximum.at(stack_s, memcg[stray], off_s[memcg[stray]] + stay_s)
     left = ~stray
     left_start = np.searchsorted(memcg[left], np.arange(memcgs + 1))
     off_step, stack_step = _step(off_s, step_s), _step(stack_s, step_s)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean, median
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,17 +68,17 @@ def _seven_days(tables: Tables, point: Point) -> list[Figure]:
     }
     (dying, held), (patched, held_patched), (unaccounted, _) = lives.values()
     released_mb = BOOT_RELEASE_MB + (held - held_patched) / MB
-    plateau = days >= 1
+    later = days > 0
 
     def figure(name: str, unit: str, model: float) -> Figure:
         return Figure("published", name, SERIES, point.cpus, point.workload.name, unit, float(model))
 
     return [
         figure("original dying per day", "1/d", np.polyfit(days, dying, 1)[0]),
-        figure("patched dying, plateau", "1", patched[plateau].mean()),
-        figure("kmem off dying, plateau", "1", unaccounted[plateau].mean()),
-        *(figure(f"patched dying, day {day:.0f}", "1", n) for day, n in zip(days, patched, strict=True) if day),
-        *(figure(f"memory difference, day {day:.0f}", "MB", mb) for day, mb in zip(days, released_mb, strict=True) if day),
+        figure("patched dying, plateau", "1", patched[later].mean()),
+        figure("kmem off dying, plateau", "1", unaccounted[later].mean()),
+        *(figure(f"patched dying, day {days[i]:.0f}", "1", patched[i]) for i in np.flatnonzero(later)),
+        *(figure(f"memory difference, day {days[i]:.0f}", "MB", released_mb[i]) for i in np.flatnonzero(later)),
     ]
 
 

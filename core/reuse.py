@@ -37,7 +37,7 @@ from core.population import STEPS, Population
 class Charges(NamedTuple):
     """What leftovers weigh against a memcg's limit."""
 
-    slabs: NDArray[np.int64]  # [kinds] slabs of an online memcg: generations of leftovers share them before they get more
+    slabs: NDArray[np.int64]  # [kinds] of an online memcg: generations of leftovers share them before they get more
     slab_bytes: NDArray[np.float64]  # [kinds]; page cache: of one file
     own_bytes: float  # of a memcg, besides leftovers
     limit_bytes: float
@@ -152,7 +152,8 @@ def _walk(  # type: ignore[no-untyped-def]
                 rank_seat[0, rank] = _find_seat(_draw(objects, j, step, SEAT), here, taken, seats)
                 rank_seat[1, rank] = step
             taken = _hold(private + j, rank_seat[0, rank], taken, seats, leftovers, rules)
-            cache_until(max(before + rank * (now - before) // born + age_ticks(objects, j, common.turn[j]), now), j, common)
+            end = before + rank * (now - before) // born + age_ticks(objects, j, common.turn[j])
+            cache_until(max(end, now), j, common)  # not evicted again within the step
         missing = still_missing
 
         for i in range(followed.off_start[step], followed.off_start[step + 1]):
@@ -168,9 +169,9 @@ def _walk(  # type: ignore[no-untyped-def]
 
         heirs = born * min(1.0, taken / here)
         chance = 1.0 - np.exp(-heirs / max(taken, 1))  # that one given seat is taken over in this step
-        place = taken - 1
-        while place >= 0:
-            seat = seats.order[place]
+        last = taken - 1
+        while last >= 0:
+            seat = seats.order[last]
             legacy = 0.0
             for kind in range(kinds):
                 legacy += _slabs(seats.objects[seat, kind], kind, rules, charges) * charges.slab_bytes[kind]
@@ -180,7 +181,7 @@ def _walk(  # type: ignore[no-untyped-def]
                 fair[2] += 1.0
                 fair[3] += legacy
                 taken = _empty(seat, taken, seats)
-            place -= 1
+            last -= 1
 
         for i in range(count.size):
             count[i] = 0

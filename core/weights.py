@@ -79,7 +79,8 @@ def weigh(point: Point, design: Design) -> Weights:
         if design.slab_pins == "kmem_cache":
             price(state(CACHES, kind, len(kinds)), cache)
         price(state(SLABS, kind, len(kinds)), _slab_bytes(design, kernel, slab, slabs=1, objects=0))
-        price(state(OWN_OBJECTS, kind, len(kinds)), {"slab_objects": slab.object_bytes, "slab_waste": -slab.object_bytes})
+        on_slab = {"slab_objects": slab.object_bytes, "slab_waste": -slab.object_bytes}
+        price(state(OWN_OBJECTS, kind, len(kinds)), on_slab)
         shared = _slab_bytes(design, kernel, slab, slabs=1 / slab.objects, objects=1)
         price(state(SHARED_OBJECTS, kind, len(kinds)), shared)
     return Weights(

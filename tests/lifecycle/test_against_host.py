@@ -20,7 +20,7 @@ STEP_BIAS = 0.02  # what is read at the ends of 512 steps: ages and lifetimes ar
 @pytest.mark.parametrize("design", ["page_ref", "reparent_percpu", "objcg"])
 @pytest.mark.parametrize("cpus", [1, 16])
 def test_means_agree_with_a_host_in_continuous_time(design, cpus):
-    """All counts at four times of a day have the means of the independent simulator. False alarms: 1 in 35 000 a case."""
+    """All counts at four times of a day have the independent simulator's means. False alarms: 1 in 35 000 a case."""
     point = small_point(
         leftovers={
             "dentry": leftover(private=0.5, private_turnovers=3, common=40, common_touch=0.05, common_turnovers=1.0),
@@ -39,9 +39,7 @@ def test_means_agree_with_a_host_in_continuous_time(design, cpus):
         population, rules = drawn(replace(point, seed=seed))
         samples, _, _ = pin(population, rules)
         ours.append(np.column_stack([samples[at], population.online[(at + 1) * 8 - 1]]))
-    theirs = [
-        Host(Random(seed), point.workload, rules, point.churn_hz, 4 / DAY_S).at(times_s) for seed in range(HOSTS)
-    ]
+    theirs = [Host(Random(seed), point.workload, rules, point.churn_hz, 4 / DAY_S).at(times_s) for seed in range(HOSTS)]
 
     mean, expected = np.mean(ours, axis=0), np.mean(theirs, axis=0)
     error = np.sqrt(np.var(ours, axis=0, ddof=1) / SCENARIOS + np.var(theirs, axis=0, ddof=1) / HOSTS)

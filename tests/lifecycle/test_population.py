@@ -43,7 +43,7 @@ def test_littles_law(lifetime_s, sigma, private):
         load={"lifetime_s": lifetime_s, "lifetime_sigma": sigma},
         churn_hz=0.05,
     )
-    settled = slice(STEPS // 2, None, max(1, int(3 * lifetime_s / (86400 / STEPS))))  # past the start; nearly independent
+    settled = slice(STEPS // 2, None, max(1, int(3 * lifetime_s / (86400 / STEPS))))  # past the start, far apart
     online = np.concatenate([populate(replace(point, seed=seed)).online[settled] for seed in range(40)])
 
     expected = 0.05 * lifetime_s
