@@ -10,7 +10,7 @@ import duckdb
 import typer
 
 from analysis import output
-from analysis.answers import answers
+from analysis.answers import Answers, answers
 from analysis.db import connect
 from analysis.run import InputError, Run, open_run
 from analysis.tables import WIDTH, across, every
@@ -50,9 +50,8 @@ def sql(
 @app.command()
 def tables(run: RunArgument, partial: Partial = False) -> None:
     """Print what the run says: memory, atomics, the batch that is enough, the best design."""
-    con = connect(_whole(run, partial))
+    asked = _answers(_whole(run, partial))
     console = output.console(WIDTH)
-    asked = answers(con)
     console.print(*across(asked[:SETTINGS_SHOWN]), sep="")
     for ask in asked[:SETTINGS_SHOWN]:
         if ask.setting:
@@ -72,7 +71,7 @@ def report(
     from analysis.report import page
 
     found = _whole(run, partial)
-    html = page(found, answers(connect(found))[:SETTINGS_SHOWN])
+    html = page(found, _answers(found)[:SETTINGS_SHOWN])
     with output.whole(to) as file:
         file.write(html)
     print(to)
@@ -106,6 +105,19 @@ def _whole(where: str, partial: bool) -> Run:
     if run.url.rstrip("/") != where.rstrip("/"):
         print(f"run: {run.url}", file=sys.stderr)
     return run
+
+
+def _answers(run: Run) -> list[Answers]:
+    """What each setting of a sweep has to say."""
+    tables = run.tables()
+    if "points" not in tables:
+        raise InputError(
+            f"RUN must be of a sweep (got {run.url!r}, which has {', '.join(tables) or 'nothing'}); try sql"
+        )
+    asked = answers(connect(run))
+    if not asked:
+        raise InputError(f"RUN must have swept a design that accounts (got {run.url!r}, which has none); add one")
+    return asked
 
 
 def main() -> None:

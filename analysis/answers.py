@@ -54,9 +54,11 @@ class Answers:
 
 
 def answers(con: duckdb.DuckDBPyConnection) -> list[Answers]:
-    """One per setting of the run."""
+    """One per setting of the run in which a design that accounts was swept."""
     units = dict(con.execute("""select "column", unit from units where unit is not null""").fetchall())
-    settings = con.execute("select distinct setting from points order by all").fetchall()
+    settings = con.execute(
+        "select distinct setting from points where design in (select name from designs where accounts) order by all"
+    ).fetchall()
     return [Answers(con, setting, units) for (setting,) in settings]
 
 

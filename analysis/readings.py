@@ -1,4 +1,4 @@
-"""What the rows say, in one sentence each. Every name and figure in a sentence comes from the run."""
+"""What the rows say, in one sentence each, and nothing where there are none. Every name and figure is the run's."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def memory(ask: Answers) -> str:
         qualify cpus = max(cpus) over () and churn_hz = max(churn_hz) over ()
         order by lost_bytes_end, design
     """)
-    if not rows:
-        return "No design that accounts was swept."
     least, most = rows[0], rows[-1]
     where = f"At {_cpus(most['cpus'])} and {three_digits(most['churn_hz'])} Hz"
     if least["lost_bytes_end"] == most["lost_bytes_end"]:
@@ -32,7 +30,7 @@ def memory(ask: Answers) -> str:
 
 
 def debate(ask: Answers) -> str:
-    """Who loses least memory, spends fewest atomics and removes a cgroup with least work, at the most CPUs."""
+    """Who loses least memory, spends least time and removes a cgroup with least work, at the most CPUs."""
     rows = ask.rows(
         """
         from debate where setting = $setting and batch = $batch and churn_hz = $churn_hz
@@ -41,6 +39,8 @@ def debate(ask: Answers) -> str:
         batch=ask.usual("batch"),
         churn_hz=ask.usual("churn_hz"),
     )
+    if not rows:
+        return ""
     said = []
     for what, column in (
         ("memory lost", "lost_bytes_end"),
@@ -48,8 +48,9 @@ def debate(ask: Answers) -> str:
         ("rmdir work", "offline_work_us"),
     ):
         least = min(row[column] for row in rows)
-        tied = [row["design"] for row in rows if row[column] - least <= TIE * abs(least)]
-        said.append(f"least {what}: {_listed(tied)} ({ask.say('debate', column, least)})")
+        tied = {row["design"] for row in rows if row[column] - least <= TIE * abs(least)}
+        names = _listed([name for name in ask.axis("design") if name in tied])
+        said.append(f"least {what}: {names} ({ask.say('debate', column, least)})")
     return f"At {_cpus(rows[0]['cpus'])} {'; '.join(said)}."
 
 
@@ -90,6 +91,8 @@ def time(ask: Answers) -> str:
     """,
         batch=ask.usual("batch"),
     )
+    if not rows:
+        return ""
     least, most = rows[0], rows[-1]
 
     def ns(value: float) -> str:

@@ -26,18 +26,14 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def across(asked: Sequence[Answers]) -> Iterator[RenderableType]:
     """What is read across settings: the designs side by side, and prices."""
     batch, churn = asked[0].usual("batch"), three_digits(asked[0].usual("churn_hz"))
-    yield _titled(
-        f"The designs side by side, at batch {batch} and {churn} Hz",
-        "\n".join(_of(ask, readings.debate(ask)) for ask in asked),
-        _debate(asked),
-    )
-    prices = _prices(asked)
-    if prices.row_count:
-        yield _titled(
-            "What an atomic reference per slab page costs, and what per-CPU references and batching give back",
-            "\n".join(_of(ask, readings.prices(ask)) for ask in asked),
-            prices,
-        )
+    told = {
+        f"The designs side by side, at batch {batch} and {churn} Hz": (readings.debate, _debate),
+        "What an atomic reference per slab page costs, and what remedies give back": (readings.prices, _prices),
+    }
+    for title, (read, table) in told.items():
+        said = [(ask, read(ask)) for ask in asked]
+        if any(reading for _, reading in said):
+            yield _titled(title, "\n".join(_of(ask, reading) for ask, reading in said if reading), table(asked))
 
 
 def every(ask: Answers) -> Iterator[RenderableType]:

@@ -65,7 +65,8 @@ def test_time(read):
     ]  # fmt: skip
 
     assert readings.time(read(points)) == (
-        "On milan (grade A), all 8 CPUs charging, page_ref costs 20 ns per object (10 ns to 2 µs; 5 ns alone), objcg 9 ns."
+        "On milan (grade A), all 8 CPUs charging, page_ref costs 20 ns per object (10 ns to 2 µs; 5 ns alone), "
+        "objcg 9 ns."
     )
 
 

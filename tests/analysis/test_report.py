@@ -11,8 +11,8 @@ import pytest
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 CHARTS = 5
 DRAW_MS = 20_000  # of the browser's own clock, which runs ahead while the page waits
@@ -22,7 +22,8 @@ DRAW_MS = 20_000  # of the browser's own clock, which runs ahead while the page 
 def page(land, analysis, tmp_path) -> Path:
     """The report of a small run."""
     points = [
-        {"design": design, "cpus": cpus, "batch": batch, "point_id": f"{design}{cpus}{batch}", "life_id": f"{design}{cpus}",
+        {"design": design, "cpus": cpus, "batch": batch, "point_id": f"{design}{cpus}{batch}",
+         "life_id": f"{design}{cpus}",
          "lost_bytes_end": lost * cpus, "memory_bytes_dead_memcg_stats": lost * cpus, "ns_per_object": 5.0 + cpus,
          "ns_per_object_low": 3.0 + cpus, "ns_per_object_high": 9.0 + cpus, "atomics_per_page_charge": 1 + 1 / batch,
          "host_prices": "milan", "host_grade": "A"}

@@ -135,3 +135,13 @@ def test_a_run_that_was_stopped_says_what_is_missing(land, analysis):
 
     assert "it is stopped: 7 of 9 points missing" in refused.err
     assert json.loads(told.out) == ROWS
+
+
+def test_a_run_without_points_has_no_tables(land, analysis):
+    """Tables and report are of sweeps; of another run, and of one with no design that accounts, they say so."""
+    for run in (land([], series=[{"t_s": 1.0}]), land([{"design": "unaccounted"}], name="floor")):
+        for command in ("tables", "report"):
+            said = analysis(command, run)
+
+            assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+            assert said.err.startswith("RUN must ")
