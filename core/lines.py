@@ -95,6 +95,15 @@ def hammer_ns(cpus: Floats, turn: Floats) -> Floats:
     return np.where(cpus > 1, cpus * turn, turn)
 
 
+def ticket_ns(cpus: Floats, section_ns: float, waiter_ns: float) -> Floats:
+    """Time per section and CPU at a ticket lock that all CPUs want, ns: T(N) = N (s + c (N - 1) / 2).
+
+    A release invalidates the line in every waiter, which then reads it again one after the other; half of them are
+    served before the next owner (Boyd-Wickizer et al., Linux Symposium 2012). A queued lock has c = 0.
+    """
+    return cpus * (section_ns + waiter_ns * (cpus - 1) / 2)
+
+
 @dataclass(frozen=True)
 class Stations:
     """Lines of P independent networks, by class of equal lines; every array is `[classes, P]`.
@@ -103,8 +112,7 @@ class Stations:
     lines: how many there are.
     idle_ns: a visit that finds nobody at the line.
     service_ns: how long a visit keeps the next one waiting; the rest of `idle_ns` overlaps with it.
-    retry_ns: what each CPU found at the line adds to a visit: s1 of a LL/SC loop, or c / 2 of a ticket lock, whose
-        release invalidates every waiter (Boyd-Wickizer et al., Linux Symposium 2012).
+    retry_ns: what each CPU found at the line adds to a visit: s1 of a LL/SC loop, or c / 2 of a ticket lock.
     """
 
     visits: Floats
