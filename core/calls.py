@@ -1,7 +1,7 @@
 """The charge-path functions that a kernel calls for a program pinned to one CPU, counted.
 
 The program (conf/figures/README.md): in a cgroup whose kmem_caches exist already, create empty files on tmpfs;
-unlink them; then open and close pipes. Objects go to slabs on `core.slub`, slabs or bytes to the stock on
+unlink them; then open and close pipes. Objects go to slabs on `core.allocator`, slabs or bytes to the stock on
 `core.stock` and `core.objcg`: the sweep's own charge path, held against a kernel's function profiler.
 """
 

@@ -3,7 +3,7 @@
 The program (conf/figures/README.md), for each cgroup: mkdir; fork a process that enters it, touches a file and a
 directory on tmpfs, which makes the kernel create the memcg's kmem_caches, sleeps, creates files, unlinks all but a
 few and exits; rmdir. Every object that lives as long as a memcg, a kmem_cache or a file is allocated and freed here,
-in the kernel's order, on `core.slub`: so slabs fill, strand on CPUs and are given back as they are on a machine.
+in the kernel's order, on `core.allocator`: so slabs fill, strand on CPUs and are given back as they are on a machine.
 
 Left out is what is the same with and without kept files (tasks, page tables, names of cgroup files, ...), since the
 figure is the difference of the two.

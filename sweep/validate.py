@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -16,7 +17,7 @@ import pyarrow as pa
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from core import figures, published
+from core import curves, figures, published
 from core.figures import Figure
 from core.params import Point
 from core.profile import KernelProfile
@@ -33,6 +34,7 @@ NEEDED = {  # columns that a table must have
     "vm_memory": ("kernel", "cpus", "workload"),
     "ftrace_calls": ("kernel", "cpus", "depth", "files", "phase"),
 }
+PUBLISHED: dict[str, ModuleType] = {"published": published, "contention": curves}  # each has figures() and POINTS
 SCHEMA = pa.schema([  # core.figures.Figure
     pa.field(name, kind, metadata={"unit": unit, "doc": doc})
     for name, kind, unit, doc in (
@@ -51,7 +53,7 @@ SCHEMA = pa.schema([  # core.figures.Figure
 class Case:
     """What is replayed once: a workload with its control, a program of the function profiler, or published tables."""
 
-    kind: str  # memory, calls or published
+    kind: str  # memory, calls, or a key of PUBLISHED
     kernel: str = ""
     cpus: int = 0
     workload: str = ""
@@ -98,8 +100,8 @@ class Validation:
         return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], SCHEMA)}
 
     def _figures(self, case: Case) -> list[Figure]:
-        if case.kind == "published":
-            return published.figures(self.tables_read, self.points)
+        if case.kind in PUBLISHED:
+            return PUBLISHED[case.kind].figures(self.tables_read, self.points)
         if case.kind == "memory":
             workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
             row = workloads[case.workload]
@@ -124,7 +126,8 @@ def job(config: Mapping[str, Any]) -> Validation:
     for kernel in sorted(kernels - set(names)):
         raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row for it")
     profiles = {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)}
-    return Validation(cases, tables, profiles, {name: _point(paths) for name, paths in published.POINTS.items()})
+    overrides = {name: paths for module in PUBLISHED.values() for name, paths in module.POINTS.items()}
+    return Validation(cases, tables, profiles, {name: _point(paths) for name, paths in overrides.items()})
 
 
 def read(folder: Path) -> Tables:
@@ -155,7 +158,7 @@ def _cases(tables: Tables) -> Iterator[Case]:
         if workloads[row["workload"]]["control"]:
             yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
     yield from map(_call_case, tables["ftrace_calls"])
-    yield Case("published")
+    yield from map(Case, PUBLISHED)
 
 
 def _call_case(row: Mapping[str, str]) -> Case:

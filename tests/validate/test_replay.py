@@ -95,7 +95,7 @@ def test_slabs_and_percpu_are_golden(profile_of, kernel, cpus, golden):
     warm_ms=st.sampled_from((0, 4, 5, 100)),
     kernel=st.sampled_from(("tiny-5.2.1", "tiny-5.8.1", "tiny-5.9.1")),
 )
-def test_what_is_pinned_follows_from_the_design(profile_of, kernel, cpus, keep, warm_ms, cgroups, files):  # noqa: PLR0917
+def test_what_is_pinned_follows_from_the_design(profile_of, kernel, cpus, keep, warm_ms, cgroups, files):
     """Memcgs die under page_ref, and caches dangle under reparent_percpu, if and only if charged files are kept."""
     keep = min(keep, files)
 

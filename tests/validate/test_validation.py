@@ -63,7 +63,7 @@ def job(folder):
 def run(reference, tmp_path):
     """Return a finished run of everything in the folder but the published figures, which take a minute."""
     it = job(reference)
-    measured = [position for position, case in enumerate(it.cases) if case.kind != "published"]
+    measured = [case for case in it.cases if case.kernel]
     folder = tmp_path / "run"
     (folder / "figures").mkdir(parents=True)
     pq.write_table(it.work(0, len(measured))["figures"], folder / "figures" / "0.parquet")
@@ -82,7 +82,8 @@ def test_cases_are_what_the_folder_lists(reference):
     """A workload with a control is a case for each kernel and CPU count, a control is none."""
     kinds = [(case.kind, case.kernel, case.cpus, case.workload or case.depth) for case in job(reference).cases]
 
-    assert kinds == [("memory", "5.8.1", 4, "some"), ("calls", "5.8.1", 4, 3), ("published", "", 0, 0)]
+    assert kinds[:2] == [("memory", "5.8.1", 4, "some"), ("calls", "5.8.1", 4, 3)]
+    assert kinds[2:] == [("published", "", 0, 0), ("contention", "", 0, 0)]
 
 
 def test_inputs_name_what_was_read(reference):
