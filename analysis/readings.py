@@ -13,10 +13,10 @@ TIE = 0.01  # as in sql/crossover.sql: nobody changes a kernel for one per cent
 
 
 def memory(ask: Answers) -> str:
-    """Which design loses most and which least where CPUs and churn are largest."""
+    """Which design loses most and which least at the most CPUs and the highest churn there."""
     rows = ask.rows("""
         select * from memory_overhead where setting = $setting
-        qualify cpus = max(cpus) over () and churn_hz = max(churn_hz) over ()
+        qualify row(cpus, churn_hz) = max(row(cpus, churn_hz)) over ()
         order by lost_bytes_end, design
     """)
     least, most = rows[0], rows[-1]
@@ -125,9 +125,10 @@ def prices(ask: Answers) -> str:
         refs, batching = (
             ask.say("prices", f"{what}_gives_back_ns", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching")
         )
+        share = "" if row["dearer"] is None else f" ({row['dearer']:.0%})"
         said.append(
             f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {row['cpus']} CPUs, "
-            f"batch {row['batch']}, per-CPU references give back {refs} ({row['dearer']:.0%}) "
+            f"batch {row['batch']}, per-CPU references give back {refs}{share} "
             f"and batching {batching} per page charge"
         )
     return _sentence("; ".join(said)) if said else ""
