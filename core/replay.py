@@ -18,7 +18,7 @@ import numpy as np
 
 from core.events import OFFLINE, ONLINE, ROOT
 from core.kernfs import KernfsRoot
-from core.memory import PERCPU_REF_BYTES, SLOT_BYTES, kmalloc, memcg_objects, memcg_percpu, objcg_objects
+from core.memory import KMALLOC, PERCPU_REF_BYTES, SLOT_BYTES, kmalloc, memcg_objects, memcg_percpu, objcg_objects
 from core.profile import KernelProfile
 from core.program import Program
 from core.workload import TmpfsProgram
@@ -27,6 +27,7 @@ KIB = 1024
 FILE = ("dentry", "shmem_inode_cache", "filp")  # caches of an open tmpfs file, all SLAB_ACCOUNT
 KEPT = 2  # of these, how many hold an object as long as the file is not unlinked
 BLOB = "lsm_inode_cache"  # security_inode_alloc(): one per inode where the kernel has it; not accounted
+KERNEL = ("kernfs_node_cache", "radix_tree_node", "kmem_cache", "kmem_cache_node", "mem_cgroup", "mem_cgroup_per_node")
 GRACE_PERIODS = 4  # from rmdir to freed: kill_css(), deactivation of the caches, css_release(), css_free_rwork_fn()
 GRACE_PERIOD_MS = 12  # a tick of 250 Hz each to start, to the first scan (RCU_JIFFIES_TILL_FORCE_QS), to the callback
 CACHE_CREATION_MS = 5  # assumption: the worker makes three kmem_caches with their sysfs directories in this time
@@ -60,7 +61,8 @@ class _Run(Program):
     """One run. What a cgroup allocated is freed when its last reference is gone, or never."""
 
     def __init__(self, profile: KernelProfile, tmpfs: TmpfsProgram, cpus: int, rng: np.random.Generator) -> None:
-        super().__init__(profile, cpus, [*FILE, *(name for name in profile.caches if name not in FILE)])
+        used = (*FILE, BLOB, *KERNEL, *KMALLOC.values())
+        super().__init__(profile, cpus, [name for name in used if name in profile.caches])
         self.tmpfs, self.rng = tmpfs, rng
         self.sysfs, self.cgroupfs = KernfsRoot(self), KernfsRoot(self)
         self.own_caches = self.design.per_memcg_caches and tmpfs.warm_ms >= CACHE_CREATION_MS
