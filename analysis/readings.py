@@ -127,7 +127,7 @@ def prices(ask: Answers) -> str:
         )
         share = "" if row["dearer"] is None else f" ({row['dearer']:.0%})"
         said.append(
-            f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {row['cpus']} CPUs, "
+            f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {_cpus(row['cpus'])}, "
             f"batch {row['batch']}, per-CPU references give back {refs}{share} "
             f"and batching {batching} per page charge"
         )
