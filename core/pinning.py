@@ -147,16 +147,15 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
         now, born = int(clock), arrivals[step]
 
         missing = _reclaim(before, now, born, missing, objects, common, books)
-        for m in range(followed.birth_start[step], followed.birth_start[step + 1]):
-            charged.by_rank[followed.rank[m]] = m
-            charged.by_rank_step[followed.rank[m]] = step
+        for i in range(followed.birth_start[step], followed.birth_start[step + 1]):
+            charged.by_rank[followed.rank[i]] = followed.birth_order[i]
+            charged.by_rank_step[followed.rank[i]] = step
         if fresh + missing > charged.entries.shape[0]:
             return -1.0
         missing, fresh, free = _allocate(
             step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged
         )
-        for i in range(followed.off_start[step], followed.off_start[step + 1]):
-            m = followed.off_order[i]
+        for m in range(followed.off_start[step], followed.off_start[step + 1]):
             size = np.int64(0)
             for k in range(followed.left_start[m], followed.left_start[m + 1]):
                 books.left[size, 0] = followed.left_kind[k]

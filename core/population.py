@@ -25,17 +25,17 @@ MAX_FOLLOWED = 5_000_000  # memcgs that leave something behind; beyond it a work
 
 
 class Followed(NamedTuple):
-    """The memcgs that leave something of their own behind, by time of birth; `[memcgs]` and their leftovers.
+    """The memcgs that leave something of their own behind, in the order in which they go offline, and their leftovers.
 
     Leftovers of memcg `m` are `left_start[m]:left_start[m + 1]`. `left_spot` is the place of the object among those
     that the memcg allocated from the cache, in 2**-32: it decides on which slab and CPU it was, and when.
     """
 
     birth_start: NDArray[np.int64]  # [STEPS + 1] memcgs born before each step
-    rank: NDArray[np.int32]  # among all memcgs born in the same step
-    life_s: NDArray[np.float64]
-    off_order: NDArray[np.int64]  # memcgs by the step in which they go offline
+    birth_order: NDArray[np.int64]  # [memcgs] in the order in which they are born
+    rank: NDArray[np.int32]  # [memcgs] in that order: rank among all memcgs born in the same step
     off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
+    life_s: NDArray[np.float64]  # [memcgs]
     stack_step: NDArray[np.int32]  # in which the last stack of a stray task goes; that of going offline if none
     stray: NDArray[np.int64]  # memcgs with a stack that goes later than they, by the step in which it does
     key: NDArray[np.uint32]  # decides on which CPUs it ran
@@ -133,15 +133,18 @@ def _followed(
 ) -> Followed:
     load, step_s = point.workload, point.duration_s / STEPS
     memcgs = int(rng.poisson(rate_hz * point.duration_s))
-    birth_s = np.sort(rng.random(memcgs)) * point.duration_s
-    birth_start = np.searchsorted(birth_s, np.arange(STEPS + 1) * step_s)
-    birth_start[-1] = memcgs
+    sigma = load.lifetime_sigma
+    birth_s = rng.random(memcgs) * point.duration_s
+    life_s = load.lifetime_s * np.exp(sigma * rng.standard_normal(memcgs) - sigma**2 / 2)
+    by_off = np.argsort(birth_s + life_s)
+    birth_s, life_s = birth_s[by_off], life_s[by_off]
+    off_step = _step(birth_s + life_s, step_s)
+    birth_order = np.argsort(birth_s)
+    birth_start = np.searchsorted(_step(birth_s[birth_order], step_s), np.arange(STEPS + 1))
     own = np.diff(birth_start)
     rank = np.concatenate(
         [rng.choice(total, n, replace=False) for total, n in zip(born + own, own, strict=True)]
     ).astype(np.int32)
-    sigma = load.lifetime_sigma
-    life_s = load.lifetime_s * np.exp(sigma * rng.standard_normal(memcgs) - sigma**2 / 2)
     key = rng.integers(0, 2**32, memcgs, dtype=np.uint32)
 
     number = _poisson_at_least_one(rng, float(means.sum()), memcgs)
@@ -152,23 +155,22 @@ def _followed(
     ticks = _ticks(rng.standard_exponential(memcg.size) * turnovers[kind], tick_turnovers(load, step_s))
     spot = rng.integers(0, 2**32, memcg.size, dtype=np.uint32)
 
-    off_s = birth_s + life_s
     stray = kind == len(load.leftovers)
-    stack_s = off_s.copy()
+    stack_s = birth_s + life_s
     stay_s = load.stray_task_s * rng.standard_exponential(stray.sum())
-    np.maximum.at(stack_s, memcg[stray], off_s[memcg[stray]] + stay_s)
+    np.maximum.at(stack_s, memcg[stray], (birth_s + life_s)[memcg[stray]] + stay_s)
+    stack_step = _step(stack_s, step_s)
+    by_stack = np.argsort(stack_step, kind="stable")
     left = ~stray
     left_start = np.searchsorted(memcg[left], np.arange(memcgs + 1))
-    off_step, stack_step = _step(off_s, step_s), _step(stack_s, step_s)
-    off_order, stack_order = np.argsort(off_step, kind="stable"), np.argsort(stack_step, kind="stable")
     return Followed(
         birth_start=birth_start,
+        birth_order=birth_order,
         rank=rank,
+        off_start=np.searchsorted(off_step, np.arange(STEPS + 1)),
         life_s=life_s,
-        off_order=off_order,
-        off_start=np.searchsorted(off_step[off_order], np.arange(STEPS + 1)),
         stack_step=stack_step,
-        stray=stack_order[stack_step[stack_order] > off_step[stack_order]],
+        stray=by_stack[stack_step[by_stack] > off_step[by_stack]],
         key=key,
         left_start=left_start,
         left_kind=kind[left].astype(np.int32),

@@ -156,8 +156,7 @@ def _walk(  # type: ignore[no-untyped-def]
             cache_until(max(end, now), j, common)  # not evicted again within the step
         missing = still_missing
 
-        for i in range(followed.off_start[step], followed.off_start[step + 1]):
-            m = followed.off_order[i]
+        for m in range(followed.off_start[step], followed.off_start[step + 1]):
             seat = _find_seat(_draw(objects, m, step, PICK), here, taken, seats)
             for k in range(followed.left_start[m], followed.left_start[m + 1]):
                 end = (before + now) // 2 + followed.left_ticks[k]

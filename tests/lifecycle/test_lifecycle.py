@@ -180,14 +180,14 @@ def test_a_row_does_not_depend_on_its_company():
 
 
 GOLDEN = {
-    "unaccounted": (50, 0, 0, 0),
-    "page_ref": (261, 0, 0, 11325538),
-    "reparent_atomic": (54, 224, 0, 2930538),
-    "reparent_percpu": (54, 224, 0, 2944874),
-    "page_list": (54, 224, 0, 2945971),
-    "reuse_dead": (1, 0, 0, -1139081),
-    "objcg": (51, 0, 218, 83184),
-    "objcg_multi_stock": (51, 0, 218, 83184),
+    "unaccounted": (51, 0, 0, 0),
+    "page_ref": (257, 0, 0, 11112543),
+    "reparent_atomic": (53, 226, 0, 2845471),
+    "reparent_percpu": (53, 226, 0, 2859935),
+    "page_list": (53, 226, 0, 2860780),
+    "reuse_dead": (1, 0, 0, -1123202),
+    "objcg": (53, 0, 217, 110456),
+    "objcg_multi_stock": (53, 0, 217, 110456),
 }
 
 

@@ -151,13 +151,14 @@ class Recount:
         return bool(memcg.files or memcg.elsewhere or slabs)
 
     def _followed(self):
-        followed, by_birth = self.population.followed, []
+        draws = self.population.followed
+        self.memcgs = [Memcg(int(key), float(life_s)) for key, life_s in zip(draws.key, draws.life_s, strict=True)]
+        followed = {}
         for step in range(STEPS):
-            for m in range(followed.birth_start[step], followed.birth_start[step + 1]):
-                memcg = Memcg(int(followed.key[m]), float(followed.life_s[m]))
-                by_birth.append((step, int(followed.rank[m]), memcg))
-                self.memcgs.append(memcg)
-        return by_birth
+            for i in range(draws.birth_start[step], draws.birth_start[step + 1]):
+                m = int(draws.birth_order[i])
+                followed[m] = step, int(draws.rank[i]), self.memcgs[m]
+        return followed
 
     def _cease(self, tick):
         for memcg, number, kind in self.ceases.pop(tick, ()):
@@ -167,7 +168,7 @@ class Recount:
                 memcg.drop(number, kind)
 
     def _allocate(self, step, before, now, born, followed):
-        of_rank = {rank: memcg for birth, rank, memcg in followed if birth == step}
+        of_rank = {rank: memcg for birth, rank, memcg in followed.values() if birth == step}
         for j in list(self.wait):
             end = NONE
             while self.wait[j] < born:
@@ -193,8 +194,7 @@ class Recount:
 
     def _offline(self, step, before, now, followed):
         draws, rules = self.population.followed, self.rules
-        for i in range(draws.off_start[step], draws.off_start[step + 1]):
-            m = int(draws.off_order[i])
+        for m in range(draws.off_start[step], draws.off_start[step + 1]):
             memcg = followed[m][2]
             for k in range(draws.left_start[m], draws.left_start[m + 1]):
                 end, number = (before + now) // 2 + int(draws.left_ticks[k]), next(self.numbers)
@@ -202,7 +202,7 @@ class Recount:
                 self.ceases[end].append((memcg, number, int(draws.left_kind[k])))
             settle(memcg, self._stays(memcg.key), rules, now)
             memcg.stack = bool(rules.stacks_pin_memcg and draws.stack_step[m] > step)
-        for m, (_, _, memcg) in enumerate(followed):
+        for m, (_, _, memcg) in followed.items():
             if memcg.stack and draws.stack_step[m] == step:
                 memcg.stack = False
         for memcg in self.memcgs:
