@@ -27,12 +27,12 @@ def run_slabs(
     arrays = rule == ARRAYS
     lists = slab.LISTS if arrays else nodes
     heap = new_heap(events, caches, owners, cpus=cpus, nodes=lists, rule=rule, arrays=arrays)
-    memcg = np.full(events["object"].max(initial=NONE) + 1, NONE, np.int32)
-    identity = np.arange(memcgs_of(events))
+    memcg = np.full(int(events["object"].max(initial=NONE)) + 1, NONE)
+    identity = np.arange(memcgs_of(events), dtype=np.int64)
     _replay(heap, events, slabs_of, memcg, identity)
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
-        pages=heap.pages[: heap.count[1]],
+        pages=heap.pages[: heap.used[1]],
         instances=heap.instances.reshape(owners, caches.size),
         cpus_holding=np.count_nonzero(holding.reshape(owners, caches.size, cpus), axis=2),
         dead=heap.dead,
@@ -69,7 +69,6 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
             if heap.rule == ARRAYS:
                 c.slab = heap.arrays[inst * heap.cpus + cpu, c.free]
             slab_of[event.object] = c.slab
-            heap.instances[inst].objects += 1
             memcg_of[event.object] = memcg if slabs_of == SHARED else owner
         elif event.kind == FREE:
             s = slab_of[event.object]
@@ -81,7 +80,6 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
                 c.free += 1
             else:
                 slub.free(heap, inst, cpu, s)
-            heap.instances[inst].objects -= 1
         elif slabs_of == SHARED:
             emit(heap, np.int64(event.kind), cpu, memcg, 0, 0)
         elif event.kind == ONLINE:

@@ -8,6 +8,7 @@ counter. Nothing is sampled here. Limits are never hit, so no charge fails and n
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from core.columns import Column
 from core.designs import DESIGNS, Design
 from core.events import ALLOC, FREE, ROOT, charge_window
+from core.heap import SlabTrace
 from core.params import Point
 from core.profile import KernelProfile
 from core.stock import DIRECT_FREE, Tally, run_stock
@@ -52,12 +54,15 @@ COLUMNS: dict[str, Column] = {
     "lock_acquisitions": Column("int64", "1", "acquisitions of the lock of a list of charged pages"),
     "atomics_per_page_charge": Column("float64", "1", "shared atomics per page charge, uncharges included"),
     "atomics_per_object": Column("float64", "1", "shared atomics per object allocated, frees included"),
-    "caches_per_memcg": Column("float64", "1", "kmem_caches with slabs that an online memcg has at the end of the window"),
+    "caches_per_memcg": Column("float64", "1", "kmem_caches of an online memcg that have slabs, when the window ends"),
     "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
-    "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of a cache of an online memcg, over its caches"),
+    "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
     "stocks_per_memcg": Column("float64", "1", "stocks with pages in them at the end of the window, per online memcg"),
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
+Counts = NDArray[np.int64]
+Lanes = dict[str, Any]  # column -> `[lanes]`, or one number where the batch changes nothing
+
 
 def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
     """Count the operations of every point; all points share one scenario.
@@ -97,7 +102,7 @@ def _setting(point: Point) -> Hashable:
     )
 
 
-def count_lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[np.generic] | float]:
+def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     """Columns of points that differ in their batches only, on a machine; each point is a lane."""
     point = points[0]
     design = DESIGNS[point.design]
@@ -108,81 +113,98 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> dict[str, NDArray[
     _check_books(design, stream, tally, batches)
     flushes = run_vmstat(stream.stats, thresholds, cpus=point.cpus)
 
-    kinds, pages = stream.pages["kind"], stream.pages["pages"]
+    kinds = stream.pages["kind"]
     trace = machine.slabs(slabs_of(design))
-    slabs = trace.pages["kind"]
-    online = point.workload.charge.memcgs
-    alive = trace.dead[1:] == 0
-    own_slabs = trace.instances["slabs"][1:][alive]
-    page_charges = np.count_nonzero(kinds == ALLOC)
+    page_charges = int(np.count_nonzero(kinds == ALLOC))
     charge_walks = page_charges - tally.hits
-    levels, upper = point.depth + 1, parent_levels(point, design)
-    direct = np.count_nonzero(kinds == DIRECT_FREE)
-    direct_parent = np.count_nonzero((kinds == DIRECT_FREE) & (stream.pages["memcg"] == ROOT))
-
-    # a walk from the memcg itself visits its own counter, one from the parent only those above
-    leaf = charge_walks + direct - direct_parent + tally.drains - tally.parent_drains
-    from_parent = direct_parent + tally.parent_drains
-    above = leaf * point.depth + from_parent * upper
-    v1, memsw = point.cgroup_version == 1, point.cgroup_version == 1 and point.swap_accounting
-    own_uncharges = stream.own_uncharges + stream.dead_uncharges
-    kmem = v1 * ((page_charges + own_uncharges) * levels + stream.parent_uncharges * upper)
-    protected = 0 if point.kernel.protection_xchg_elided else point.protected_levels
-    protection = leaf * min(protected, point.depth) + from_parent * min(protected, max(upper - 1, 0))
-    uncharging = (
-        (direct - direct_parent) * (levels * (1 + memsw) + min(protected, point.depth))
-        + direct_parent * (upper * (1 + memsw) + min(protected, max(upper - 1, 0)))
-        + v1 * (own_uncharges * levels + stream.parent_uncharges * upper)
-    )
-    counter = leaf + above + memsw * (leaf + above) + kmem + protection
-
-    if stream.ref_per_slot:
-        percpu_refs = 2 * tally.taken - tally.left - tally.dead_puts
-        shared_refs = tally.dead_puts
-    else:
-        percpu_refs = charge_walks + tally.drains - tally.dead_drains
-        shared_refs = tally.dead_drains
-    refcount = shared_refs + stream.shared_refs
-    percpu_ref_ops = percpu_refs + stream.percpu_refs
-    stat = 2 * (flushes[0] * levels + flushes[1] * upper)
-    shared = counter + refcount + stream.byte_atomics + stat
     objects = np.count_nonzero(machine.events["kind"] == ALLOC)
+    counters = _counters(point, design, stream, tally, page_charges)
+    percpu_refs, shared_refs = _references(stream, tally, charge_walks)
+    stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
+    shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
     return {
         "objects_allocated": objects,
         "objects_freed": np.count_nonzero(machine.events["kind"] == FREE),
-        "slabs_allocated": np.count_nonzero(slabs == ALLOC),
-        "slabs_freed": np.count_nonzero(slabs == FREE),
+        "slabs_allocated": np.count_nonzero(trace.pages["kind"] == ALLOC),
+        "slabs_freed": np.count_nonzero(trace.pages["kind"] == FREE),
         "page_charges": page_charges,
-        "page_uncharges": own_uncharges + stream.parent_uncharges,
-        "pages_charged": pages[kinds == ALLOC].sum(),
+        "page_uncharges": stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges,
+        "pages_charged": stream.pages["pages"][kinds == ALLOC].sum(),
         "stock_hits": tally.hits,
         "stock_drains": tally.drains,
         "stock_offline_drains": tally.offline_drains,
         "charge_walks": charge_walks,
-        "uncharge_walks": direct,
+        "uncharge_walks": np.count_nonzero(kinds == DIRECT_FREE),
         "drain_walks": tally.drains,
+        **counters,
+        "refcount_atomics": shared_refs,
+        "byte_atomics": stream.byte_atomics,
+        "stat_atomics": stat,
+        "shared_atomics": shared,
+        "percpu_ref_ops": percpu_refs,
+        "percpu_stat_ops": stream.percpu_stats,
+        "percpu_ops": percpu_refs + stream.percpu_stats,
+        "lock_acquisitions": stream.lock_acquisitions,
+        "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
+        "atomics_per_object": shared / objects,
+        **_at_end(point, trace, tally),
+        "cpus_per_memcg": _cpus_per_memcg(stream.pages),
+    }
+
+
+def _counters(point: Point, design: Design, stream: Stream, tally: Tally, page_charges: int) -> Lanes:
+    """Atomics on page counters, each `[lanes]`: a walk is one per level and counter, and one per protected level.
+
+    A walk from a memcg visits its own counter and those above, one from the parent those above. Not all of those can
+    be protected: the root has no parent to tell.
+    """
+    at_once = stream.pages["kind"] == DIRECT_FREE
+    of_parent = int(np.count_nonzero(at_once & (stream.pages["memcg"] == ROOT)))
+    own = int(np.count_nonzero(at_once)) - of_parent
+    leaf = page_charges - tally.hits + own + tally.drains - tally.parent_drains
+    parent = of_parent + tally.parent_drains
+
+    levels, upper = point.depth + 1, parent_levels(point, design)
+    v1 = int(point.cgroup_version == 1)
+    memsw = int(v1 and point.swap_accounting)
+    guarded = 0 if point.kernel.protection_xchg_elided else point.protected_levels
+    above = leaf * point.depth + parent * upper
+    protection = leaf * guarded + parent * min(guarded, upper - 1)
+    kmem_uncharges = v1 * (
+        (stream.own_uncharges + stream.dead_uncharges) * levels + stream.parent_uncharges * upper
+    )
+    kmem = v1 * page_charges * levels + kmem_uncharges
+    uncharge = own * (levels * (1 + memsw) + guarded) + of_parent * (upper * (1 + memsw) + min(guarded, upper - 1))
+    return {
         "leaf_counter_atomics": leaf,
         "upper_counter_atomics": above,
         "memsw_counter_atomics": memsw * (leaf + above),
         "kmem_counter_atomics": kmem,
         "protection_atomics": protection,
-        "counter_atomics": counter,
-        "uncharge_counter_atomics": uncharging,
-        "refcount_atomics": refcount,
-        "byte_atomics": stream.byte_atomics,
-        "stat_atomics": stat,
-        "shared_atomics": shared,
-        "percpu_ref_ops": percpu_ref_ops,
-        "percpu_stat_ops": stream.percpu_stats,
-        "percpu_ops": percpu_ref_ops + stream.percpu_stats,
-        "lock_acquisitions": stream.lock_acquisitions,
-        "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
-        "atomics_per_object": shared / objects,
-        "caches_per_memcg": np.count_nonzero(own_slabs) / online,
-        "slabs_per_memcg": own_slabs.sum() / online,
+        "counter_atomics": (1 + memsw) * (leaf + above) + kmem + protection,
+        "uncharge_counter_atomics": uncharge + kmem_uncharges,
+    }
+
+
+def _references(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[Counts, Counts]:
+    """References taken and dropped, `[lanes]`: by per-CPU adds, and by atomics."""
+    if stream.ref_per_slot:
+        percpu, shared = 2 * tally.taken - tally.left - tally.dead_puts, tally.dead_puts
+    else:
+        percpu, shared = charge_walks + tally.drains - tally.dead_drains, tally.dead_drains
+    return percpu + stream.percpu_refs, shared + stream.shared_refs
+
+
+def _at_end(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
+    """What a mean online memcg has at the end of the window, for `core.offline`."""
+    online = point.workload.charge.memcgs
+    alive = trace.dead[1:] == 0
+    slabs = trace.instances["slabs"][1:][alive]
+    return {
+        "caches_per_memcg": np.count_nonzero(slabs) / online,
+        "slabs_per_memcg": slabs.sum() / online,
         "cpu_slabs_per_memcg": trace.cpus_holding[1:][alive].sum() / online,
         "stocks_per_memcg": tally.holding / online,
-        "cpus_per_memcg": _cpus_per_memcg(stream.pages),
     }
 
 

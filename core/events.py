@@ -161,8 +161,9 @@ def _burst_ends(memcg: NDArray[np.integer], ends: NDArray[np.bool_]) -> NDArray[
     return burst_ends
 
 
-def _first_use(key: NDArray[np.integer], at: NDArray[np.integer]) -> NDArray[np.integer]:
+def _first_use(key: NDArray[np.integer], at: NDArray[np.integer]) -> NDArray[np.int64]:
     """Earliest time at which the same key is used, for each entry; times ascend."""
-    first = np.zeros(key.max() + 1, at.dtype)
+    first = np.zeros(key.max() + 1, np.int64)
     first[key[::-1]] = at[::-1]
-    return first[key]
+    used: NDArray[np.int64] = first[key]
+    return used

@@ -28,7 +28,7 @@ PAGE_EVENT = record(kind="i4", cpu="i4", memcg="i4", cache="i4", pages="i4", dea
 
 # all of one width, so that Numba compiles each function once
 INSTANCE = record(
-    min_partial="i8", cpu_partial="i8", created="i8", slabs="i8", objects="i8", free_objects="i8", shared="i8"
+    min_partial="i8", cpu_partial="i8", created="i8", slabs="i8", free_objects="i8", shared="i8"
 )
 _SLAB = record(cache="i8", node="i8", inuse="i8", frozen="i8", prev="i8", next="i8", taken="i8")
 _CPU = record(slab="i8", free="i8", partial="i8")
@@ -40,7 +40,7 @@ class SlabTrace:
     """What a run of events did to the slabs.
 
     pages: `PAGE_EVENT` records in order. instances: `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches:
-    limits, slabs held and objects in use at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
+    limits and slabs held at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
     a partial list at the end. dead: `[memcgs]` 1 after offline. memcg: `[objects]` whose slab each object was on, ROOT
     if nobody is charged. identity: `[memcgs]` the memcg that each one is, itself unless it took over a dead one.
     """
@@ -48,9 +48,9 @@ class SlabTrace:
     pages: NDArray[np.void]
     instances: NDArray[np.void]
     cpus_holding: NDArray[np.intp]
-    dead: NDArray[np.int32]
-    memcg: NDArray[np.int32]
-    identity: NDArray[np.int32]
+    dead: NDArray[np.int64]
+    memcg: NDArray[np.int64]
+    identity: NDArray[np.int64]
 
 
 class Heap(NamedTuple):
@@ -67,7 +67,7 @@ class Heap(NamedTuple):
     free_ids: NDArray[np.int64]  # stack of unused slab records
     dead: NDArray[np.int64]  # [owners] 1 after offline
     pages: NDArray[np.void]
-    count: NDArray[np.int64]  # unused slab records, page events
+    used: NDArray[np.int64]  # how many slab records are left, how many page events there are
     arrays: NDArray[np.int64]  # [instances * cpus, limit] SLAB: slabs of a CPU's free objects
     shared: NDArray[np.int64]  # [instances, limit] SLAB: slabs of the objects that CPUs share
 
@@ -94,7 +94,7 @@ def new_heap(
         free_ids=np.arange(allocations),
         dead=np.zeros(owners, np.int64),
         pages=np.empty(2 * allocations + 2 * memcgs_of(events), PAGE_EVENT),
-        count=np.array([allocations, 0]),
+        used=np.array([allocations, 0]),
         arrays=np.empty((owners * caches.size * cpus, caches["cpu_partial"].max() if arrays else 0), np.int64),
         shared=np.empty((owners * caches.size, caches["min_partial"].max() if arrays else 0), np.int64),
     )
@@ -109,8 +109,8 @@ def memcgs_of(events: NDArray[np.void]) -> int:
 def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """A new slab for an instance, on the node of `cpu`, all its objects in use."""
     cache = inst % heap.caches.size
-    heap.count[0] -= 1
-    s = heap.free_ids[heap.count[0]]
+    heap.used[0] -= 1
+    s = heap.free_ids[heap.used[0]]
     slab = heap.slabs[s]
     slab.cache = inst
     slab.node = inst * heap.nodes + cpu * heap.nodes // heap.cpus
@@ -127,22 +127,22 @@ def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
     inst = heap.slabs[s].cache
     cache = inst % heap.caches.size
     heap.instances[inst].slabs -= 1
-    heap.free_ids[heap.count[0]] = s
-    heap.count[0] += 1
+    heap.free_ids[heap.used[0]] = s
+    heap.used[0] += 1
     emit(heap, FREE, cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
 
 
 @njit(cache=True)
 def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
     """Append a page event."""
-    event = heap.pages[heap.count[1]]
+    event = heap.pages[heap.used[1]]
     event.kind = kind
     event.cpu = cpu
     event.memcg = memcg
     event.cache = cache
     event.pages = pages
     event.dead = heap.dead[memcg] if memcg < heap.dead.size else 0
-    heap.count[1] += 1
+    heap.used[1] += 1
 
 
 @njit(cache=True)

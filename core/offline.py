@@ -1,8 +1,8 @@
 """offline_cost(points, counts): what rmdir of one memcg costs each design, as counts and as time.
 
 The memcg removed is a mean one of those online at the end of the charge window. Follows kill_css(),
-mem_cgroup_css_offline(), memcg_deactivate_kmem_caches() and __kmem_cache_shrink() of Linux 5.2, kmemcg_cache_deactivate()
-of 5.3, memcg_reparent_objcgs() of 5.9; the walk of `page_list` is what the proposal would need.
+mem_cgroup_css_offline(), memcg_deactivate_kmem_caches() and __kmem_cache_shrink() of Linux 5.2,
+kmemcg_cache_deactivate() of 5.3, memcg_reparent_objcgs() of 5.9; the walk of `page_list` is what it would need.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KILL_CSS, _DEACTIVATE, _KILL_REF = 1, 1, 1
 
 
 def offline_cost(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-    """Return the columns of COLUMNS, each `[len(points)]`; `counts` are the columns of `core.charge` of these points."""
+    """Return the columns of COLUMNS, each `[len(points)]`; `counts` are `core.charge`'s columns of these points."""
     rows = [_one(point, {name: float(counts[name][i]) for name in _NEEDS}) for i, point in enumerate(points)]
     return {name: np.array([row[name] for row in rows], column.dtype) for name, column in COLUMNS.items()}
 

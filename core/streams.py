@@ -141,13 +141,14 @@ def version(point: Point, design: Design) -> ObjcgVersion:
 
 def page_stream(point: Point, design: Design, machine: Machine) -> Stream:
     """Return the page events of a design on a machine."""
-    make = {"nothing": _nothing, "pages": _slabs, "bytes": _bytes}[design.charges]
-    return make(point, design, machine)
+    if design.charges == "nothing":
+        return _nothing(machine)
+    return (_slabs if design.charges == "pages" else _bytes)(point, design, machine)
 
 
-def _nothing(point: Point, design: Design, machine: Machine) -> Stream:
+def _nothing(machine: Machine) -> Stream:
     return Stream(
-        pages=machine.slabs(slabs_of(design)).pages[:0],
+        pages=machine.slabs(SHARED).pages[:0],
         stats=np.empty(0, STAT_EVENT),
         stat_unit=1,
         own_uncharges=0,

@@ -20,7 +20,9 @@ def default_point(**changes):
     chosen = {field.name: values.get(field.name) for field in fields(Point)} | {"replicate": 0} | changes
     for group in ("kernel", "workload", "host"):
         option = chosen[group] or groups[group]
-        chosen[group] = build(get_type_hints(Point)[group], option_of(group, option)) if isinstance(option, str) else option
+        if isinstance(option, str):
+            option = build(get_type_hints(Point)[group], option_of(group, option))
+        chosen[group] = option
     return Point(**chosen)
 
 

@@ -98,14 +98,15 @@ def scenarios(draw, caches=3):
             online.append(memcgs)
             events.append(("online", memcgs, cpu_hash))
         elif what < 0.06 + frees:
-            for _ in range(min(burst, len(live))):
-                events.append(("free", live.pop(rng.randrange(len(live))), cpu_hash))
+            rng.shuffle(live)
+            events += [("free", obj, cpu_hash) for obj in live[:burst]]
+            del live[:burst]
         else:
             memcg, cache = rng.choice([*online, *online, *online, 0]), rng.randrange(caches)
-            for _ in range(burst):
-                events.append(("alloc", count, memcg, cache, rng.random() < 0.2, cpu_hash))
-                live.append(count)
-                count += 1
+            born = range(count, count + burst)
+            events += [("alloc", obj, memcg, cache, rng.random() < 0.2, cpu_hash) for obj in born]
+            live += born
+            count += burst
     return Scenario(tuple(events))
 
 

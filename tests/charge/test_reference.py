@@ -1,5 +1,6 @@
 """Every count of `core.charge` equals the reference's, on random scenarios, for every design and cross-setting."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
@@ -33,13 +34,25 @@ COUNTED = (
     "memsw_counter_atomics",
     "kmem_counter_atomics",
     "protection_atomics",
+    "counter_atomics",
+    "uncharge_counter_atomics",
     "refcount_atomics",
     "byte_atomics",
     "stat_atomics",
+    "shared_atomics",
     "percpu_ref_ops",
     "percpu_stat_ops",
+    "percpu_ops",
     "lock_acquisitions",
 )
+MEANS = {  # column: what it is a mean of, and over what
+    "atomics_per_page_charge": ("shared_atomics", "page_charges"),
+    "atomics_per_object": ("shared_atomics", "objects_allocated"),
+    "caches_per_memcg": ("memcg_caches", "memcgs"),
+    "slabs_per_memcg": ("memcg_slabs", "memcgs"),
+    "cpu_slabs_per_memcg": ("memcg_cpu_slabs", "memcgs"),
+    "stocks_per_memcg": ("memcg_stocks", "memcgs"),
+}
 PAGE_KINDS = {ALLOC: "charge", FREE: "uncharge", DIRECT_FREE: "uncharge at once", ONLINE: "online", OFFLINE: "offline"}
 
 
@@ -63,11 +76,24 @@ def assert_equal_to_reference(design, lane, scenario, batches):
     for number, each in enumerate(lanes):
         kernel = reference.DESIGNS[design](each)
         ops = kernel.run(scenario.on(each.cpus))
-        assert {name: ops[name] for name in COUNTED} == {name: lane_of(counts[name], number) for name in COUNTED}
+        ops["memcgs"] = points[0].workload.charge.memcgs
+        assert {name: lane_of(counts[name], number) for name in COUNTED} == {name: ops[name] for name in COUNTED}
+        for name, (total, over) in MEANS.items():
+            assert lane_of(counts[name], number) == (ops[total] / ops[over] if ops[over] else 0), name
+        assert lane_of(counts["cpus_per_memcg"], number) == pytest.approx(cpus_per_memcg(kernel.page_events))
         assert kernel.page_events == [
             (PAGE_KINDS[e["kind"]], int(e["memcg"]), int(e["pages"]), int(e["cpu"])) for e in stream.pages
         ]
 
 
 def lane_of(values, number):
-    return int(values[number]) if getattr(values, "ndim", 0) else int(values)
+    return values[number] if getattr(values, "ndim", 0) else values
+
+
+def cpus_per_memcg(page_events):
+    """CPUs that charge or uncharge pages of the memcg of an event, mean over the events of memcgs."""
+    sharers = defaultdict(set)
+    moves = [(memcg, cpu) for _, memcg, pages, cpu in page_events if pages and memcg]
+    for memcg, cpu in moves:
+        sharers[memcg].add(cpu)
+    return sum(len(sharers[memcg]) for memcg, _ in moves) / len(moves) if moves else 0

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from reference import slab, slub
 from reference.slub import Geometry
 
+COUNTERS = tuple(f"{name}_atomics" for name in (
+    "leaf_counter", "upper_counter", "memsw_counter", "kmem_counter", "protection"
+))
+SHARED = ("refcount_atomics", "byte_atomics", "stat_atomics")
 POINTER_BYTES = 8  # of an object's slot in the vector of obj_cgroups
 
 
@@ -43,19 +47,20 @@ class PageCounter:
     def __init__(self, kernel, kind, level, parent):
         self.kernel, self.kind, self.level, self.parent, self.usage = kernel, kind, level, parent, 0
 
-    def walk(self, pages):
+    def walk(self, pages, by_uncharge):
         """page_counter_try_charge() or page_counter_uncharge(): one atomic a level, each followed by protection."""
         settings, ops = self.kernel.settings, self.kernel.ops
         counter = self
         while counter:
             counter.usage += pages
             assert counter.usage >= 0
-            if counter.kind != "memory":
-                ops[f"{counter.kind}_counter_atomics"] += 1
-            else:
-                ops["leaf_counter_atomics" if counter.level == settings.depth else "upper_counter_atomics"] += 1
+            done = [f"{counter.kind}_counter_atomics"]
+            if counter.kind == "memory":
+                done = ["leaf_counter_atomics" if counter.level == settings.depth else "upper_counter_atomics"]
                 if 1 <= counter.level <= settings.protected_levels and not settings.protection_xchg_elided:
-                    ops["protection_atomics"] += 1
+                    done.append("protection_atomics")
+            ops.update(done)
+            ops["uncharge_counter_atomics"] += by_uncharge * len(done)
             counter = counter.parent
 
 
@@ -115,7 +120,21 @@ class Kernel:
         for kind, *rest in events:
             getattr(self, kind)(*rest)
         self.check_books()
+        self.sum_up()
         return self.ops
+
+    def sum_up(self):
+        """Totals, and what the memcgs that are online have at the end."""
+        ops = self.ops
+        ops["counter_atomics"] = sum(ops[name] for name in COUNTERS)
+        ops["shared_atomics"] = sum(ops[name] for name in ("counter_atomics", *SHARED))
+        ops["percpu_ops"] = ops["percpu_ref_ops"] + ops["percpu_stat_ops"]
+        ops["memcg_stocks"] = sum(pages > 0 for stock in self.stocks for pages in stock.pages)
+        for memcg in set(self.memcgs.values()):
+            for kmem_cache in memcg.caches.values() if not memcg.dead else ():
+                ops["memcg_caches"] += kmem_cache.slabs > 0
+                ops["memcg_slabs"] += kmem_cache.slabs
+                ops["memcg_cpu_slabs"] += kmem_cache.cpus_holding()
 
     def online(self, number, cpu):
         self.memcgs[number] = self.new_memcg(number, self.top, self.settings.depth)
@@ -131,16 +150,16 @@ class Kernel:
 
     # -- page counters
 
-    def walk(self, memcg, pages):
+    def walk(self, memcg, pages, by_uncharge=False):
         """The counters that a stock stands for: memory, and in v1 with swap accounting memory+swap."""
-        memcg.memory.walk(pages)
+        memcg.memory.walk(pages, by_uncharge)
         if self.settings.v1 and self.settings.swap_accounting:
-            memcg.memsw.walk(pages)
+            memcg.memsw.walk(pages, by_uncharge)
 
     def walk_kmem(self, memcg, pages):
         """memory.kmem of cgroup v1 has no stock."""
         if self.settings.v1:
-            memcg.kmem.walk(pages)
+            memcg.kmem.walk(pages, by_uncharge=pages < 0)
 
     # -- references
 
@@ -241,9 +260,10 @@ class Kernel:
                 held[memcg] += pages
         usage = Counter()
         for memcg, pages in held.items():
-            while memcg:
-                usage[memcg] += pages
-                memcg = memcg.parent
+            payer = memcg
+            while payer:
+                usage[payer] += pages
+                payer = payer.parent
         for memcg in self.true_counters():
             assert memcg.memory.usage == usage[memcg]
 
@@ -344,7 +364,7 @@ class PageRef(Unaccounted):
             return "to stock"
         self.page_event("uncharge at once", memcg, pages, cpu)
         self.ops["uncharge_walks"] += 1
-        self.walk(memcg, -pages)
+        self.walk(memcg, -pages, by_uncharge=True)
         return "at once"
 
     def count_slab(self, memcg, geometry, pages, cpu):
@@ -367,7 +387,7 @@ class PageRef(Unaccounted):
         pass
 
     def pages_in_use(self):
-        for memcg in {id(m): m for m in self.memcgs.values()}.values():
+        for memcg in set(self.memcgs.values()):
             for kmem_cache in memcg.caches.values():
                 yield self.charged_memcg(memcg), kmem_cache.slabs * kmem_cache.geometry.pages
 
@@ -621,7 +641,7 @@ class Objcg(Unaccounted):
             self.refill_stock(memcg, pages, cpu)
         else:
             self.ops["uncharge_walks"] += 1
-            self.walk(memcg, -pages)
+            self.walk(memcg, -pages, by_uncharge=True)
 
     def mod_objcg_state(self, objcg, item, delta, cpu):
         """Before 5.14 each change is counted; then a CPU gathers changes until they exceed a page."""

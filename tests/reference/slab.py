@@ -39,6 +39,9 @@ class KmemCache:
     def activate(self):
         pass
 
+    def cpus_holding(self):
+        return sum(bool(ac.entry) for ac in self.cpu)
+
     def alloc(self, cpu):
         ac = self.cpu[cpu]
         if not ac.entry:

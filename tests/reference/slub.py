@@ -56,6 +56,9 @@ class KmemCache:
     def activate(self):
         self.min_partial, self.cpu_partial = self.geometry.min_partial, self.geometry.cpu_partial
 
+    def cpus_holding(self):
+        return sum(bool(c.slab or c.partial) for c in self.cpu)
+
     def node_of(self, cpu):
         return cpu * len(self.partial) // len(self.cpu)
 
