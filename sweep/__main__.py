@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep import detect, hosts, schema
+from sweep import detect, hosts, schema, signals
 from sweep.engine import Job
 from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
 from sweep.planner import GROUPS, plan
@@ -48,11 +48,15 @@ def main() -> None:
             statuses.append(FAILED)
 
     sys.argv[1:] = _axes_replace(sys.argv[1:])
+    signals.install()
     try:
         _arguments()
         sweep()
     except Exception as error:
         statuses.append(_refused(error))  # Hydra could not make a config of the command line
+    except signals.Stopped as stop:
+        print("stopped; the same command resumes", file=sys.stderr)
+        statuses.append(stop.status)
     sys.exit(max(statuses, default=0))
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep.store import PARTS, Store, Stretch
+from sweep.store import Store, Stretch, part
 
 ROWS_PER_GROUP = 1 << 17
 GROUPS_PER_FILE = 16
 
 
 class TornPartError(Exception):
-    """A part that was sound when the run began cannot be read."""
+    """A part that was sound when the run began cannot be read. Without `record`, its positions count as not done."""
 
-    def __init__(self, stretch: Stretch, path: str, reason: str) -> None:
+    def __init__(self, path: str, record: str, reason: str) -> None:
         super().__init__(f"{path} cannot be read: {reason}")
-        self.stretch, self.path = stretch, path
+        self.record = record
 
 
 def compact(store: Store, tables: tuple[str, ...], grain: int, done: Iterable[Stretch]) -> list[dict[str, Any]]:
@@ -33,8 +33,8 @@ def compact(store: Store, tables: tuple[str, ...], grain: int, done: Iterable[St
     """
     done, files = sorted(done), []
     for table in tables:
-        parts = ((stretch, _read(store, table, stretch)) for stretch in done)
-        rows = (part for _, part in parts) if table == tables[-1] else _once(parts, grain)
+        parts = ((stretch, _read(store, part(table, stretch), part(tables[-1], stretch))) for stretch in done)
+        rows = (rows for _, rows in parts) if table == tables[-1] else _once(parts, grain)
         files += _write(store, table, (each for each in rows if each.num_rows))
     return files
 
@@ -55,24 +55,23 @@ def run_digest(store: Store, table: str) -> str:
     return digest(store.read(f"{table}/{name}") for name in sorted(store.names(table)))
 
 
-def _read(store: Store, table: str, stretch: Stretch) -> pa.Table:
-    path = f"{PARTS}/{table}/{stretch[0]:018d}-{stretch[1]:018d}.parquet"
+def _read(store: Store, path: str, record: str) -> pa.Table:
     try:
         return store.read(path)
     except (pa.ArrowException, OSError) as error:
-        raise TornPartError(stretch, path, str(error).splitlines()[0]) from error
+        raise TornPartError(path, record, str(error).splitlines()[0]) from error
 
 
 def _once(parts: Iterable[tuple[Stretch, pa.Table]], grain: int) -> Iterator[pa.Table]:
     """Yield the rows of each run of parts that share a scenario, sorted, none twice."""
     held: list[pa.Table] = []
     reach = 0
-    for (start, stop), part in parts:
+    for (start, stop), rows in parts:
         if held and start // grain * grain >= reach:
             yield _distinct(held)
             held = []
-        if part.num_rows:
-            held.append(part)
+        if rows.num_rows:
+            held.append(rows)
         reach = -(-stop // grain) * grain
     if held:
         yield _distinct(held)

@@ -6,17 +6,14 @@ how the plan is cut, where a piece runs and how often it is tried never shows in
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from sweep.cost import CostModel
-from sweep.errors import INTERRUPTED, TERMINATED
 from sweep.progress import Progress
 from sweep.ranges import Ranges
 
@@ -128,7 +125,6 @@ class Outcome:
     simulation_s: float = 0.0
     tasks: int = 0
     rows: int = 0
-    signal: int | None = None  # exit status, if a signal ended the run
     fatal: str | None = None  # why the run cannot go on
 
 
@@ -136,22 +132,21 @@ def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: 
     """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
     cost, again = CostModel(), list[Task]()
     under_way = 0
-    with _signals(outcome):
-        while outcome.signal is None and outcome.fatal is None and (under_way or todo or again):
-            while under_way < executor.cores * policy.in_flight and (todo or again):
-                executor.submit(again.pop() if again else _cut(job, todo, cost, policy, executor.cores))
-                under_way += 1
-            for end in executor.wait(POLL_S):
-                under_way -= 1
-                outcome.tasks += 1
-                if isinstance(end, Done):
-                    _learn(job, cost, end)
-                    outcome.simulation_s += end.seconds
-                    outcome.rows += end.rows
-                    progress.advance(end.task.stop - end.task.start)
-                else:
-                    again += _smaller(end, policy, outcome)
-            progress.show()
+    while outcome.fatal is None and (under_way or todo or again):
+        while under_way < executor.cores * policy.in_flight and (todo or again):
+            executor.submit(again.pop() if again else _cut(job, todo, cost, policy, executor.cores))
+            under_way += 1
+        for end in executor.wait(POLL_S):
+            under_way -= 1
+            outcome.tasks += 1
+            if isinstance(end, Done):
+                _learn(job, cost, end)
+                outcome.simulation_s += end.seconds
+                outcome.rows += end.rows
+                progress.advance(end.task.stop - end.task.start)
+            else:
+                again += _smaller(end, policy, outcome)
+        progress.show()
 
 
 def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:
@@ -193,23 +188,6 @@ def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:
     return [Task(task.start, middle), Task(middle, task.stop)]
 
 
-@contextmanager
-def _signals(outcome: Outcome) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the loop between two waits; a second one ends it at once."""
-
-    def stop(number: int, _frame: Any) -> None:
-        if outcome.signal is not None:
-            raise KeyboardInterrupt
-        outcome.signal = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[signal.Signals(number)]
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
     """Do a task and commit its parts: the only function that travels. `code` names the core that the driver has."""
     from sweep.store import Store
@@ -230,5 +208,10 @@ def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
         for name in job.tables:
             store.write_part(name, task.start, task.stop, tables[name])
     except OSError as error:
-        return Failed(task, f"cannot write to {root}: {error}; make room, then the same command resumes", "fatal")
+        return Failed(task, unwritable(root, error), "fatal")
     return Done(task, tables[job.tables[-1]].num_rows, seconds)
+
+
+def unwritable(root: str, error: OSError) -> str:
+    """Return the line for a run's folder that takes no more."""
+    return f"cannot write to {root}: {error}; make room, then the same command resumes"

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sweep import signals
 from sweep.engine import Done, Failed, Job, Task, run_task
 from sweep.errors import InputError
 from sweep.version import refusal
@@ -38,6 +39,7 @@ class OnRay:
         self._ray = ray
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._connect(cluster)
+        signals.install()
         self.nodes = [
             {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
             for node in ray.nodes()

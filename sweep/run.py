@@ -9,17 +9,19 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 from sweep import executors, lock
 from sweep.compact import TornPartError, compact
-from sweep.engine import Growing, Job, Outcome, Policy, drive
+from sweep.engine import Executor, Growing, Job, Outcome, Policy, drive, unwritable
 from sweep.errors import FAILED
 from sweep.estimate import seconds
 from sweep.progress import Progress, say
 from sweep.ranges import missing
+from sweep.signals import Stopped
 from sweep.store import MANIFEST, PARTS, Store
 from sweep.version import commit, core_digest, versions
 
@@ -64,61 +66,77 @@ def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
 
 
 def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, Any]) -> int:
-    began, began_at = time.monotonic(), datetime.now(UTC)
+    began, outcome, files = time.monotonic(), Outcome(), list[dict[str, Any]]()
     executor = executors.start(config["cluster"], job, store.root, core_digest())
+    manifest = names | _provenance(config, executor.nodes)
+    status = None
     try:
-        total = job.positions(len(executor.nodes))
-        manifest = names | {
-            "state": "running",
-            "command": shlex.join(sys.orig_argv),
-            "config": config,
-            "core": core_digest(),
-            "commit": commit(),
-            "versions": versions(),
-            "driver": platform.node(),
-            "nodes": executor.nodes,
-            "profiles": {key: {"name": config[key]["name"], "source": config[key].get("source")} for key in ("kernel", "workload", "host")},
-            "positions": total,
-            "started_at": began_at.isoformat(),
-        }
-        store.write_manifest(manifest)
-        outcome = Outcome()
-        policy = Policy(**{key: config["cluster"][key] for key in ("task_s", "in_flight", "retries", "max_failed")})
-        while True:
-            done = store.parts(job.tables[-1])
-            todo = missing(done, total)
-            with Progress(total, total - len(todo)) as progress:
-                drive(job, todo, executor, policy, progress, outcome)
-            if outcome.signal is not None or outcome.fatal is not None:
-                files = []
-                break
-            if isinstance(job, Growing) and (longer := job.extended(store)) is not None:
-                job, total = longer, longer.positions(len(executor.nodes))
-                executor.serve(job)
-                continue
-            try:
-                files = compact(store, job.tables, max(job.grains), store.parts(job.tables[-1]))
-                break
-            except TornPartError as torn:
-                say(f"{torn}; it is done again")
-                store.delete(torn.path)
+        store.write_manifest(manifest | {"state": "running"})
+        job, files = _land(job, config["cluster"], store, executor, outcome)
+    except Stopped as stop:
+        status = stop.status
+    except OSError as error:
+        outcome.fatal = unwritable(store.root, error)
     finally:
         executor.close()
-    state = "stopped" if outcome.signal or outcome.fatal else "partial" if outcome.failed else "complete"
-    store.write_manifest(manifest | {
-        "state": state,
-        "positions": total,
-        "files": files,
-        "rows": {table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables},
-        "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
-        "wall_s": time.monotonic() - began,
-        "simulation_s": outcome.simulation_s,
-        "tasks": outcome.tasks,
-        "ended_at": datetime.now(UTC).isoformat(),
-    })
+    state = "stopped" if status or outcome.fatal else "partial" if outcome.failed else "complete"
+    said = _report(job, outcome)
+    with suppress(OSError):  # of a full disk, the user has been told
+        store.write_manifest(manifest | {
+            "state": state,
+            "positions": job.positions(len(executor.nodes)),
+            "files": files,
+            "rows": {table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables},
+            "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
+            "wall_s": time.monotonic() - began,
+            "simulation_s": outcome.simulation_s,
+            "tasks": outcome.tasks,
+            "ended_at": datetime.now(UTC).isoformat(),
+        })
     if state == "complete":
         store.delete_folder(PARTS)
-    return _report(job, outcome)
+    if status is not None:
+        raise Stopped(status)
+    return said
+
+
+def _land(
+    job: Job, cluster: Mapping[str, Any], store: Store, executor: Executor, outcome: Outcome
+) -> tuple[Job, list[dict[str, Any]]]:
+    """Do every position that is not done, and what a growing job adds; return the job as it has grown, and its files."""
+    policy = Policy(**{key: cluster[key] for key in ("task_s", "in_flight", "retries", "max_failed")})
+    while True:
+        total = job.positions(len(executor.nodes))
+        todo = missing(store.parts(job.tables[-1]), total)
+        with Progress(total, total - len(todo)) as progress:
+            drive(job, todo, executor, policy, progress, outcome)
+        if outcome.fatal is not None:
+            return job, []
+        if isinstance(job, Growing) and (longer := job.extended(store)) is not None:
+            executor.serve(longer)
+            job = longer
+            continue
+        try:
+            return job, compact(store, job.tables, max(job.grains), store.parts(job.tables[-1]))
+        except TornPartError as torn:
+            say(f"{torn}; it is done again")
+            store.delete(torn.record)
+
+
+def _provenance(config: Mapping[str, Any], nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what made the rows of a run, and where."""
+    groups = ("kernel", "workload", "host")
+    return {
+        "command": shlex.join(sys.orig_argv),
+        "config": config,
+        "core": core_digest(),
+        "commit": commit(),
+        "versions": versions(),
+        "driver": platform.node(),
+        "nodes": nodes,
+        "profiles": {key: {"name": config[key]["name"], "source": config[key].get("source")} for key in groups},
+        "started_at": datetime.now(UTC).isoformat(),
+    }
 
 
 def _whole(store: Store, manifest: Mapping[str, Any]) -> bool:
@@ -131,9 +149,6 @@ def _report(job: Job, outcome: Outcome) -> int:
         say(f"failed: {dict(job.settings(at))}: {why}")
     if len(outcome.failed) > LISTED:
         say(f"... and {len(outcome.failed) - LISTED} more, in {MANIFEST}")
-    if outcome.signal is not None:
-        say("stopped; the same command resumes")
-        return outcome.signal
     if outcome.fatal is not None:
         say(outcome.fatal)
         return FAILED

@@ -35,7 +35,7 @@ class Store:
         """Commit the rows of positions `start` to `stop`."""
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
-        self.write(f"{PARTS}/{table}/{start:018d}-{stop:018d}.parquet", sink.getvalue())
+        self.write(part(table, (start, stop)), sink.getvalue())
 
     def parts(self, table: str) -> dict[Stretch, str]:
         """Return the sound parts of a table, by what they cover, in order; a torn one is removed, to be done again."""
@@ -142,6 +142,12 @@ class Store:
     def local(self) -> bool:
         """Whether the folder is on a file system of this machine."""
         return isinstance(self.fs, pafs.LocalFileSystem)
+
+
+def part(table: str, stretch: Stretch) -> str:
+    """Return where the rows of a stretch of positions are kept in a run's folder."""
+    start, stop = stretch
+    return f"{PARTS}/{table}/{start:018d}-{stop:018d}.parquet"
 
 
 def filesystem(root: str) -> tuple[pafs.FileSystem, str]:

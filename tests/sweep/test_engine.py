@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import Squares
 
-from sweep import lock
+from sweep import lock, signals
 from sweep.compact import TornPartError, compact, run_digest
 from sweep.engine import Outcome, Policy, Task, drive, run_task
 from sweep.errors import InputError
 from sweep.executors import Inline
 from sweep.progress import Progress
 from sweep.ranges import Ranges, disjoint, missing
-from sweep.store import PARTS, Store
+from sweep.store import PARTS, Store, part
 from sweep.version import core_digest
 
 POLICY = Policy(task_s=0.01, in_flight=2, retries=1, max_failed=100)
@@ -99,13 +99,18 @@ def test_an_unwritable_folder_ends_the_run(tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_cleanly_and_resumes(number, status, tmp_path):
-    """A signal ends the loop between tasks; what was landed stays, and the rest is done later, to the same rows."""
+    """A signal ends the loop at once; what was landed stays, and the rest is done later, to the same rows."""
     job = Squares(400, seconds=0.002)
-    threading.Timer(0.1, signal.raise_signal, [number]).start()
-    outcome = run(job, tmp_path / "stopped")
+    before = {each: signal.getsignal(each) for each in signals.STATUS}
+    signals.install()
+    threading.Timer(0.5, signal.raise_signal, [number]).start()
+    with pytest.raises(signals.Stopped) as stopped:
+        run(job, tmp_path / "stopped")
+    for each, handler in before.items():
+        signal.signal(each, handler)
     done = Store(str(tmp_path / "stopped")).parts("points")
 
-    assert outcome.signal == status
+    assert stopped.value.status == status
     assert 0 < sum(stop - start for start, stop in done) < 400
 
     run(job, tmp_path / "stopped", missing(done, 400))
@@ -129,9 +134,9 @@ def test_a_torn_part_is_done_again(tmp_path, expected):
     assert (20, 40) not in done
     with pytest.raises(TornPartError) as torn:
         compact(store, job.tables, job.grain, done)
-    assert torn.value.stretch == (40, 60)
+    assert torn.value.record == part("points", (40, 60))
 
-    store.delete(torn.value.path)
+    store.delete(torn.value.record)
     run(job, tmp_path, missing(store.parts("points"), 100))
     assert digests(job, tmp_path) == expected
 

@@ -137,7 +137,7 @@ def test_a_part_that_rotted_is_found(store):
     store.write(path, bytes(content))
     with pytest.raises(TornPartError) as torn:
         compact(store, job.tables, job.grain, store.parts("points"))
-    assert torn.value.path == path
+    assert torn.value.record == path
 
     store.delete(path)
     assert list(store.parts("points")) == [(0, 20)]

@@ -1,0 +1,148 @@
+"""Workers, nodes and drivers that die: nothing is lost, nothing is there twice, and the rows are the same bits."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import duckdb
+import pytest
+from commands import TINY, alive, children, command, digests, folder, sweep
+
+LONG = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "replicates=6", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]",
+        "cluster.task_s=0.5")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory):
+    """A run in one process, undisturbed."""
+    return folder(sweep(*TINY, "cluster=inline", f"out={tmp_path_factory.mktemp('inline')}"))
+
+
+def points_once(run):
+    """Return how many points a run has, and how many different ones."""
+    return duckdb.sql(f"select count(*), count(distinct point_id) from '{run}/points/*.parquet'").fetchall()[0]
+
+
+def kill_below(driver, chosen, pick):
+    """Kill one process below a driver whose command line holds one of the words; return whether there was one."""
+    found = sorted(pid for pid, line in children(driver).items() if any(word in line for word in chosen))
+    if found:
+        os.kill(pick.choice(found), signal.SIGKILL)
+    return bool(found)
+
+
+def test_ray_lands_what_one_process_lands(inline, tmp_path):
+    """The embedded Ray writes the same rows as one process, and says so in the same words the second time."""
+    run = folder(sweep(*TINY, f"out={tmp_path}", "cluster.cores=2", "cluster.task_s=0.05"))
+
+    assert digests(run) == digests(inline)
+    assert points_once(run) == (72, 72)
+
+    began = time.monotonic()
+    again = sweep(*TINY, f"out={tmp_path}")
+    assert "nothing left to do" in again.stderr
+    assert folder(again) == run
+    assert time.monotonic() - began < 5
+
+
+def test_a_killed_driver_resumes(inline, tmp_path):
+    """A driver killed in the middle leaves sound parts; the same command does the rest, to the same bits."""
+    driver = subprocess.Popen(command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline"), stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    left = list(tmp_path.glob("smoke/*/parts/points/*.parquet"))
+    again = sweep(*TINY, f"out={tmp_path}", "cluster=inline")
+
+    assert left
+    assert digests(folder(again)) == digests(inline)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
+    """Ctrl-C and a batch system's SIGTERM end a run with their own status, one line, and no process left behind."""
+    line = command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster.cores=1")
+    driver = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    below = children(driver.pid)
+    driver.send_signal(number)
+    said = driver.communicate(timeout=60)[1]
+
+    assert driver.returncode == status
+    assert "the same command resumes" in said
+    assert "Traceback" not in said
+    assert not any(alive(pid) for pid in below)
+    assert digests(folder(sweep(*TINY, f"out={tmp_path}", "cluster=inline"))) == digests(inline)
+
+
+def test_a_full_disk_is_said_once(tmp_path):
+    """When nothing more can be written, one line says so, and the run can be resumed."""
+    limit = f"ulimit -f 8; exec {' '.join(command(*LONG, f'out={tmp_path}', 'cluster=inline'))}"
+    full = subprocess.run(["bash", "-c", limit], capture_output=True, text=True, timeout=120)
+
+    assert full.returncode == 1
+    assert "cannot write to" in full.stderr
+    assert "Traceback" not in full.stderr
+
+
+@pytest.mark.slow
+def test_twenty_five_kills(tmp_path, capsys):
+    """Workers, raylets and drivers are killed 25 times at random moments; resumed, the run is as the undisturbed one."""
+    pick, kills, starts = random.Random(1), {"worker": 0, "raylet": 0, "driver": 0}, 0
+    whole = folder(sweep(*LONG, "cluster=inline", f"out={tmp_path / 'whole'}"))
+    out = tmp_path / "killed"
+    while sum(kills.values()) < 25:
+        starts += 1
+        driver = subprocess.Popen(command(*LONG, f"out={out}", "cluster.cores=2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while driver.poll() is None and sum(kills.values()) < 25:
+            time.sleep(pick.uniform(2, 6))
+            victim = pick.choice(["worker", "worker", "worker", "raylet", "driver"])
+            if victim == "driver":
+                driver.kill()
+                kills[victim] += 1
+            else:
+                words = ("ray::_work",) if victim == "worker" else ("raylet/raylet",)
+                kills[victim] += kill_below(driver.pid, words, pick)
+        driver.kill() if sum(kills.values()) >= 25 else driver.wait()
+        driver.wait()
+        if list(out.glob("smoke/*/points/*.parquet")) and sum(kills.values()) < 25:
+            for file in out.glob("smoke/*/*.json"):
+                file.unlink()  # it ended before the last kill: begin again
+            subprocess.run(["rm", "-rf", str(out)], check=True)
+    run = folder(sweep(*LONG, f"out={out}"))
+    with capsys.disabled():
+        print(f"\nkills: {kills}, starts of the driver: {starts + 1}, points: {points_once(run)}")
+
+    assert digests(run) == digests(whole)
+    assert points_once(run) == points_once(whole)
+
+
+@pytest.mark.slow
+def test_layouts_and_dead_nodes(inline, tmp_path):
+    """One worker, four workers, other task sizes, and a cluster that loses a node: always the same rows."""
+    runs = [
+        folder(sweep(*TINY, f"out={tmp_path / name}", f"cluster.cores={cores}", f"cluster.task_s={task_s}"))
+        for name, cores, task_s in (("one", 1, 1), ("four", 4, 0.02))
+    ]
+    os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    doomed = [nodes.add_node(num_cpus=1) for _ in range(2)][-1]
+    line = command(*TINY, f"out={tmp_path / 'nodes'}", "cluster=ray", f"cluster.address={nodes.address}", "cluster.task_s=0.05")
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("nodes/smoke/*/parts/points/*.parquet")):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    nodes.remove_node(doomed, allow_graceful=False)
+    said = driver.communicate(timeout=200)[0]
+    nodes.shutdown()
+
+    assert driver.returncode == 0
+    assert all(digests(run) == digests(inline) for run in (*runs, said.splitlines()[-1]))
