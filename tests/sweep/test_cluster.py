@@ -1,0 +1,182 @@
+"""Batch systems: `ray job submit`, a node that dies, a token, another core, Slurm's script and Kubernetes' file."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from commands import HERE, ROOT, TINY, digests, folder, sweep, toys
+from nodes import RAY, Nodes
+
+from sweep.errors import BAD_INPUT, FAILED, TERMINATED
+from sweep.store import PARTS
+
+BATCH = ROOT / "sweep" / "batch"
+SHIMS = {
+    "scontrol": "#!/bin/sh\necho node-1\necho node-2\n",
+    "srun": f"#!/bin/sh\nexec {sys.executable} {HERE / 'srun.py'} \"$@\"\n",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes of a core each on this machine."""
+    nodes = Nodes(3)
+    yield nodes
+    nodes.close()
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The digests of the tiny sweep in one process."""
+    return digests(folder(sweep(*TINY, "cluster=inline", f"out={tmp_path_factory.mktemp('inline')}")))
+
+
+def submit(cluster, code, *line):
+    """Send a checkout and a command to the cluster with `ray job submit`."""
+    options = ("--address", cluster.dashboard, "--working-dir", str(code), "--runtime-env", str(BATCH / "runtime_env.yaml"))
+    return cluster.run(RAY, "job", "submit", *options, "--", *line)
+
+
+def checkout(where):
+    """Copy what a job needs of this checkout."""
+    for package in ("core", "conf", "sweep"):
+        shutil.copytree(ROOT / package, where / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return where
+
+
+@pytest.mark.slow
+def test_a_submitted_job_lands_the_same(cluster, tmp_path, expected):
+    """`ray job submit` of a checkout lands on three nodes what one process lands, and ends with the run's folder."""
+    done = submit(cluster, checkout(tmp_path / "code"), "python", "-m", "sweep", *TINY, "cluster=ray", f"out={tmp_path}")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = next(line for line in done.stdout.splitlines() if line.startswith(f"{tmp_path}/smoke/"))
+    assert digests(run) == expected
+    assert len(json.loads(Path(run, "manifest.json").read_text())["nodes"]) == 3
+
+
+@pytest.mark.slow
+def test_another_core_is_refused(cluster, tmp_path):
+    """A job whose workers find a `core` that is not the driver's lands nothing, and says where they found it."""
+    code = checkout(tmp_path / "code")
+    alien = tmp_path / "alien" / "core"
+    alien.mkdir(parents=True)
+    (alien / "__init__.py").write_text('"""Somebody else\'s."""\n')
+    main = code / "sweep" / "__main__.py"
+    main.write_text(main.read_text().replace(
+        "def main()", f'def main():\n    os.environ["PYTHONPATH"] = {str(alien.parent)!r}\n    _main()\n\n\ndef _main()', 1
+    ))  # fmt: skip
+    done = submit(cluster, code, "python", "-m", "sweep", *TINY, "cluster=ray", f"out={tmp_path}")
+
+    assert done.returncode == FAILED
+    assert f"a worker has another core ({alien} is " in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_without_the_token_nobody_gets_in(cluster, tmp_path):
+    """A driver with another token is turned away in one line, and nothing is written."""
+    stranger = cluster.environment | {"RAY_AUTH_TOKEN": "0" * 32}
+    done = sweep(*TINY, "cluster=ray", f"cluster.address={cluster.address}", f"out={tmp_path / 'out'}", env=stranger)
+
+    assert done.returncode == BAD_INPUT, done.stderr
+    assert "cluster.address must lead to a running Ray cluster" in done.stderr
+    assert not list(tmp_path.glob("out/**/parts"))
+
+
+@pytest.mark.slow
+def test_a_dead_node_changes_nothing(cluster, tmp_path):
+    """A node that is killed in the middle of a run takes its tasks with it, and the others do them: the same rows."""
+    expected = toys(tmp_path / "inline", "inline", None, 1200)["digests"]
+    line = [sys.executable, str(HERE / "toys.py"), str(tmp_path / "ray"), "ray", cluster.address, "1200", "seconds=0.02"]
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=cluster.environment)
+    landed(tmp_path / "ray", 10)
+    cluster.kill()
+    said, trouble = driver.communicate(timeout=120)
+
+    assert driver.returncode == 0, trouble
+    assert json.loads(said.splitlines()[-1])["digests"] == expected
+    assert len(json.loads(said.splitlines()[-1])["nodes"]) == 3
+
+
+def landed(root, parts):
+    """Wait until so many parts of the record have landed below a folder."""
+    until = time.monotonic() + 120
+    while len(list(Path(root).glob(f"**/{PARTS}/points/*.parquet"))) < parts:
+        assert time.monotonic() < until, "nothing lands"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_slurm_job_stops_and_resumes(tmp_path, expected):
+    """Slurm's SIGTERM stops the sweep between tasks and takes the cluster down; the same script finishes on two nodes."""
+    shims = tmp_path / "bin"
+    shims.mkdir()
+    for name, script in SHIMS.items():
+        (shims / name).write_text(script)
+        (shims / name).chmod(0o755)
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(shims), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
+        "SLURM_CPUS_ON_NODE": "1",
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NODELIST": "node-[1-2]",
+        "SLURM_SUBMIT_DIR": str(tmp_path),
+    }
+    line = ["bash", str(BATCH / "slurm.sbatch"), *TINY, "cluster.task_s=0.01", f"out={tmp_path / 'out'}"]
+    said = {}
+    for attempt in ("stopped", "finished"):
+        job = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        if attempt == "stopped":
+            landed(tmp_path / "out", 1)
+            job.send_signal(signal.SIGTERM)
+        said[attempt] = (*job.communicate(timeout=300), job.returncode)
+        assert not list(tmp_path.glob(".ray-token-*"))
+
+    assert said["stopped"][2] == TERMINATED, said
+    assert "the same command resumes" in said["stopped"][1]
+    assert said["finished"][2] == 0, said
+    run = said["finished"][0].splitlines()[-1]
+    assert digests(run) == expected
+    assert len(json.loads(Path(run, "manifest.json").read_text())["nodes"]) == 2
+
+
+def test_the_slurm_script_is_sound():
+    """ShellCheck has nothing to say of the script, and Slurm signals the shell that has the trap."""
+    script = BATCH / "slurm.sbatch"
+    checked = subprocess.run([Path(sys.executable).with_name("shellcheck"), script], capture_output=True, text=True)
+
+    assert checked.stdout == ""
+    assert "#SBATCH --signal=B:TERM@120" in script.read_text().splitlines()
+
+
+def test_the_rayjob_is_valid():
+    """The RayJob has no field that KubeRay does not know, has a token, and its entrypoint composes."""
+    job = yaml.safe_load((BATCH / "rayjob.yaml").read_text())
+    schema = json.loads((HERE / "rayjob.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(job)
+    python, *line = shlex.split(job["spec"]["entrypoint"])
+    composed = subprocess.run([sys.executable, *line, "--cfg", "job"], capture_output=True, text=True, timeout=60)
+
+    assert python == "python"
+    assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
+    assert composed.returncode == 0, composed.stderr
+    assert yaml.safe_load(composed.stdout)["cluster"]["address"] == "auto"
+
+
+@pytest.mark.parametrize("wrong", [{"backOffLimit": 3}, {"rayClusterSpec": {"rayVersion": 2.6}}, {"backoffLimit": "3"}])
+def test_the_schema_sees_mistakes(wrong):
+    """A misspelt field, a wrong type and a missing group are no valid RayJob."""
+    job = yaml.safe_load((BATCH / "rayjob.yaml").read_text())
+    job["spec"] |= wrong
+    schema = json.loads((HERE / "rayjob.schema.json").read_text())
+
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors(job))
