@@ -8,6 +8,7 @@ its name when the config is composed.
 
 from __future__ import annotations
 
+import csv
 import functools
 import os
 import re
@@ -65,6 +66,15 @@ def table_path() -> Path:
 def rows_path() -> Path:
     """Return the file with the measurements that the price table was made from."""
     return folder() / "calibration" / f"{name()}.csv"
+
+
+def newest_rows() -> list[dict[str, str]]:
+    """Return the newest measurements of this node; none if there are none, or some could not be trusted."""
+    if not rows_path().exists():
+        return []
+    with rows_path().open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return rows if all(row["ns"] for row in rows) and any(int(row["threads"]) > 1 for row in rows) else []
 
 
 def preset() -> str:

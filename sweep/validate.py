@@ -17,12 +17,14 @@ import pyarrow as pa
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from core import curves, figures, published
+from core import curves, figures, observed, published
 from core.figures import Figure
 from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
+from sweep import hosts
 from sweep.errors import InputError, one_of
+from sweep.progress import say
 from sweep.schema import PLANNED, build
 
 Tables = dict[str, list[dict[str, str]]]
@@ -34,7 +36,11 @@ NEEDED = {  # columns that a table must have
     "vm_memory": ("kernel", "cpus", "workload"),
     "ftrace_calls": ("kernel", "cpus", "depth", "files", "phase"),
 }
-PUBLISHED: dict[str, ModuleType] = {"published": published, "contention": curves}  # each has figures() and POINTS
+PUBLISHED: dict[str, ModuleType] = {  # each has figures() and POINTS
+    "published": published,
+    "curves": curves,
+    "observed": observed,
+}
 SCHEMA = pa.schema([  # core.figures.Figure
     pa.field(name, kind, metadata={"unit": unit, "doc": doc})
     for name, kind, unit, doc in (
@@ -120,6 +126,10 @@ class Validation:
 def job(config: Mapping[str, Any]) -> Validation:
     """Return the job of a config: its `reference` names the folder, null the project's own."""
     tables = read(Path(config["reference"]) if config["reference"] is not None else OWN)
+    measured = hosts.newest_rows()
+    if measured:
+        say(f"calibration of this node, {hosts.rows_path()}, stands in for calibration.csv")
+        tables["calibration"] = measured
     cases = tuple(dict.fromkeys(_cases(tables)))
     names = {row["kernel"]: row["profile"] for row in tables["kernels"]}
     kernels = {case.kernel for case in cases if case.kernel}
