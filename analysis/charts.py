@@ -13,17 +13,9 @@ from analysis.answers import Answers, Row, few
 from analysis.palette import color
 from analysis.units import scale
 
-COMPONENTS = (
-    "#4477aa",
-    "#66ccee",
-    "#228833",
-    "#ccbb44",
-    "#ee6677",
-    "#aa3377",
-    "#bbbbbb",
-    "#44aa99",
-    "#999933",
-    "#332288",
+COMPONENTS = (  # after Paul Tol's bright and muted schemes
+    *("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#44aa99", "#999933", "#332288"),
+    *("#882255", "#117733", "#88ccee", "#ddcc77", "#aa4499", "#6699cc", "#661100", "#e17c05", "#8c8c8c"),
 )
 MENU_ENTRIES = 7
 BAND_OPACITY = 0.15
@@ -59,7 +51,8 @@ def memory(ask: Answers) -> go.Figure:
                 )
 
     _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:.3g} Hz", panels)
-    figure.update_xaxes(title="CPUs", type="category", categoryarray=[str(n) for n in ask.axis("cpus")])
+    figure.update_xaxes(type="category", categoryarray=[str(n) for n in ask.axis("cpus")])
+    figure.update_xaxes(title="CPUs", col=(len(designs) + 1) // 2)
     figure.update_yaxes(title=unit, col=1)
     figure.update_annotations(font_size=11)
     return figure.update_layout(barmode="stack")

@@ -167,6 +167,8 @@ def batch(ask: Answers) -> str:
         select batch, smallest_batch, list(design order by design) as designs, min(saved) as least, max(saved) as most
         from needs group by all order by batch
     """)
+    if len(ask.axis("batch")) == 1:
+        return ""
     said = []
     for row in rows:
         shares = dict.fromkeys(f"{share:.0%}" for share in (row["least"], row["most"]) if share is not None)

@@ -21,8 +21,8 @@ LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "system-ui, Segoe UI, Roboto, sans-serif", "size": 13},
-    "margin": {"l": 64, "r": 16, "t": 76, "b": 56},
-    "legend": {"orientation": "h", "y": -0.2},
+    "margin": {"l": 64, "r": 16, "t": 76, "b": 64},
+    "legend": {"orientation": "h", "y": -0.26},
     "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#9aa4ae", "activecolor": "#5d666f"},
     "height": HEIGHT_PX,
 }
@@ -35,16 +35,18 @@ ANSWERS: tuple[tuple[str, Callable[[Answers], str]], ...] = (
     ("Does an atomic reference per slab page matter?", readings.prices),
     ("Where does the best design change?", readings.crossover),
 )
-CHARTS: tuple[tuple[str, str, Callable[[Answers], go.Figure]], ...] = (
-    ("Memory held by gone memcgs", "By component, over CPUs; mean over replicates.", charts.memory),
-    ("Dying memcgs over time", "Mean; the band spans replicates and CPU counts.", charts.dying),
-    ("Atomics per page charge", "Over the charge batch; the band spans churn.", charts.over_batch),
+# title, caption, axis without whose values there is nothing to see, chart
+CHARTS: tuple[tuple[str, str, str | None, Callable[[Answers], go.Figure]], ...] = (
+    ("Memory held by gone memcgs", "By component, over CPUs; mean over replicates.", None, charts.memory),
+    ("Dying memcgs over time", "Mean; the band spans replicates and CPU counts.", None, charts.dying),
+    ("Atomics per page charge", "Over the charge batch; the band spans churn.", "batch", charts.over_batch),
     (
         "Time per object",
         "Over CPUs that all charge, both axes logarithmic; the band is the price table's.",
+        "cpus",
         charts.time,
     ),
-    ("Best design", "Over CPUs and churn.", charts.best),
+    ("Best design", "Over CPUs and churn.", "cpus", charts.best),
 )
 
 
@@ -69,7 +71,8 @@ def _section(ask: Answers, number: int) -> str:
     figures = "".join(
         f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{_chart(draw(ask), f'chart-{number}-{place}')}"
         "</figure>"
-        for place, (title, caption, draw) in enumerate(CHARTS)
+        for place, (title, caption, axis, draw) in enumerate(CHARTS)
+        if axis is None or len(ask.axis(axis)) > 1
     )
     return f'{heading}<dl class="answers">{answers}</dl>{figures}'
 

@@ -53,11 +53,12 @@ def every(ask: Answers) -> Iterator[RenderableType]:
         readings.atomics(ask),
         _pivot(ask, "atomic_cost", "atomics_per_page_charge", "batch", ""),
     )
-    yield _titled(
-        "Smallest charge batch, in pages, within 5 % of the fewest atomics, by CPUs; largest over churn",
-        readings.batch(ask),
-        _pivot(ask, "batch_choice", "batch", "cpus", "", over="max", most=FIGURES + 1),
-    )
+    if enough := readings.batch(ask):
+        yield _titled(
+            "Smallest charge batch, in pages, within 5 % of the fewest atomics, by CPUs; largest over churn",
+            enough,
+            _pivot(ask, "batch_choice", "batch", "cpus", "", over="max", most=FIGURES + 1),
+        )
     yield _best(ask)
     batch = ask.usual("batch")
     yield _titled(
