@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 RUN = $(BIN)/python -m
 
-.PHONY: churn test lint bench torture lock clean
+.PHONY: churn test lint docs bench torture lock clean
 
 churn: .venv/installed  ## the main job; its last line is the run's folder
 	@$(RUN) sweep +experiment=churn
@@ -14,6 +14,9 @@ test: .venv/installed  ## everything but what takes minutes
 lint: .venv/installed
 	$(RUN) ruff check .
 	$(RUN) mypy
+
+docs: .venv/installed  ## after a change of a column, a parameter or a query
+	$(RUN) analysis.docs
 
 bench: .venv/installed .venv-rivals/installed  ## measurements, side by side
 	$(RUN) pytest -m bench -s
