@@ -59,7 +59,7 @@ def _flock(store: Store) -> Iterator[None]:
 def _claim(store: Store) -> Iterator[None]:
     """Write a claim and renew it: object stores have no lock, but what is written there is seen by all at once.
 
-    Whoever sees a second claim beside its own withdraws, so two that come at once may both be refused, never both be let in.
+    Whoever sees a second claim beside its own withdraws: two that come at once may both be refused, never both let in.
     """
     _outwait(store)
     mine = f"{LOCK}/{uuid.uuid4().hex}"

@@ -19,9 +19,9 @@ OURS = "this engine"
 
 def run(python, script, *line):
     """Run a script to its end; return the seconds it took and what it printed."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ENGINES), str(ROOT)])}
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(ENGINES), str(ROOT)])}
     began = time.perf_counter()
-    done = subprocess.run([python, ENGINES / script, *line], capture_output=True, text=True, env=environment, timeout=900)
+    done = subprocess.run([python, ENGINES / script, *line], capture_output=True, text=True, env=paths, timeout=900)
     assert done.returncode == 0, done.stderr
     return time.perf_counter() - began, done.stdout
 
@@ -32,19 +32,20 @@ def printed(python, script, *line):
 
 
 def hydra(folder, *launcher):
-    """Return the seconds of the points alone: a multirun of all and one, less a multirun of one. Hydra has no warm start."""
-    fixed = ("-m", f"hydra.sweep.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
-    whole, one = (run(RIVALS, "of_hydra.py", *fixed, *launcher, f"seed=range(0,{n})")[0] for n in (POINTS + 1, 1))
+    """Return the seconds of the points alone: a multirun of all and one more, less a multirun of one."""
+    line = ("-m", f"hydra.sweep.dir={folder}", *QUIET, *launcher)
+    whole, one = (run(RIVALS, "of_hydra.py", *line, f"seed=range(0,{n})")[0] for n in (POINTS + 1, 1))
     return whole - one
 
 
-ON_RAY = ("hydra/launcher=ray", f"+hydra.launcher.ray.init.num_cpus={CORES}", "+hydra.launcher.ray.init.include_dashboard=false")
+QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
+INIT = (f"+hydra.launcher.ray.init.num_cpus={CORES}", "+hydra.launcher.ray.init.include_dashboard=false")
 SECONDS = {
     OURS: lambda folder: printed(sys.executable, "of_sweep.py", str(POINTS), str(CORES), folder),
     "Ray Tune, actors reused": lambda folder: printed(RIVALS, "of_tune.py", str(POINTS), str(CORES), "True", folder),
     "Hydra, joblib launcher": lambda folder: hydra(folder, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"),
     "Hydra, basic launcher": hydra,
-    "Hydra, Ray launcher": lambda folder: hydra(folder, *ON_RAY),
+    "Hydra, Ray launcher": lambda folder: hydra(folder, "hydra/launcher=ray", *INIT),
     "Ray Tune": lambda folder: printed(RIVALS, "of_tune.py", str(POINTS), str(CORES), "False", folder),
 }
 
@@ -64,9 +65,9 @@ def test_points_per_second(tmp_path):
     many = MANY / printed(sys.executable, "of_sweep.py", str(MANY), str(CORES), str(tmp_path / "many"))
     bound = CORES * MANY / printed(sys.executable, "of_bound.py", str(MANY))
 
-    print(f"\n{POINTS} points of one function on {CORES} cores, points/s: median of {ROUNDS} rounds (least, most); times slower")
+    print(f"\n{POINTS} points on {CORES} cores, points/s: median of {ROUNDS} rounds (least, most), times slower")
     for name, rate in rates.items():
         spread = f"({min(rounds[name]):,.1f}, {max(rounds[name]):,.1f})"
         print(f"{name:26}{rate:10,.1f}  {spread:20}{rates[OURS] / rate:8.1f}")
-    print(f"{OURS} at {MANY:,} points: {many:,.0f}/s, {many / bound:.0%} of what {CORES} cores do with no engine at all")
+    print(f"{OURS} at {MANY:,} points: {many:,.0f}/s, {many / bound:.0%} of {CORES} cores with no engine at all")
     assert max(rates, key=rates.get) == OURS

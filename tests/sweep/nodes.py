@@ -45,8 +45,9 @@ class Nodes:
         self.address = f"127.0.0.1:{free_port()}"
         self.dashboard = f"http://127.0.0.1:{free_port()}"
         self._nodes = [self._start(
-            "--head", "--node-ip-address=127.0.0.1", f"--port={self.address.split(':')[1]}", "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={self.dashboard.split(':')[2]}", "--include-dashboard=true", f"--temp-dir={self._folder.name}",
+            "--head", "--node-ip-address=127.0.0.1", f"--port={self.address.split(':')[1]}", "--include-dashboard=true",
+            "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard.split(':')[2]}",
+            f"--temp-dir={self._folder.name}",
         )]  # fmt: skip
         self._until(RAY, "health-check", "--address", self.address)
         for _ in range(count - 1):

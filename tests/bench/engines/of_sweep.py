@@ -1,15 +1,15 @@
-"""This project's engine: `python of_sweep.py POINTS CORES FOLDER` prints the seconds it took, rows landed and compacted."""
+"""This project's engine: `python of_sweep.py POINTS CORES FOLDER` prints the seconds it took, rows landed."""
 
 import sys
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import conf
 import pyarrow as pa
 import yaml
 from point import cost
 
+import conf
 from sweep import executors
 from sweep.compact import compact
 from sweep.engine import Outcome, Policy, drive
@@ -27,7 +27,7 @@ class Costs:
     grains = (1,)
     per_node = False
 
-    def features(self, position):
+    def features(self, position):  # noqa: ARG002
         return ()
 
     def settings(self, position):
