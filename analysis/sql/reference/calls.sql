@@ -6,10 +6,12 @@ counted as (
         kernel, cpus::bigint as cpus, phase || ', depth ' || depth as workload,
         coalesce(sum(calls::double) filter (function = 'try_charge'), 0) as charges,
         coalesce(sum(calls::double) filter (function = 'page_counter_try_charge'), 0) as charge_walks,
-        -- who uncharges a slab: until 5.2 and since 5.8; 5.3 to 5.7
+        -- who uncharges pages: until 5.2 and since 5.8; 5.3 to 5.7, where the former calls the latter
         coalesce(
-            sum(calls::double) filter (function = '__memcg_kmem_uncharge'),
-            sum(calls::double) filter (function = '__memcg_kmem_uncharge_memcg'),
+            greatest(
+                sum(calls::double) filter (function = '__memcg_kmem_uncharge'),
+                sum(calls::double) filter (function = '__memcg_kmem_uncharge_memcg')
+            ),
             0
         ) as uncharges,
         coalesce(sum(calls::double) filter (function = 'page_counter_uncharge'), 0) as uncharge_walks,
