@@ -23,8 +23,18 @@ from sweep.engine import Job
 from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
 from sweep.planner import GROUPS, plan
 
-CHOICES = {"job": ("sweep", "validate", "calibrate"), "plan": ("run", "only"), "cluster.kind": ("inline", "local", "ray")}
-LEAST = {"cluster.cores": 1, "cluster.in_flight": 1, "cluster.retries": 0, "cluster.max_failed": 0, "cluster.task_s": 0.01}
+CHOICES = {
+    "job": ("sweep", "validate", "calibrate"),
+    "plan": ("run", "only"),
+    "cluster.kind": ("inline", "local", "ray"),
+}
+LEAST = {
+    "cluster.cores": 1,
+    "cluster.in_flight": 1,
+    "cluster.retries": 0,
+    "cluster.max_failed": 0,
+    "cluster.task_s": 0.01,
+}
 JOBS = {"validate": "sweep.validate", "calibrate": "sweep.calibrate"}  # modules with a function job(config)
 
 
@@ -61,7 +71,7 @@ def main() -> None:
 
 
 def _refused(error: Exception) -> int:
-    print(f"memcg-sweep: {one_line(error, schema.keys())}", file=sys.stderr)
+    print(f"memcg-sweep: {one_line(error, schema.every_key())}", file=sys.stderr)
     return BAD_INPUT
 
 
@@ -69,12 +79,16 @@ def _run(config: DictConfig) -> int:
     from sweep.run import run, show_plan
     from sweep.store import filesystem
 
-    missing = sorted(OmegaConf.missing_keys(config) | {key for key in schema.keys() if "." not in key and key not in config})
+    missing = sorted(
+        OmegaConf.missing_keys(config) | {key for key in schema.every_key() if "." not in key and key not in config}
+    )
     if missing:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
     for group in GROUPS:
         if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):
-            raise InputError(f"{group} must be one option (got {chosen or 'several'}); axes.{group}=[...] compares several")
+            raise InputError(
+                f"{group} must be one option (got {chosen or 'several'}); axes.{group}=[...] compares several"
+            )
     for key, allowed in CHOICES.items():
         if (value := OmegaConf.select(config, key)) not in allowed:
             raise InputError(one_of(key, value, allowed))

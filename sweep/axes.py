@@ -98,7 +98,7 @@ def parse(path: str, spec: Any, convert: Callable[[Any], Any]) -> Values | Sampl
         return _listed(key, [convert(value) for value in spec])
     if not isinstance(spec, Mapping) or len(spec) != 1:
         raise InputError(f"{key} must be {FORMS} (got {spec!r}); write one of them")
-    (kind, ends), = spec.items()
+    ((kind, ends),) = spec.items()
     if kind == "pow2":
         low, high = _numbers(key, kind, ends, counts=(2,))
         powers = [1 << power for power in range(64) if low <= 1 << power <= high]
@@ -133,8 +133,10 @@ def _spaced(key: str, axis: Spaced) -> Spaced:
         axis.spacing, axis.low, axis.high, np.array([0, 1, axis.n - 1, axis.n - 2]) / (axis.n - 1)
     )
     if axis.whole and min(second - first, last - before) < 1:
-        raise InputError(f"{key} must not repeat a value (got {axis.n} values from {axis.low:g} to {axis.high:g}, "
-                         "which round to fewer whole numbers); use fewer")
+        raise InputError(
+            f"{key} must not repeat a value (got {axis.n} values from {axis.low:g} to {axis.high:g}, "
+            "which round to fewer whole numbers); use fewer"
+        )
     return axis
 
 

@@ -28,10 +28,10 @@ def compact(store: Store, tables: tuple[str, ...], grain: int, done: Iterable[St
     """Write every table of a run from its parts; return name, rows and bytes of each file.
 
     The last table is the record, whose rows are one per point. Rows of the others may stand in two parts where a
-    scenario, `grain` positions long, was cut: they are kept once, and sorted by their columns from the left, of which the
-    first counts scenarios in the order of the plan.
+    scenario, `grain` positions long, was cut: they are kept once, and sorted by their columns from the left, of which
+    the first counts scenarios in the order of the plan.
     """
-    done, files = sorted(done), []
+    done, files = sorted(done), list[dict[str, Any]]()
     for table in tables:
         parts = ((stretch, _read(store, part(table, stretch), part(tables[-1], stretch))) for stretch in done)
         rows = (rows for _, rows in parts) if table == tables[-1] else _once(parts, grain)
@@ -45,7 +45,9 @@ def digest(rows: Iterable[pa.Table]) -> str:
     for batch in _regrouped(rows, ROWS_PER_GROUP):
         sink = pa.BufferOutputStream()
         plain = batch.replace_schema_metadata(None).combine_chunks()
-        pq.write_table(plain, sink, compression="none", use_dictionary=False, write_statistics=False, store_schema=False)
+        pq.write_table(
+            plain, sink, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
+        )
         state.update(sink.getvalue())
     return state.hexdigest()
 

@@ -54,18 +54,20 @@ class Rules:
 
 def crossover(plan: Plan, refine: Mapping[str, Any]) -> Crossover:
     """Return the job of a plan whose axes `refine` names; its first digit becomes the list of cells."""
-    rules = Rules(**refine | {"axes": tuple(refine["axes"])})
+    rules = Rules(**dict(refine) | {"axes": tuple(refine["axes"])})
     digits = {dim.paths: dim for dim in plan.dims}
     for path in rules.axes:
         if (path,) not in digits:
-            raise InputError(f"refine.axes must name axes that stand alone (got {path!r}); give axes.{path}, and do not zip it")
+            raise InputError(
+                f"refine.axes must name axes that stand alone (got {path!r}); give axes.{path}, and do not zip it"
+            )
         if not all(isinstance(value, int | float) and value > 0 for value in _values(digits[path,])):
             raise InputError(f"refine.axes must name axes of numbers above 0 (got {path!r}); leave it out")
     if ("design",) not in digits or len(digits["design",]) < 2:
         raise InputError("refine must have designs to compare (got one); give axes.design=[...]")
     listed = (*rules.axes, PLANNED)
     product = itertools.product(*(_values(digits[path,]) for path in listed))
-    cells = Dim(listed, tuple(Listed(column) for column in zip(*product, strict=True)))
+    cells = Dim(listed, _columns(product))
     others = tuple(dim for dim in plan.dims if dim.paths[0] not in listed)
     return Crossover(replace(plan, dims=(cells, *others)), rules)
 
@@ -85,15 +87,16 @@ class Crossover(Simulation):
         wanted = [*self._more_seeds(seen), *self._between(seen, first_seeds=min(map(len, _seeds(cells).values())))]
         if self.round == self.rules.rounds or not wanted or room <= 0:
             return None
-        values = [[*column.values, *new] for column, new in zip(cells.columns, zip(*wanted[:room], strict=True), strict=True)]
-        longer = Dim(cells.paths, tuple(Listed(tuple(each)) for each in values))
+        longer = Dim(cells.paths, _columns([*_rows(cells), *wanted[:room]]))
         return replace(self, plan=replace(self.plan, dims=(longer, *others)), round=self.round + 1)
 
     def _seen(self, store: Store) -> Seen:
         seen: Seen = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
         others = [path for path in self.plan.paths if path not in (*self.rules.axes, PLANNED, "design")]
         columns = [*self.rules.axes, *others, "design", PLANNED, self.rules.metric]
-        for path in store.parts("points").values():
+        for (_, stop), path in store.parts("points").items():
+            if stop > self.plan.positions:
+                continue  # of a later round: a run that resumes decides by what it knew then
             for row in zip(*store.read(path).select(columns).to_pydict().values(), strict=True):
                 n = len(self.rules.axes)
                 design, replicate, metric = row[-3:]
@@ -118,7 +121,8 @@ class Crossover(Simulation):
         new = set()
         for at, _ in enumerate(self.rules.axes):
             for _, line in itertools.groupby(
-                sorted(seen, key=lambda cell: (cell[:at], cell[at + 1 :], cell[at])), key=lambda c: (c[:at], c[at + 1 :])
+                sorted(seen, key=lambda cell: (cell[:at], cell[at + 1 :], cell[at])),
+                key=lambda c: (c[:at], c[at + 1 :]),
             ):
                 for low, high in itertools.pairwise(line):
                     middle = half_way(low[at], high[at], self.rules.apart)
@@ -128,8 +132,15 @@ class Crossover(Simulation):
 
 
 def _values(dim: Dim) -> list[Any]:
-    values: list[Any] = dim.columns[0].at(np.arange(len(dim))).tolist()
-    return values
+    return [value for (value,) in _rows(dim)]
+
+
+def _rows(dim: Dim) -> list[Cell]:
+    return list(zip(*(column.at(np.arange(len(dim))).tolist() for column in dim.columns), strict=True))
+
+
+def _columns(rows: Iterable[Cell]) -> tuple[Listed, ...]:
+    return tuple(Listed(column) for column in zip(*rows, strict=True))
 
 
 def half_width(differences: NDArray[np.float64]) -> float:
@@ -153,7 +164,7 @@ def half_way(low: float, high: float, apart: float) -> float | None:
 
 def _seeds(cells: Dim) -> dict[Cell, list[int]]:
     found = defaultdict(list)
-    for *cell, seed in zip(*(column.values for column in cells.columns), strict=True):
+    for *cell, seed in _rows(cells):
         found[tuple(cell)].append(seed)
     return found
 

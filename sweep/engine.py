@@ -29,10 +29,21 @@ FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is 
 class Job(Protocol):
     """What a run does. A job is pickled once and sent to every worker, so it is small: a plan, not its points."""
 
-    tables: tuple[str, ...]  # names of what `work` returns; the last is the record, which says that a task is done
-    grains: tuple[int, ...]  # ascending: positions that share work, so that cuts between them cost least; starts with 1
-    inputs: str  # digest of what it reads beside its config; '' if nothing
-    per_node: bool  # one position per node, each on a node of its own and alone there
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of what `work` returns; the last is the record, which says that a task is done."""
+
+    @property
+    def grains(self) -> tuple[int, ...]:
+        """Ascending, from 1: numbers of positions that share work, so that cuts between them cost least."""
+
+    @property
+    def inputs(self) -> str:
+        """Digest of what it reads beside its config; '' if nothing."""
+
+    @property
+    def per_node(self) -> bool:
+        """Whether each position wants a node of its own, and to be alone there."""
 
     def positions(self, nodes: int) -> int:
         """Return how many positions there are, on a cluster of so many nodes."""
@@ -128,7 +139,9 @@ class Outcome:
     fatal: str | None = None  # why the run cannot go on
 
 
-def drive(job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress, outcome: Outcome) -> None:
+def drive(  # noqa: PLR0917 (a loop has what it has)
+    job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress, outcome: Outcome
+) -> None:
     """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
     cost, again = CostModel(), list[Task]()
     under_way = 0

@@ -36,12 +36,17 @@ def one_of(key: str, value: object, valid: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
-    """Return what a user can do about an error of ours, of Hydra or of OmegaConf, in one line; `keys` are the valid ones."""
+    """Return what a user can do about an error of ours, of Hydra or of OmegaConf, in one line.
+
+    keys: all that a config may have.
+    """
     if isinstance(error, InputError):
         return _first_line(error)
     if isinstance(error, OverrideParseException):
-        return (f"override must be KEY=VALUE in Hydra's grammar (got {error.override!r}: {_first_line(error)}); "
-                "quote lists and strings for the shell, such as 'axes.cpus=[8,64]'")
+        return (
+            f"override must be KEY=VALUE in Hydra's grammar (got {error.override!r}: {_first_line(error)}); "
+            "quote lists and strings for the shell, such as 'axes.cpus=[8,64]'"
+        )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return one_of(group, name, (option for option in error.options if option[0] not in "_."))

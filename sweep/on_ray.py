@@ -16,13 +16,17 @@ from sweep.engine import Done, Failed, Job, Task, run_task
 from sweep.errors import InputError
 from sweep.version import refusal
 
-OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go straight to the run's folder
+OBJECT_STORE_BYTES = (
+    80 << 20
+)  # Ray's least is 75 MiB; only the job goes through it, rows go straight to the run's folder
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
 }
-ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's own switch for "this machine only", whatever its name says
+ON_LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
+}  # Ray's own switch for "this machine only", whatever its name says
 
 
 class OnRay:
@@ -102,8 +106,10 @@ class OnRay:
             self._ray.init(address=cluster["address"], **common)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: {reason}); "
-                             "start one with `ray start --head`, or use cluster=local") from error
+            raise InputError(
+                f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: {reason}); "
+                "start one with `ray start --head`, or use cluster=local"
+            ) from error
 
     def _outcome(self, ref: Any, task: Task) -> Done | Failed:
         try:

@@ -12,7 +12,7 @@ from sweep.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
 from sweep.errors import InputError, choose_from, one_line, one_of
 from sweep.plan import Dim, Plan
 from sweep.points import Expander
-from sweep.schema import PLANNED, RUN_KEYS, keys
+from sweep.schema import PLANNED, RUN_KEYS, every_key
 
 GROUPS = ("kernel", "workload", "host")
 KINDS = {*SPACINGS, "pow2"}
@@ -26,13 +26,15 @@ def plan(config: DictConfig, load_option: LoadOption) -> Plan:
     """Return the plan that a composed config spells; `load_option` reads one option of a group."""
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     base = {key: value for key, value in whole.items() if key not in RUN_KEYS}
-    for key in set(base) - set(keys()):
-        raise InputError(choose_from(key, key, keys()))
+    for key in set(base) - set(every_key()):
+        raise InputError(choose_from(key, key, every_key()))
     axes = {path: _axis(config, base, path, spec) for path, spec in _flat(whole["axes"])}
-    options = {group: {name: load_option(group, name) for name in _names(axes[group])} for group in GROUPS if group in axes}
+    options = {
+        group: {name: load_option(group, name) for name in _names(axes[group])} for group in GROUPS if group in axes
+    }
     dims = [*_zipped(axes, whole["zip"]), *_sampled(axes, whole["sample"])]
     walked = {path for dim in dims for path in dim.paths}
-    dims += [Dim((path,), (values,)) for path, values in axes.items() if path not in walked]
+    dims += [Dim((path,), (v,)) for path, v in axes.items() if path not in walked and not isinstance(v, Sampled)]
     dims.append(Dim((PLANNED,), (_replicates(whole["replicates"]),)))
     result = Plan(base, _ordered(dims, base), whole["where"], options)
     _check(result)
@@ -93,7 +95,9 @@ def _zipped(axes: Mapping[str, Values | Sampled], groups: list[list[str]]) -> It
             seen.add(path)
         columns = [axes[path] for path in group]
         if not all(isinstance(column, Values) for column in columns):
-            raise InputError(f"zip must name lists and counted ranges (got a range to sample among {group}); give it a count")
+            raise InputError(
+                f"zip must name lists and counted ranges (got a range to sample among {group}); give it a count"
+            )
         lengths = {path: len(axes[path]) for path in group}  # type: ignore[arg-type]
         if len(set(lengths.values())) != 1:
             raise InputError(f"zip must name axes of one length (got {lengths}); make them equally long")
@@ -105,21 +109,31 @@ def _sampled(axes: Mapping[str, Values | Sampled], sample: Mapping[str, Any]) ->
     if not sample and not ranges:
         return
     if not ranges:
-        raise InputError("sample must have an axis to draw (got none); give one as {log: [low, high]} or {lin: [low, high]}")
+        raise InputError(
+            "sample must have an axis to draw (got none); give one as {log: [low, high]} or {lin: [low, high]}"
+        )
     if not sample:
         first = next(iter(ranges))
-        raise InputError(f"axes.{first} must have a count, [low, high, n], or a sample must draw it (got two numbers); "
-                         "add the count, or sample={method: sobol, n: 1024, seed: 1}")
+        raise InputError(
+            f"axes.{first} must have a count, [low, high, n], or a sample must draw it (got two numbers); "
+            "add the count, or sample={method: sobol, n: 1024, seed: 1}"
+        )
     if set(sample) != {"method", "n", "seed"}:
-        raise InputError(f"sample must have method, n and seed (got {sorted(sample)}); write {{method: lhs, n: 1000, seed: 1}}")
+        raise InputError(
+            f"sample must have method, n and seed (got {sorted(sample)}); write {{method: lhs, n: 1000, seed: 1}}"
+        )
     method, n, seed = sample["method"], sample["n"], sample["seed"]
     if method not in SAMPLERS:
         raise InputError(one_of("sample.method", method, SAMPLERS))
     if not all(isinstance(value, int) and value >= least for value, least in ((n, 1), (seed, 0))):
-        raise InputError(f"sample.n and sample.seed must be whole numbers, n at least 1 (got {n!r}, {seed!r}); correct them")
+        raise InputError(
+            f"sample.n and sample.seed must be whole numbers, n at least 1 (got {n!r}, {seed!r}); correct them"
+        )
     if method == "sobol" and n & (n - 1):
-        raise InputError(f"sample.n must be a power of two for sobol, whose balance depends on it (got {n}); "
-                         f"use {1 << n.bit_length()}, or lhs")
+        raise InputError(
+            f"sample.n must be a power of two for sobol, whose balance depends on it (got {n}); "
+            f"use {1 << n.bit_length()}, or lhs"
+        )
     from scipy.stats import qmc  # a second to import, and few plans are sampled
 
     unit = getattr(qmc, SAMPLERS[method])(d=len(ranges), rng=seed).random(n)
@@ -127,9 +141,14 @@ def _sampled(axes: Mapping[str, Values | Sampled], sample: Mapping[str, Any]) ->
 
 
 def _ordered(dims: list[Dim], base: Mapping[str, Any]) -> tuple[Dim, ...]:
-    """Sort digits: scenarios first, then as a point lists its fields, so that the order of a command line is no matter."""
+    """Sort digits: scenarios first, then as a point lists its fields, whatever the order on the command line."""
     fields = [*base, PLANNED]
-    return tuple(sorted(dims, key=lambda d: (not d.of_scenario, d.paths[0] == PLANNED, fields.index(d.paths[0].split(".")[0]), d.paths)))
+    return tuple(
+        sorted(
+            dims,
+            key=lambda d: (not d.of_scenario, d.paths[0] == PLANNED, fields.index(d.paths[0].split(".")[0]), d.paths),
+        )
+    )
 
 
 def _check(plan: Plan) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from hashlib import blake2b
@@ -29,7 +31,7 @@ class Expander:
         self._digests: dict[int, str] = {}
 
     def point(self, settings: Mapping[str, Any]) -> Point:
-        """Return the point where every config path in `settings` has the value given; raise ValueError on a broken rule."""
+        """Return the point where `settings` gives the value of each config path; raise ValueError on a broken rule."""
         flat = {path: value for path, value in settings.items() if "." not in path and path not in GROUPS}
         groups = {group: self._group(group, settings) for group in GROUPS}
         return Point(**(self._flat | flat | groups))
@@ -56,12 +58,9 @@ class Expander:
             name = settings.get(group)
             values = deepcopy(dict(self.plan.base[group] if name is None else self.plan.options[group][name]))
             for path, value in inside:
-                *parents, last = path.split(".")[1:] or [None]
-                if last is not None:
-                    node = values
-                    for parent in parents:
-                        node = node[parent]
-                    node[last] = value
+                _, *parents, last = path.split(".") if path != group else ("", "")
+                if last:
+                    functools.reduce(operator.getitem, parents, values)[last] = value
             self._made[key] = build(GROUPS[group], values, f"{group}.")
         return self._made[key]
 

@@ -57,10 +57,12 @@ def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     """Print what a run would be, and how long it should take; return the exit status."""
     cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or os.cpu_count() or 1
     positions = job.positions(nodes=1)
-    took = seconds(job, positions, cores)
+    took, task_s = seconds(job, positions, cores), cluster["task_s"]
     print(f"points      {job.count():,}")
     print(f"scenarios   {-(-positions // max(job.grains)):,}")
-    print(f"tasks       about {max(2 * cores, round(took * cores / cluster['task_s'])):,}, of {cluster['task_s']:g} s each")
+    print(
+        f"tasks       about {max(2 * cores, round(took * cores / task_s)):,}, of {task_s:g} s each"
+    )
     print(f"time        about {took:,.0f} s on {cores} cores, after a start of some seconds")
     return 0
 
@@ -82,17 +84,22 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
     state = "stopped" if status or outcome.fatal else "partial" if outcome.failed else "complete"
     said = _report(job, outcome)
     with suppress(OSError):  # of a full disk, the user has been told
-        store.write_manifest(manifest | {
-            "state": state,
-            "positions": job.positions(len(executor.nodes)),
-            "files": files,
-            "rows": {table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables},
-            "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
-            "wall_s": time.monotonic() - began,
-            "simulation_s": outcome.simulation_s,
-            "tasks": outcome.tasks,
-            "ended_at": datetime.now(UTC).isoformat(),
-        })
+        store.write_manifest(
+            manifest
+            | {
+                "state": state,
+                "positions": job.positions(len(executor.nodes)),
+                "files": files,
+                "rows": {
+                    table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables
+                },
+                "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
+                "wall_s": time.monotonic() - began,
+                "simulation_s": outcome.simulation_s,
+                "tasks": outcome.tasks,
+                "ended_at": datetime.now(UTC).isoformat(),
+            }
+        )
     if state == "complete":
         store.delete_folder(PARTS)
     if status is not None:
@@ -103,7 +110,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
 def _land(
     job: Job, cluster: Mapping[str, Any], store: Store, executor: Executor, outcome: Outcome
 ) -> tuple[Job, list[dict[str, Any]]]:
-    """Do every position that is not done, and what a growing job adds; return the job as it has grown, and its files."""
+    """Do every position that is not done, and what a growing job adds; return the job as grown, and its files."""
     policy = Policy(**{key: cluster[key] for key in ("task_s", "in_flight", "retries", "max_failed")})
     while True:
         total = job.positions(len(executor.nodes))

@@ -103,7 +103,7 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def keys() -> list[str]:
+def every_key() -> list[str]:
     """Return every key that a config may have, groups included."""
     return [path for cls in (Point, Run) for path in _leaves(cls) if path != PLANNED]
 

@@ -10,8 +10,11 @@ from sweep.errors import INTERRUPTED, TERMINATED
 STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
 
-class Stopped(BaseException):  # noqa: N818 (no error, as KeyboardInterrupt is none: nothing may take it for one)
-    """Raised wherever the driver is when a signal asks it to stop; `status` is what it exits with."""
+class Stopped(BaseException):
+    """Raised wherever the driver is when a signal asks it to stop; `status` is what it exits with.
+
+    No error, as KeyboardInterrupt is none: nothing may take it for one.
+    """
 
     def __init__(self, status: int) -> None:
         super().__init__(status)

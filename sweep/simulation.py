@@ -31,7 +31,7 @@ class Simulation:
 
     @property
     def grains(self) -> tuple[int, ...]:
-        """Cuts between scenarios cost nothing; inside one, cuts between slow digits cost less than between fast ones."""
+        """Cuts between scenarios cost nothing; inside one, cuts between slow digits cost less than between fast."""
         spans = [1]
         for dim in reversed(self.plan.dims):
             if dim.of_scenario:
@@ -53,7 +53,9 @@ class Simulation:
         return tuple(
             log(value)
             for path, value in values.items()
-            if path.split(".")[0] in ("churn_hz", "duration_s", "workload") and isinstance(value, int | float) and value > 0
+            if path.split(".")[0] in ("churn_hz", "duration_s", "workload")
+            and isinstance(value, int | float)
+            and value > 0
         )
 
     def settings(self, position: int) -> Mapping[str, Any]:

@@ -160,5 +160,7 @@ def filesystem(root: str) -> tuple[pafs.FileSystem, str]:
         return pafs.FileSystem.from_uri(root)  # type: ignore[no-any-return]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"out must be a folder, s3://bucket/folder or gs://bucket/folder (got {root!r}: {reason}); "
-                         "correct the address") from error
+        raise InputError(
+            f"out must be a folder, s3://bucket/folder or gs://bucket/folder (got {root!r}: {reason}); "
+            "correct the address"
+        ) from error

@@ -28,7 +28,9 @@ def refusal(code: str) -> str | None:
     """Return why this process must not work for a driver whose core is `code`; None if it has the same core."""
     if core_digest() == code:
         return None
-    return f"a worker has another core ({core.__path__[0]} is {core_digest()}, not {code}); install one version everywhere"
+    return (
+        f"a worker has another core ({core.__path__[0]} is {core_digest()}, not {code}); install one version everywhere"
+    )
 
 
 def versions() -> dict[str, str | None]:

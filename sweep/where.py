@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ OPERATORS: dict[type[ast.AST], Any] = {
     ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
     ast.Not: np.logical_not, ast.USub: operator.neg,
     ast.And: np.logical_and, ast.Or: np.logical_or,
-    ast.In: lambda value, options: np.isin(value, options),
+    ast.In: np.isin,
     ast.NotIn: lambda value, options: ~np.isin(value, options),
 }  # fmt: skip
 GRAMMAR = "use names of keys, numbers, strings, lists, comparisons, `in`, and, or, not, + - * / // %"
@@ -66,6 +67,6 @@ def _value(node: ast.AST, columns: Mapping[str, Any]) -> Any:
             return OPERATORS[type(op)](_value(left, columns), _value(right, columns))
         case ast.Compare(left=left, ops=ops, comparators=rights):
             values = [_value(each, columns) for each in (left, *rights)]
-            pairs = [OPERATORS[type(op)](*pair) for op, pair in zip(ops, zip(values, values[1:]), strict=False)]
+            pairs = [OPERATORS[type(op)](*pair) for op, pair in zip(ops, pairwise(values), strict=True)]
             return np.logical_and.reduce(pairs)
     raise InputError(f"where must not use {ast.unparse(node)!r} (got a {type(node).__name__}); {GRAMMAR}")

@@ -1,6 +1,7 @@
 """Axes, constraints and plans: hand-worked cases and properties."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -116,7 +117,16 @@ def test_where_is_python_over_columns(expression, points):
 
 @pytest.mark.parametrize(
     "expression",
-    ["bath < 3", "cpus", "cpus <", "__import__('os')", "cpus.real > 1", "cpus ** 9 > 1", "[x for x in cpus]", "cpus < 'a'"],
+    [
+        "bath < 3",
+        "cpus",
+        "cpus <",
+        "__import__('os')",
+        "cpus.real > 1",
+        "cpus ** 9 > 1",
+        "[x for x in cpus]",
+        "cpus < 'a'",
+    ],
 )
 def test_where_knows_little(expression):
     """Anything but comparisons of keys is refused, and nothing is executed."""
@@ -137,8 +147,12 @@ def test_a_plan_is_a_product_in_order(lengths, data):
     """However a plan is cut, its pieces are the product of the axes, in order, each once."""
     plan = plan_of(lengths, "cpus <= batch")
     cuts = sorted(data.draw(st.sets(st.integers(0, plan.positions))) | {0, plan.positions})
-    pieces = [plan.columns(*pair)[1] for pair in zip(cuts, cuts[1:], strict=False)]
-    rows = [row for piece in pieces for row in zip(*(piece[p] for p in ("churn_hz", "replicate", "cpus", "batch")), strict=True)]
+    pieces = [plan.columns(*pair)[1] for pair in pairwise(cuts)]
+    rows = [
+        row
+        for piece in pieces
+        for row in zip(*(piece[p] for p in ("churn_hz", "replicate", "cpus", "batch")), strict=True)
+    ]
     product = [tuple(i + 1 for i in at) for at in np.ndindex(*lengths) if at[2] <= at[3]]
 
     assert rows == product

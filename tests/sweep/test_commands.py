@@ -90,11 +90,15 @@ def test_bad_input_is_answered_in_one_line(line, part, tmp_path, monkeypatch, ca
     assert list(tmp_path.iterdir()) == []
 
 
-KEYS = st.sampled_from([*schema.keys(), "axes.cpus", "axes.kernel", "axes.workload.lifetime_s", "+experiment", "hydra.job.name"])
+KEYS = st.sampled_from(
+    [*schema.every_key(), "axes.cpus", "axes.kernel", "axes.workload.lifetime_s", "+experiment", "hydra.job.name"]
+)
 SCALARS = st.one_of(
     st.integers().map(str),
     st.floats().map(str),
-    st.sampled_from(["null", "true", "''", "churn", "linux-5.2", "${cpus}", "${oc.env:HOME}", "objcg", "???", "1e400", "0x10"]),
+    st.sampled_from(
+        ["null", "true", "''", "churn", "linux-5.2", "${cpus}", "${oc.env:HOME}", "objcg", "???", "1e400", "0x10"]
+    ),
     st.text(max_size=8),
 )
 VALUES = st.recursive(
@@ -125,7 +129,12 @@ def refuse_well(overrides, tmp_path, monkeypatch, capfd):
     assert list(tmp_path.iterdir()) == []
 
 
-RANDOM = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+RANDOM = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+}
 
 
 @settings(max_examples=100, **RANDOM)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,7 +56,7 @@ def test_rows_do_not_show_the_cuts(cuts, tmp_path_factory, expected):
     """However a plan is cut into tasks, the files of the run hold the same rows in the same order."""
     folder, job = tmp_path_factory.mktemp("cut"), Squares(100)
     ends = [0, *sorted(cuts), 100]
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in pairwise(ends):
         run_task(job, str(folder), core_digest(), Task(start, stop))
 
     assert digests(job, folder) == expected
@@ -197,9 +198,8 @@ def test_the_digest_sees_every_value(tmp_path):
 def test_the_second_driver_is_told(tmp_path):
     """While one driver holds a run folder, another is refused in one line that says who has it."""
     store = Store(str(tmp_path))
-    with lock.held(store):
-        with pytest.raises(InputError, match="held by pid"), lock.held(store):
-            pass
+    with lock.held(store), pytest.raises(InputError, match="held by pid"), lock.held(store):
+        pass
     with lock.held(store):
         pass
 

@@ -49,7 +49,9 @@ def test_ray_lands_what_one_process_lands(inline, tmp_path):
 
 def test_a_killed_driver_resumes(inline, tmp_path):
     """A driver killed in the middle leaves sound parts; the same command does the rest, to the same bits."""
-    driver = subprocess.Popen(command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline"), stdout=subprocess.DEVNULL)
+    driver = subprocess.Popen(
+        command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline"), stdout=subprocess.DEVNULL
+    )
     while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
         assert driver.poll() is None
         time.sleep(0.01)
@@ -93,13 +95,15 @@ def test_a_full_disk_is_said_once(tmp_path):
 
 @pytest.mark.slow
 def test_twenty_five_kills(tmp_path, capsys):
-    """Workers, raylets and drivers are killed 25 times at random moments; resumed, the run is as the undisturbed one."""
+    """Workers, raylets and drivers are killed 25 times, at random; resumed, the run is as the undisturbed one."""
     pick, kills, starts = random.Random(1), {"worker": 0, "raylet": 0, "driver": 0}, 0
     whole = folder(sweep(*LONG, "cluster=inline", f"out={tmp_path / 'whole'}"))
     out = tmp_path / "killed"
     while sum(kills.values()) < 25:
         starts += 1
-        driver = subprocess.Popen(command(*LONG, f"out={out}", "cluster.cores=2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        driver = subprocess.Popen(
+            command(*LONG, f"out={out}", "cluster.cores=2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while driver.poll() is None and sum(kills.values()) < 25:
             time.sleep(pick.uniform(2, 6))
             victim = pick.choice(["worker", "worker", "worker", "raylet", "driver"])
@@ -135,7 +139,9 @@ def test_layouts_and_dead_nodes(inline, tmp_path):
 
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     doomed = [nodes.add_node(num_cpus=1) for _ in range(2)][-1]
-    line = command(*TINY, f"out={tmp_path / 'nodes'}", "cluster=ray", f"cluster.address={nodes.address}", "cluster.task_s=0.05")
+    line = command(
+        *TINY, f"out={tmp_path / 'nodes'}", "cluster=ray", f"cluster.address={nodes.address}", "cluster.task_s=0.05"
+    )
     driver = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     while not list(tmp_path.glob("nodes/smoke/*/parts/points/*.parquet")):
         assert driver.poll() is None
