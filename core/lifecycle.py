@@ -212,6 +212,7 @@ def make_rules(point: Point, design: Design, population: Population, weights: We
         stacks_pin_memcg=design.accounts and point.kernel.stacks_pin_memcg,
         cpu_slabs=point.allocator == "slub",
         cpus=point.cpus,
+        kinds=len(kinds),
         page_kind=kinds.index(PAGE_CACHE) if PAGE_CACHE in kinds else -1,
         allocated=np.array([load.caches.get(name, 0) for name in kinds], dtype=np.int64),
         slab_objects=np.array([1 if name == PAGE_CACHE else geometry_of(point, name).objects for name in kinds]),

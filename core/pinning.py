@@ -61,7 +61,8 @@ class Rules(NamedTuple):
     stacks_pin_memcg: bool
     cpu_slabs: bool  # each CPU allocates from a slab of its own (SLUB)
     cpus: int
-    page_kind: int  # which kind of leftover is page cache; -1: none
+    kinds: int  # kinds of leftovers
+    page_kind: int  # which of them is page cache; -1: none
     allocated: NDArray[np.int64]  # [kinds] objects that a memcg allocates
     slab_objects: NDArray[np.int64]  # [kinds]
     stays: int  # on a CPU, per memcg
@@ -100,7 +101,7 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
     Shapes `[SAMPLES, counts]` and `[counts]`; the clock in ticks. The working memory is NumPy's, whose zero pages cost
     nothing until they are touched.
     """
-    objects, memcgs, kinds = population.objects.kind.size, population.followed.key.size, rules.slab_objects.size
+    objects, memcgs, kinds = population.objects.kind.size, population.followed.key.size, rules.kinds
     counts, most_born = 3 + 4 * kinds, int(population.arrivals.max())
     capacity, clock = max(objects, 16), -1.0
     while clock < 0:
@@ -129,14 +130,20 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
 def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped-def]
     """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
     step_s, arrivals, _, followed, objects = population
-    count = books.counted
+    # Arrays by themselves: Numba counts references, atomically, whenever one is taken out of a tuple.
+    count, leaves, left = books.counted, books.leaves, books.left
+    entries, entry_of = charged.entries, charged.of
+    left_start, left_kind, left_ticks, left_spot = (
+        followed.left_start, followed.left_kind, followed.left_ticks, followed.left_spot
+    )  # fmt: skip
+    life_s, key, stack_step = followed.life_s, followed.key, followed.stack_step
     fresh = stray = missing = np.int64(0)
     free, clock = NONE, 0.0
     for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
         end, kind = age_ticks(objects, j, np.int64(0)), np.int64(objects.kind[j])
         cache_until(end, j, common)
         if kind != rules.page_kind:
-            _keep(books, _state(SHARED_OBJECTS, kind, rules), end)
+            _keep(count, leaves, _state(SHARED_OBJECTS, kind, rules.kinds), end)
 
     for step in range(STEPS):
         used = rules.live_bytes[step]
@@ -157,33 +164,34 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
         )
         for m in range(followed.off_start[step], followed.off_start[step + 1]):
             size = np.int64(0)
-            for k in range(followed.left_start[m], followed.left_start[m + 1]):
-                books.left[size, 0] = followed.left_kind[k]
-                books.left[size, 1] = (before + now) // 2 + followed.left_ticks[k]
-                books.left[size, 2] = followed.left_spot[k]
+            for k in range(left_start[m], left_start[m + 1]):
+                left[size, 0] = left_kind[k]
+                left[size, 1] = (before + now) // 2 + left_ticks[k]
+                left[size, 2] = left_spot[k]
                 size += 1
-            if charged.of[m] != NONE:
-                size, free = _take_entries(charged.entries, charged.of[m], books.left, size, free)
-            has_caches = followed.life_s[m] > rules.cache_creation_s
-            until = _go_offline(size, np.int64(followed.key[m]), followed.life_s[m], now, rules, books)
-            if rules.stacks_pin_memcg and followed.stack_step[m] > step:
+            if entry_of[m] != NONE:
+                size, free = _take_entries(entries, entry_of[m], left, size, free)
+            has_caches = life_s[m] > rules.cache_creation_s
+            until = _go_offline(left, size, np.int64(key[m]), life_s[m], now, rules, count, leaves)
+            if rules.stacks_pin_memcg and stack_step[m] > step:
                 books.pinned_until[m] = until
                 until = np.int64(NEVER)
-            _die(until, now, has_caches, books)
-        while stray < followed.stray.size and followed.stack_step[followed.stray[stray]] == step:
+            _die(until, now, has_caches, count, leaves)
+        while stray < followed.stray.size and stack_step[followed.stray[stray]] == step:
             m = followed.stray[stray]  # its last stack is gone
             if rules.stacks_pin_memcg:
-                has_caches = followed.life_s[m] > rules.cache_creation_s
+                has_caches = life_s[m] > rules.cache_creation_s
                 count[DYING] -= 1
                 count[DYING_WITH_CACHES] -= has_caches
-                _die(books.pinned_until[m], now, has_caches, books)
+                _die(books.pinned_until[m], now, has_caches, count, leaves)
             stray += 1
         e = charged.due[step]
         while e != NONE:
-            following, key = charged.entries[e, NEXT_DUE], charged.entries[e, KEY]
-            life_s = _life_s(key, rules)
-            size, free = _take_entries(charged.entries, e, books.left, np.int64(0), free)
-            _die(_go_offline(size, key, life_s, now, rules, books), now, life_s > rules.cache_creation_s, books)
+            following, its_key = entries[e, NEXT_DUE], entries[e, KEY]
+            its_life_s = _life_s(its_key, rules)
+            size, free = _take_entries(entries, e, left, np.int64(0), free)
+            until = _go_offline(left, size, its_key, its_life_s, now, rules, count, leaves)
+            _die(until, now, its_life_s > rules.cache_creation_s, count, leaves)
             e = following
 
         for i in range(count.size):
@@ -256,9 +264,9 @@ def _allocate(step, step_s, before, now, born, missing, fresh, free, objects, ru
 
 
 @njit(cache=True)
-def _go_offline(size, key, life_s, now, rules, books):  # type: ignore[no-untyped-def]
+def _go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ignore[no-untyped-def]
     """Count what a memcg leaves behind; returns the tick until which it is pinned, -1 if by nothing."""
-    left, lru_end, slab_end = books.left, NONE, NONE
+    lru_end, slab_end = NONE, NONE
     for i in range(size):
         left[i, 3] = left[i, 2] * life_s < rules.cache_creation_s * 4294967296.0  # before the memcg's caches existed
     for i in range(size):
@@ -271,7 +279,7 @@ def _go_offline(size, key, life_s, now, rules, books):  # type: ignore[no-untype
         if not rules.own_caches or left[i, 3]:
             if not rules.own_caches:
                 slab_end = max(slab_end, end)
-            _keep(books, _state(SHARED_OBJECTS, kind, rules), end)
+            _keep(count, leaves, _state(SHARED_OBJECTS, kind, rules.kinds), end)
             continue
         slab_end = max(slab_end, end)
         last_on_slab = last_in_cache = True
@@ -280,13 +288,13 @@ def _go_offline(size, key, life_s, now, rules, books):  # type: ignore[no-untype
                 last_in_cache = False
                 if _slab_of(left[k, 2], key, kind, rules) == _slab_of(left[i, 2], key, kind, rules):
                     last_on_slab = False
-        _keep(books, _state(OWN_OBJECTS, kind, rules), end)
+        _keep(count, leaves, _state(OWN_OBJECTS, kind, rules.kinds), end)
         if last_on_slab:
-            _keep(books, _state(SLABS, kind, rules), end)
+            _keep(count, leaves, _state(SLABS, kind, rules.kinds), end)
         if last_in_cache:
-            _keep(books, _state(CACHES, kind, rules), end)
+            _keep(count, leaves, _state(CACHES, kind, rules.kinds), end)
     if slab_end != NONE:
-        _keep(books, OBJCGS, slab_end)
+        _keep(count, leaves, OBJCGS, slab_end)
     until = NONE
     if rules.lru_pins_memcg:
         until = lru_end
@@ -321,24 +329,24 @@ def _cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _state(which, kind, rules):  # type: ignore[no-untyped-def]
-    return 3 + which * rules.slab_objects.size + kind
+def _state(which, kind, kinds):  # type: ignore[no-untyped-def]
+    return 3 + which * kinds + kind
 
 
 @njit(cache=True)
-def _keep(books, which, end):  # type: ignore[no-untyped-def]
+def _keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
     """One more of a thing, until a tick."""
-    books.counted[which] += 1
+    count[which] += 1
     if end < CALENDAR_TICKS:
-        books.leaves[end, which] += 1
+        leaves[end, which] += 1
 
 
 @njit(cache=True)
-def _die(until, now, has_caches, books):  # type: ignore[no-untyped-def]
+def _die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
     if until >= now:
-        _keep(books, DYING, until)
+        _keep(count, leaves, DYING, until)
         if has_caches:
-            _keep(books, DYING_WITH_CACHES, until)
+            _keep(count, leaves, DYING_WITH_CACHES, until)
 
 
 @njit(cache=True)

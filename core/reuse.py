@@ -76,7 +76,7 @@ def take_over(
     population: Population, rules: Rules, charges: Charges
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float, Fairness]:
     """Walk through a scenario; returns counts, sums and clock as `core.pinning.pin` does, and the fairness."""
-    private, kinds = population.followed.left_kind.size, rules.slab_objects.size
+    private, kinds = population.followed.left_kind.size, rules.kinds
     items, most = private + population.objects.kind.size, int(population.online.max()) + 2
     sums, samples = np.zeros(3 + 4 * kinds, np.int64), np.zeros((SAMPLES, 3 + 4 * kinds), np.int64)
     seats = Seats(
@@ -108,7 +108,7 @@ def _walk(  # type: ignore[no-untyped-def]
     arrivals, online, followed, objects, rules, charges, common, seats, leftovers, rank_seat, sums, samples, fair
 ):
     """Fill `sums`, `samples` and `fair`; returns the clock at the end."""
-    kinds, private = rules.slab_objects.size, followed.left_kind.size
+    kinds, private = rules.kinds, followed.left_kind.size
     root_objects = np.zeros(kinds, np.int64)  # common objects charged to nobody
     count = np.zeros(sums.size, np.int64)
     taken, missing, clock = np.int64(0), np.int64(0), 0.0
