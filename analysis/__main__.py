@@ -38,6 +38,8 @@ def sql(
     partial: Partial = False,
 ) -> None:
     """Answer one SQL query."""
+    if query != query.encode(errors="replace").decode():
+        raise InputError("SQL must be UTF-8 (got bytes that are not); mend the text")
     con = connect(_whole(run, partial))
     kinds = [statement.type.name for statement in con.extract_statements(query)]
     if len(kinds) != 1 or not set(kinds) <= READS:

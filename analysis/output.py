@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -46,6 +48,9 @@ def write(rows: duckdb.DuckDBPyRelation, form: Format, to: Path | None) -> None:
     """Write `rows` to the file `to`, whole or not at all, or else to stdout."""
     if form is Format.parquet and to is None and sys.stdout.isatty():
         raise InputError("--format parquet is binary (got a terminal to print to); add -o FILE, or pipe it")
+    twice = [name for name, times in Counter(rows.columns).items() if times > 1]
+    if twice and form in (Format.json, Format.parquet):
+        raise InputError(f"SQL must name each column once for --format {form} (got {twice[0]} twice); add `as NAME`")
     batches = rows.to_arrow_reader(BATCH_ROWS)
     if to is None:
         _write(batches, form, sys.stdout)
@@ -75,27 +80,40 @@ def _write(batches: pa.RecordBatchReader, form: Format, file: IO[str]) -> None:
         case Format.csv:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(batches.schema.names)
-            writer.writerows(row.values() for row in _rows(batches))
+            writer.writerows(_rows(batches))
         case Format.json:
             _json(batches, file)
         case Format.parquet:
-            with pq.ParquetWriter(file.buffer, batches.schema) as parquet:  # type: ignore[attr-defined]
-                for batch in batches:
-                    parquet.write_batch(batch)
+            _parquet(batches, file)
 
 
-def _rows(batches: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
+def _rows(batches: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
     for batch in batches:
-        yield from batch.to_pylist()
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _json(batches: pa.RecordBatchReader, file: IO[str]) -> None:
-    """An array with one object per line; what JSON has no word for (dates, decimals) is written as text."""
+    """An array with one object per line. What JSON has no word for is text (dates, decimals) or null (inf, nan)."""
     file.write("[")
     for number, row in enumerate(_rows(batches)):
         file.write(",\n " if number else "\n ")
-        json.dump(row, file, default=str)
+        json.dump(dict(zip(batches.schema.names, map(_finite, row), strict=True)), file, default=str)
     file.write("\n]\n")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _parquet(batches: pa.RecordBatchReader, file: IO[str]) -> None:
+    try:
+        with pq.ParquetWriter(file.buffer, batches.schema) as parquet:  # type: ignore[attr-defined]
+            for batch in batches:
+                parquet.write_batch(batch)
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(
+            f"--format parquet cannot hold such a column ({error}); cast it, or take another format"
+        ) from error
 
 
 def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
@@ -105,7 +123,7 @@ def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
         table.add_column(Text(field.name), justify="right" if number else "left", overflow="fold")
     rows = _rows(batches)
     for row in islice(rows, MOST_ROWS):
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
+        table.add_row(*(Text(_cell(value)) for value in row))
     console(file=file).print(table)
     if next(rows, None) is not None:
         print(f"only the first {MOST_ROWS} rows are shown; --format csv, json or parquet writes all", file=sys.stderr)

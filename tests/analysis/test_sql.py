@@ -34,6 +34,31 @@ def test_csv(land, analysis):
     ]
 
 
+def test_json_has_no_word_for_infinity(land, analysis):
+    """A line that never saturates has an infinite knee, which JSON readers would choke on: it is null."""
+    said = analysis("sql", land([{"knee_cpus": float("inf")}]), "select knee_cpus from points", "--format", "json")
+
+    assert json.loads(said.out, parse_constant=pytest.fail) == [{"knee_cpus": None}]
+
+
+def test_columns_of_one_name(land, analysis):
+    """CSV keeps both columns of one name; formats that cannot say so in one line."""
+    query = "select 1 as a, 2 as a"
+
+    assert analysis("sql", land(TWO), query, "--format", "csv").out == "a,a\n1,2\n"
+    assert analysis("sql", land(TWO, name="b"), query, "--format", "json").err == (
+        "SQL must name each column once for --format json (got a twice); add `as NAME`\n"
+    )
+
+
+def test_parquet_has_no_intervals(land, analysis, tmp_path):
+    """A type that Parquet lacks is told in one line, and no file is left."""
+    said = analysis("sql", land(TWO), "select interval 1 day", "--format", "parquet", "-o", tmp_path / "x.parquet")
+
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert not list(tmp_path.glob("x.*"))
+
+
 def test_parquet_into_a_file(land, analysis, tmp_path):
     """-o writes the rows whole, and leaves nothing else behind."""
     to = tmp_path / "out" / "answer.parquet"
@@ -83,6 +108,7 @@ def test_an_experiment_means_its_newest_run(land, analysis):
         ("", "SQL must be one query that reads (got nothing)"),
         ("selec 1", 'syntax error at or near "selec"'),
         ("select 'x'::int", "Could not convert string 'x' to INT32"),
+        ("select '\udcff'", "SQL must be UTF-8"),
         ("drop view points", "SQL must be one query that reads (got DROP)"),
         ("copy points to 'points.csv'", "SQL must be one query that reads (got COPY)"),
         ("select * from read_csv('/etc/passwd')", "file system operations are disabled"),
