@@ -128,27 +128,9 @@ def test_twenty_five_kills(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_layouts_and_dead_nodes(inline, tmp_path):
-    """One worker, four workers, other task sizes, and a cluster that loses a node: always the same rows."""
-    runs = [
-        folder(sweep(*TINY, f"out={tmp_path / name}", f"cluster.cores={cores}", f"cluster.task_s={task_s}"))
-        for name, cores, task_s in (("one", 1, 1), ("four", 4, 0.02))
-    ]
-    os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    from ray.cluster_utils import Cluster
+@pytest.mark.parametrize(("cores", "task_s"), [(1, 1), (4, 0.02)])
+def test_layouts_change_nothing(cores, task_s, inline, tmp_path):
+    """One worker with long tasks, or four with tiny ones: always the same rows."""
+    run = folder(sweep(*TINY, f"out={tmp_path}", f"cluster.cores={cores}", f"cluster.task_s={task_s}"))
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    doomed = [nodes.add_node(num_cpus=1) for _ in range(2)][-1]
-    line = command(
-        *TINY, f"out={tmp_path / 'nodes'}", "cluster=ray", f"cluster.address={nodes.address}", "cluster.task_s=0.05"
-    )
-    driver = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("nodes/smoke/*/parts/points/*.parquet")):
-        assert driver.poll() is None
-        time.sleep(0.01)
-    nodes.remove_node(doomed, allow_graceful=False)
-    said = driver.communicate(timeout=200)[0]
-    nodes.shutdown()
-
-    assert driver.returncode == 0
-    assert all(digests(run) == digests(inline) for run in (*runs, said.splitlines()[-1]))
+    assert digests(run) == digests(inline)
