@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from core.params import Point
+    from core.workload import Workload
 
 
 def scenario_id(point: Point) -> str:
@@ -35,10 +37,32 @@ def generator(point: Point, purpose: str) -> np.random.Generator:
 
 def _canonical(point: Point) -> bytes:
     fields = {
-        "workload": asdict(point.workload),
         "churn_hz": point.churn_hz,
         "duration_s": point.duration_s,
-        "seed": point.seed,
         "replicate": point.replicate,
+        "seed": point.seed,
     }
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return f'{_json(fields)[:-1]},"workload":{_workload_json(_Itself(point.workload))}}}'.encode()
+
+
+class _Itself:
+    """A cache's key for what has no hash: equal to itself only, and kept alive, so that its id is not used again."""
+
+    def __init__(self, value: Workload) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+@lru_cache(maxsize=8)
+def _workload_json(workload: _Itself) -> str:
+    # thousands of points share one workload, and writing it out costs more than simulating a light point
+    return _json(asdict(workload.value))
+
+
+def _json(value: dict[str, object]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
