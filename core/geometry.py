@@ -34,14 +34,16 @@ class SlabGeometry:
     min_partial: int
 
 
-def slab_geometry(profile: KernelProfile, cache_name: str, nr_cpu_ids: int) -> SlabGeometry:
-    """Geometry of a cache of `profile` on a machine with `nr_cpu_ids` CPUs, all of them present.
+def slab_geometry(profile: KernelProfile, cache_name: str, possible_cpus: int, present_cpus: int) -> SlabGeometry:
+    """Geometry of a cache of `profile` under SLUB.
 
-    Raises ValueError if the profile does not have the cache.
+    A slab should hold more objects the more CPUs share it: the possible ones (nr_cpu_ids), since 5.12 those present,
+    unless that is one, which some architectures say early in boot. Raises ValueError if there is no such cache.
     """
     one_of("cache", cache_name, profile.caches, f"add it to kernel.caches of {profile.name}")
     size, page_bytes = profile.caches[cache_name], profile.page_bytes
-    min_objects = profile.slub_min_objects or 4 * (nr_cpu_ids.bit_length() + 1)
+    cpus = possible_cpus if profile.slab_order_rule == "4.19" or present_cpus == 1 else present_cpus
+    min_objects = profile.slub_min_objects or 4 * (cpus.bit_length() + 1)
     calculate_order = _order_6_7 if profile.slab_order_rule == "6.7" else _order_4_19
     order = calculate_order(size, page_bytes, min_objects, profile.slub_max_order)
     objects = (page_bytes << order) // size
@@ -100,7 +102,7 @@ def _slab_order(size: int, page_bytes: int, min_order: int, max_order: int, frac
 def _order_4_19(size: int, page_bytes: int, min_objects: int, max_order: int) -> int:
     """calculate_order() up to 6.6: give up waste first, then objects, then the order limit.
 
-    5.12 changed which CPUs count (present instead of nr_cpu_ids), not the rule.
+    5.12 changed which CPUs count, not the rule.
     """
     for objects in range(min(min_objects, (page_bytes << max_order) // size), 1, -1):
         for fraction in (16, 8, 4):

@@ -20,7 +20,7 @@ class Program:
     def __init__(self, profile: KernelProfile, cpus: int, caches: list[str]) -> None:
         self.profile, self.cpus, self.caches = profile, cpus, caches
         self.design = DESIGNS[profile.design]
-        self.geometry = [slab_geometry(profile, name, cpus) for name in caches]
+        self.geometry = [slab_geometry(profile, name, cpus, cpus) for name in caches]
         self._index = {name: i for i, name in enumerate(caches)}
         self._events: list[tuple[int, int, int, int, int, int]] = []
         self._objects = 0

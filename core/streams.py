@@ -98,7 +98,7 @@ def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
         slabs = [slab_allocator_geometry(point.kernel, name) for name in names]
         geometry = [(g.objects, g.pages, shared, own) for g, (own, shared) in zip(slabs, limits, strict=True)]
     else:
-        slabs = [slab_geometry(point.kernel, name, possible_cpus) for name in names]
+        slabs = [slab_geometry(point.kernel, name, possible_cpus, point.cpus) for name in names]
         geometry = [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in slabs]
     return Machine(
         events,

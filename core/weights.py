@@ -94,7 +94,7 @@ def geometry_of(point: Point, cache: str) -> SlabGeometry:
     """Geometry of a kmem_cache under the point's allocator."""
     if point.allocator == "slab":
         return slab_allocator_geometry(point.kernel, cache)
-    return slab_geometry(point.kernel, cache, point.possible_cpus or point.cpus)
+    return slab_geometry(point.kernel, cache, point.possible_cpus or point.cpus, point.cpus)
 
 
 def own_slabs(point: Point, slab: SlabGeometry, objects: int) -> float:

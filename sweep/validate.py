@@ -107,7 +107,8 @@ class Validation:
 
     def _figures(self, case: Case) -> list[Figure]:
         if case.kind in PUBLISHED:
-            return PUBLISHED[case.kind].figures(self.tables_read, self.points)
+            published_figures: list[Figure] = PUBLISHED[case.kind].figures(self.tables_read, self.points)
+            return published_figures
         if case.kind == "memory":
             workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
             row = workloads[case.workload]

@@ -45,7 +45,7 @@ def test_orders_of_linux_5_2_are_golden(profile_of, cache):
     """Orders, objects and limits of 20 caches at 5 CPU counts are those of the 5.2 sources."""
     orders, cpu_partial, min_partial = LINUX_5_2[cache]
 
-    found = [slab_geometry(profile_of("linux-5.2"), cache, cpus) for cpus in CPUS]
+    found = [slab_geometry(profile_of("linux-5.2"), cache, cpus, cpus) for cpus in CPUS]
 
     assert " ".join(f"{g.order}/{g.objects}" for g in found) == orders
     limits = {(g.cpu_partial_objects, g.cpu_partial_slabs, g.min_partial) for g in found}
@@ -68,7 +68,7 @@ def test_slabs_of_real_kernels_are_golden(profile_of):
 
     computed = {}
     for kernel, cpus, cache in reported:
-        g = slab_geometry(profiles[kernel], cache, cpus)
+        g = slab_geometry(profiles[kernel], cache, cpus, cpus)
         computed[kernel, cpus, cache] = (g.object_bytes, g.objects, g.pages)
     assert computed == reported
     assert len(reported) > 100
@@ -83,7 +83,7 @@ def test_slabs_of_this_machine_are_golden(profile_of):
 
     wrong = {}
     for name in reported.keys() & profile.caches.keys() - {"kvm_vcpu"}:  # an order above the limit, given by hand
-        g = slab_geometry(profile, name, cpus)
+        g = slab_geometry(profile, name, cpus, cpus)
         if (g.object_bytes, g.objects, g.pages) != reported[name]:
             wrong[name] = (g, reported[name])
     assert wrong == {}, platform.release()
@@ -93,21 +93,28 @@ def test_partial_list_is_bounded_in_slabs_since_5_16(profile_of):
     """Hand-worked: 120 objects of 192 bytes at 21 a slab, doubled, make 12 slabs; of 1 KiB, 24 at 32 make 2."""
     profile = profile_of("linux-6.1")
 
-    assert slab_geometry(profile, "dentry", 4).cpu_partial_slabs == 12
-    assert slab_geometry(profile, "kmalloc-1k", 16).cpu_partial_slabs == 2
+    assert slab_geometry(profile, "dentry", 4, 4).cpu_partial_slabs == 12
+    assert slab_geometry(profile, "kmalloc-1k", 16, 16).cpu_partial_slabs == 2
 
 
 def test_min_objects_can_be_given(profile_of):
     """Hand-worked: with slub_min_objects=4, four 1 KiB objects fill one page and order 0 will do."""
     profile = dataclasses.replace(profile_of("linux-5.2"), slub_min_objects=4)
 
-    assert slab_geometry(profile, "kmalloc-1k", 256).order == 0
+    assert slab_geometry(profile, "kmalloc-1k", 256, 256).order == 0
+
+
+def test_present_cpus_count_since_5_12(profile_of):
+    """Hand-worked: a guest with 4 of 256 possible CPUs puts 42 dentries on 2 pages in 5.9, and 21 on 1 in 5.15."""
+    assert slab_geometry(profile_of("linux-5.9"), "dentry", 256, 4).objects == 42
+    assert slab_geometry(profile_of("linux-5.15"), "dentry", 256, 4).objects == 21
+    assert slab_geometry(profile_of("linux-5.15"), "dentry", 256, 1).objects == 42
 
 
 def test_unknown_cache_is_one_line(profile_of):
     """A cache that the profile lacks is refused with the key to set."""
     with pytest.raises(ValueError, match=r"cache must be one of .*add it to kernel.caches of linux-5.2"):
-        slab_geometry(profile_of("linux-5.2"), "no_such_cache", 4)
+        slab_geometry(profile_of("linux-5.2"), "no_such_cache", 4, 4)
 
 
 @given(
@@ -122,7 +129,7 @@ def test_every_slab_holds_objects_and_wastes_less_than_half(profile_of, size, cp
         profile_of("linux-5.2"), page_bytes=page_bytes, slab_order_rule=rule, caches={"it": size}
     )
 
-    g = slab_geometry(profile, "it", cpus)
+    g = slab_geometry(profile, "it", cpus, cpus)
 
     assert g.objects >= 1
     assert g.order <= profile.slub_max_order
