@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,14 @@ class Run:
         files: dict[str, list[str]] = {}
         for path in self._files():
             files.setdefault(path.split("/")[-2], []).append(f"{self.path}/{path}")
-        return {name: ds.dataset(paths, filesystem=self.filesystem, format="parquet") for name, paths in files.items()}
+        try:
+            return {
+                name: ds.dataset(paths, filesystem=self.filesystem, format="parquet") for name, paths in files.items()
+            }
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"RUN must have sound files (got {self.url!r}): {_one_line(error)}; resume the sweep"
+            ) from error
 
     def hole(self) -> str | None:
         """What is missing of the run, in words, or None where it is whole."""
@@ -53,7 +61,26 @@ class Run:
             return [file["path"] for file in self.manifest["files"]]
         selector = fs.FileSelector(f"{self.path}/{PARTS}", recursive=True, allow_not_found=True)
         found = [info.path for info in self.filesystem.get_file_info(selector) if info.type == fs.FileType.File]
-        return sorted(path.removeprefix(f"{self.path}/") for path in found if path.endswith(".parquet"))
+        return _disjoint(path.removeprefix(f"{self.path}/") for path in found if path.endswith(".parquet"))
+
+
+def _disjoint(parts: Iterable[str]) -> list[str]:
+    """Of the parts `<table>/<start>-<stop>.parquet` those of which none overlap, the longest first.
+
+    A worker that outlived its driver may have left a part that covers the same points as another.
+    """
+    spans = []
+    for part in parts:
+        table, _, name = part.rpartition("/")
+        start, _, stop = name.removesuffix(".parquet").partition("-")
+        spans.append((table, int(start), -int(stop), part))
+    kept: list[str] = []
+    reach: dict[str, int] = {}
+    for table, start, minus_stop, part in sorted(spans):
+        if start >= reach.get(table, 0):
+            kept.append(part)
+            reach[table] = -minus_stop
+    return kept
 
 
 def open_run(where: str) -> Run:

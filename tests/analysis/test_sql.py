@@ -153,14 +153,29 @@ def test_a_run_with_holes_is_refused(land, analysis):
 
 
 def test_a_run_that_was_stopped_says_what_is_missing(land, analysis):
-    """Of a run that has not ended, the parts are there to read, and the rest is counted."""
+    """Of a run that has not ended the parts are read, no point twice, and the rest is counted."""
     run = land(TWO, manifest={"state": "stopped", "positions": 9, "files": []})
-    (run / "parts").mkdir()
-    (run / "points").rename(run / "parts" / "points")
+    whole, parts = run / "points" / "00000.parquet", run / "parts" / "points"
+    parts.mkdir(parents=True)
+    for name in ("0-2", "1-2"):
+        (parts / f"{name}.parquet").write_bytes(whole.read_bytes())
     refused, told = analysis("sql", run, QUERY), analysis("sql", run, QUERY, "--partial", "--format", "json")
 
     assert "it is stopped: 7 of 9 points missing" in refused.err
     assert json.loads(told.out) == ROWS
+    assert json.loads(
+        analysis("sql", run, "select count(*) as n from points", "--partial", "--format", "json").out
+    ) == [{"n": 2}]
+
+
+def test_a_torn_file_is_one_line(land, analysis):
+    """A file that was cut off is told in one line, whichever it is."""
+    for name, content in {"head": b"PAR1", "empty": b""}.items():
+        run = land(TWO, name=name)
+        (run / "points" / "00000.parquet").write_bytes(content)
+        said = analysis("sql", run, QUERY)
+
+        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
 
 
 def test_a_run_without_points_has_no_tables(land, analysis):
