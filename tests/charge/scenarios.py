@@ -49,8 +49,8 @@ def settings_of_a_lane(draw, **fixed):
         "depth": depth,
         "v1": draw(st.booleans()),
         "swap_accounting": draw(st.booleans()),
-        "protected_levels": draw(st.integers(0, depth)),
-        "protection_xchg_elided": draw(st.booleans()),
+        "protected_levels": draw(st.sampled_from([depth, depth, *range(depth)])),
+        "protection_xchg_elided": draw(st.sampled_from([False, False, True])),
         "objcg_as_of": draw(st.sampled_from(["5.9", "5.11", "5.15", "6.1"])),
     }
     return reference.Settings(**(drawn | fixed))

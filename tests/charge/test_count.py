@@ -1,0 +1,256 @@
+"""Cases worked by hand, and what holds for every run of `core.charge`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from points import default_point
+from reference import charge as reference
+from reference.slub import Geometry
+from scenarios import Scenario, machine, point
+
+from core import charge, stock
+from core.charge import count, count_lanes
+from core.designs import DESIGNS
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, charge_window, cpu_hash
+
+ONE_PAGE = Geometry(objects=1, pages=1, object_bytes=1016, min_partial=0, cpu_partial=0)
+ON_CPU_0, ON_CPU_1 = 0, 2**31  # of two CPUs
+
+
+def lane(**changes):
+    """Two CPUs, slabs of one object and one page, a batch of 4 pages, a child of the root; no cross-setting."""
+    values = {
+        "cpus": 2,
+        "nodes": 1,
+        "caches": (ONE_PAGE,),
+        "partial_rule": "off",
+        "page_bytes": 4096,
+        "batch": 4,
+        "stat_batch": 1000,
+        "stock": True,
+        "uncharge_batched": None,
+        "depth": 1,
+        "v1": False,
+        "swap_accounting": False,
+        "protected_levels": 0,
+        "protection_xchg_elided": False,
+        "objcg_as_of": "6.1",
+    }
+    return reference.Settings(**(values | changes))
+
+
+def counted(design, settings_of_lane, *events):
+    """The columns of one lane for events that follow the memcgs 1 and 2 going online."""
+    scenario = Scenario((("online", 1, 0), ("online", 2, 0), *events))
+    columns = count_lanes([point(design, settings_of_lane)], machine(settings_of_lane, scenario))
+    return {name: np.ravel(values)[0] for name, values in columns.items()}
+
+
+def allocs(memcg, count, cpu=ON_CPU_0, first=0):
+    return [("alloc", first + number, memcg, 0, False, cpu) for number in range(count)]
+
+
+def small_window(**changes):
+    """The default workload with a window short enough for a test."""
+    base = default_point()
+    mix = replace(base.workload.charge, allocations=3000, burst_allocations=200)
+    return replace(base, workload=replace(base.workload, charge=mix), churn_hz=200.0, cpus=4, depth=2, **changes)
+
+
+def test_batch_of_four_walks_twice_for_five_slabs():
+    """Of five pages, the first and the fifth find no stock; each walk takes 4 and visits memcg and root."""
+    found = counted("page_ref", lane(), *allocs(1, 5))
+
+    assert (found["page_charges"], found["stock_hits"], found["charge_walks"]) == (5, 3, 2)
+    assert (found["leaf_counter_atomics"], found["upper_counter_atomics"]) == (2, 2)
+
+
+def test_uncharge_is_not_batched_until_5_11():
+    """Two slabs freed are two walks of two counters, though the stock that charged them had room for both."""
+    frees = [("free", 0, ON_CPU_0), ("free", 1, ON_CPU_0)]
+    found = counted("page_ref", lane(), *allocs(1, 3), *frees)
+
+    # a third slab is the CPU's own; the two that are full and freed go at once, min_partial being 0
+    assert (found["page_uncharges"], found["uncharge_walks"], found["uncharge_counter_atomics"]) == (2, 2, 4)
+    assert counted("page_ref", lane(uncharge_batched=True), *allocs(1, 3), *frees)["uncharge_walks"] == 0
+
+
+def test_another_memcg_on_the_cpu_drains_the_stock():
+    """Memcgs that take turns on a CPU drain each other; on two CPUs each keeps its own stock."""
+    turns = [*allocs(1, 1), *allocs(2, 1, first=1), *allocs(1, 1, first=2)]
+    apart = [*allocs(1, 1), *allocs(2, 1, ON_CPU_1, first=1), *allocs(1, 1, first=2)]
+
+    assert counted("page_ref", lane(), *turns)["stock_drains"] == 2
+    assert counted("page_ref", lane(), *apart)["stock_drains"] == 0
+
+
+def test_request_of_the_whole_batch_leaves_the_stock_alone():
+    """With a batch of one page every charge walks, and nobody's stock is drained for it."""
+    found = counted("page_ref", lane(batch=1), *allocs(1, 2), *allocs(2, 2, first=2))
+
+    assert (found["charge_walks"], found["stock_hits"], found["stock_drains"]) == (4, 0, 0)
+
+
+def test_reference_on_the_cache_costs_one_atomic_each_way():
+    """The design of April 2019 adds one atomic per slab charged and one per slab uncharged; the percpu_ref none."""
+    events = [*allocs(1, 3), ("free", 0, ON_CPU_0)]
+
+    assert counted("reparent_atomic", lane(), *events)["refcount_atomics"] == 4
+    assert counted("reparent_percpu", lane(), *events)["refcount_atomics"] == 0
+
+
+def test_percpu_ref_is_atomic_after_offline():
+    """A slab freed after offline drops its reference by an atomic, and its page from the parent's counters only."""
+    found = counted(
+        "reparent_percpu", lane(depth=2), *allocs(1, 1), ("offline", 1, ON_CPU_0), ("free", 0, ON_CPU_0)
+    )
+
+    # one charge walk and one drain of the stock at offline visit the memcg, the late uncharge does not
+    assert (found["leaf_counter_atomics"], found["upper_counter_atomics"]) == (2, 2 * 2 + 2)
+    # css_put_many() of the drained stock, percpu_ref_put_many() of the slab
+    assert found["refcount_atomics"] == 2
+
+
+def test_list_of_pages_is_locked_for_each_slab():
+    """The list's lock is taken once per slab charged and once per slab uncharged."""
+    assert counted("page_list", lane(), *allocs(1, 3), ("free", 0, ON_CPU_0))["lock_acquisitions"] == 4
+
+
+def test_dead_memcg_is_taken_over_with_its_charges():
+    """The cgroup that comes next gets the dead memcg's slab back, so it need not charge one of its own."""
+    geometry = replace(ONE_PAGE, objects=2)
+    events = [*allocs(1, 1), ("offline", 1, ON_CPU_0), ("online", 3, ON_CPU_0), *allocs(3, 1, first=1)]
+
+    assert counted("reuse_dead", lane(caches=(geometry,)), *events)["page_charges"] == 1
+    assert counted("page_ref", lane(caches=(geometry,)), *events)["page_charges"] == 2
+
+
+def test_four_objects_of_a_kilobyte_share_a_page():
+    """Objects of 1016 + 8 bytes: a page is charged for the first and the fifth."""
+    assert counted("objcg", lane(), *allocs(1, 4))["page_charges"] == 1
+    assert counted("objcg", lane(), *allocs(1, 5))["page_charges"] == 2
+
+
+def test_bytes_wander_through_the_shared_counter():
+    """Before 5.14 a CPU that changes its obj_cgroup adds its bytes to the old one and fetches those of the new one."""
+    turns = [*allocs(1, 1), *allocs(2, 1, first=1)]
+
+    # fetch for 1; drain of 1, fetch for 2
+    assert counted("objcg", lane(objcg_as_of="5.9"), *turns)["byte_atomics"] == 3
+    # there is nothing to fetch, and that is looked up first
+    assert counted("objcg", lane(objcg_as_of="5.15"), *turns)["byte_atomics"] == 1
+
+
+def test_seven_memcgs_fit_into_a_stock_of_seven_slots():
+    """Two memcgs that take turns drain a stock of one slot each time, and one of seven slots never."""
+    turns = [event for number in range(6) for event in allocs(1 + number % 2, 4, first=4 * number)]
+
+    assert counted("objcg_multi_stock", lane(), *turns)["stock_drains"] == 0
+    assert counted("objcg", lane(), *turns)["stock_drains"] > 0
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_points_do_not_talk(design):
+    """A point's row is the same alone, in other company, and in another order, under both allocators."""
+    base = small_window(design=design)
+    points = [
+        replace(base, cpus=cpus, batch=batch, allocator=allocator, stock=stock)
+        for cpus in (1, 4)
+        for batch in (1, 32)
+        for allocator in ("slub", "slab")
+        for stock in (True, False)
+    ]
+    together = count(points[::-1])
+
+    for number, each in enumerate(points[::-1]):
+        alone = count([each])
+        assert {name: values[0] for name, values in alone.items()} == {n: v[number] for n, v in together.items()}
+
+
+@pytest.mark.parametrize("allocator", ["slub", "slab"])
+def test_designs_see_the_same_objects(allocator):
+    """Every design allocates and frees the same objects; accounted ones charge pages, the floor does nothing."""
+    base = small_window(allocator=allocator)
+    found = count([replace(base, design=design) for design in DESIGNS])
+
+    assert np.unique(found["objects_allocated"]).tolist() == [3000]
+    assert np.unique(found["objects_freed"]).size == 1
+    floor = list(DESIGNS).index("unaccounted")
+    assert found["shared_atomics"][floor] == found["percpu_ops"][floor] == found["page_charges"][floor] == 0
+    assert (np.delete(found["page_charges"], floor) > 0).all()
+
+
+@pytest.mark.parametrize("design", [name for name, design in DESIGNS.items() if design.accounts])
+def test_without_stock_everything_walks(design):
+    """With the stock off, each charge and each uncharge walks the counters, and nothing is ever drained."""
+    found = count([small_window(design=design, stock=False)])
+
+    assert found["charge_walks"] == found["page_charges"]
+    assert found["uncharge_walks"] == found["page_uncharges"]
+    assert found["stock_hits"] == found["stock_drains"] == 0
+
+
+def test_unbalanced_books_name_design_batch_and_both_numbers(monkeypatch):
+    """A stock that loses a page is noticed."""
+
+    def leaky(*arguments, **settings_of_stock):
+        tally = stock.run_stock(*arguments, **settings_of_stock)
+        return replace(tally, stocked_pages=tally.stocked_pages - 1)
+
+    monkeypatch.setattr(charge, "run_stock", leaky)
+
+    with pytest.raises(AssertionError, match=r"page_ref, batch 4: 4 pages on the counters, but 3 in use or stocked"):
+        counted("page_ref", lane(), *allocs(1, 1))
+
+
+@given(cpus=st.integers(1, 8192), share=st.floats(0, 1, exclude_max=True))
+def test_hash_of_a_cpu_falls_on_it(cpus, share):
+    """`cpu_hash` is the inverse of `hash * cpus >> 32`."""
+    cpu = int(share * cpus)
+
+    assert int(cpu_hash(np.array([cpu]), cpus)[0]) * cpus >> 32 == cpu
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), churn_hz=st.floats(0, 2000))
+def test_window_is_a_possible_history(seed, churn_hz):
+    """Memcgs allocate while they are online; objects are freed once, after their allocation; times never turn back."""
+    online, live = set(), set()
+    for event in charge_window(replace(small_window(), seed=seed, churn_hz=churn_hz)):
+        kind, memcg, obj = event["kind"], int(event["memcg"]), int(event["object"])
+        if kind == ALLOC:
+            assert memcg in online
+            live.add(obj)
+        elif kind == FREE:
+            live.remove(obj)
+        elif kind == ONLINE:
+            online.add(memcg)
+        elif kind == OFFLINE:
+            online.remove(memcg)
+
+    assert len(online) == small_window().workload.charge.memcgs
+
+
+def test_window_is_the_same_for_every_machine():
+    """Design, CPUs, batch, kernel and depth change nothing in the events; replicate and seed do."""
+    base = small_window()
+    events = charge_window(base).tobytes()
+
+    for change in ({"design": "page_ref"}, {"cpus": 256}, {"batch": 1}, {"depth": 7}, {"kernel": None}):
+        assert charge_window(replace(base, **change)).tobytes() == events
+    for change in ({"replicate": 1}, {"seed": 2}, {"churn_hz": 1.0}):
+        assert charge_window(replace(base, **change)).tobytes() != events
+
+
+def test_memcgs_come_at_the_rate_of_churn():
+    """Offlines in a window of 0.03 s at 200 Hz are Poisson with mean 6: one false alarm in some 15,800 seeds."""
+    seeds = 400
+    offlines = [
+        np.count_nonzero(charge_window(replace(small_window(), seed=seed))["kind"] == OFFLINE) for seed in range(seeds)
+    ]
+    mean = 200.0 * 3000 / small_window().workload.charge.allocations_hz
+
+    assert abs(np.mean(offlines) - mean) < 4 * np.sqrt(mean / seeds)
