@@ -72,8 +72,8 @@ def _disjoint(parts: Iterable[str]) -> list[str]:
     spans = []
     for part in parts:
         table, _, name = part.rpartition("/")
-        start, _, stop = name.removesuffix(".parquet").partition("-")
-        spans.append((table, int(start), -int(stop), part))
+        first, _, last = name.removesuffix(".parquet").partition("-")
+        spans.append((table, int(first), -int(last), part))
     kept: list[str] = []
     reach: dict[str, int] = {}
     for table, start, minus_stop, part in sorted(spans):
