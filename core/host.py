@@ -77,7 +77,12 @@ class Host:
             at_least(f"host.{key}", getattr(self, key), 0)
         within("host.walk_overlap", self.walk_overlap, 0, 1)
         if self.kind == "far":
-            at_least("host.far_service_ns", self.far_service_ns, self.t_plain_ns, "give the time of one far atomic")
+            at_least(
+                "host.far_service_ns",
+                self.far_service_ns,
+                self.t_local_ns,
+                "a far atomic is no faster than a local one",
+            )
         if self.kind == "llsc":
             at_least("host.llsc_base_ns", self.llsc_base_ns, self.t_plain_ns, "give s0 of S(N) = s0 + s1 (N - 1)")
 

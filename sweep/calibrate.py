@@ -85,7 +85,7 @@ class Calibration:
     def work(self, start: int, stop: int) -> dict[str, pa.Table]:  # noqa: ARG002 (a task is a node)
         """Measure this node, keep its price table here, and return it with the measurements."""
         cpus = usable_cpus()
-        rows = measure(cpus)
+        rows = measure(cpus, BUDGET_S)
         doubts = list(_doubts(rows, _before()))
         node = Node(hosts.name(), cpus, machine(), hosts.preset())
         text = price_table(node, rows, doubts, datetime.now(UTC))
@@ -104,7 +104,7 @@ def job(config: Mapping[str, Any]) -> Calibration:  # noqa: ARG001 (nothing of a
     return Calibration(datetime.now(UTC).isoformat())
 
 
-def measure(cpus: Sequence[Cpu], budget_s: float = BUDGET_S) -> list[dict[str, Any]]:
+def measure(cpus: Sequence[Cpu], budget_s: float) -> list[dict[str, Any]]:
     """Measure the series of a node and return a row of COLUMNS for each."""
     bench = Bench(cpus)
     try:

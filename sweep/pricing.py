@@ -34,11 +34,7 @@ class Node:
 
 
 def price_table(node: Node, rows: Sequence[Row], doubts: Sequence[str], now: datetime) -> str:
-    """Return the YAML of the table.
-
-    What is not measured keeps the assumption of `conf/host/_assumed.yaml`; on a node of one CPU, where nothing can be
-    shared, all but the prices of that CPU are the nearest preset's.
-    """
+    """Return the YAML of the table. What could not be measured is the nearest preset's."""
     machine = node.machine
     table: dict[str, Any] = {
         "name": node.name,
@@ -49,18 +45,16 @@ def price_table(node: Node, rows: Sequence[Row], doubts: Sequence[str], now: dat
         f"{'; unreliable: ' + '; '.join(doubts) if doubts else ''}",
     }
     table |= _own_prices(rows)
-    base = node.preset
     if len(node.cpus) > 1:
-        base = "_assumed"
         table |= _topology(node.cpus) | _shared_prices(rows)
-        if machine["virtual"] == "True" and 0 < (table["transfer_ns"]["socket"] or 0) < SMT_NS:
+        if machine["virtual"] == "True" and 0 < (table.get("transfer_ns", {}).get("socket") or 0) < SMT_NS:
             # threads of one core, sold as cores
             table["transfer_ns"] |= {"smt": table["transfer_ns"]["socket"], "socket": None}
             table |= {"cores_per_socket": 1, "cores_per_l3": 1, "threads_per_core": table["cores_per_socket"]}
-        host = build(Host, _option(base) | table, "host.")
+        host = build(Host, _option(node.preset) | table, "host.")
         table |= _curve(host, rows, machine["architecture"])
-    build(Host, _option(base) | table, "host.")  # what is written can be read
-    body = OmegaConf.to_yaml({"defaults": [base, "_self_"]} | table)
+    build(Host, _option(node.preset) | table, "host.")  # what is written can be read
+    body = OmegaConf.to_yaml({"defaults": [node.preset, "_self_"]} | table)
     return f"# Written by python -m sweep +experiment=calibrate\n{body}"
 
 
@@ -94,9 +88,11 @@ def _own_prices(rows: Sequence[Row]) -> dict[str, float]:
 
 def _shared_prices(rows: Sequence[Row]) -> dict[str, Any]:
     """What lines cost that CPUs share."""
-    prices: dict[str, Any] = {"kind": "near", "hold_ns": 0.0, "far_weight": 1.0}
-    prices["transfer_ns"] = {name: _transfer(rows, (name,)) for name in TRANSFERS}
-    prices["transfer_ns"] |= {"socket_far_home": _transfer(rows, ("socket_far_home", "l3_far_home")), "cross_far": None}
+    prices: dict[str, Any] = {}
+    found = {name: _transfer(rows, (name,)) for name in TRANSFERS}
+    found |= {"socket_far_home": _transfer(rows, ("socket_far_home", "l3_far_home")), "cross_far": None}
+    if any(found.values()):
+        prices["transfer_ns"] = found
     loops = fit.rows_of_pair(rows)
     if loops is not None:
         constants = fit.loop_prices(loops)
