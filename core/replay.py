@@ -166,7 +166,7 @@ class _Cgroup:
 
     def free(self) -> None:
         """Free what is not pinned, when the grace periods are over."""
-        run, kept = self._run, self._run.tmpfs.keep > 0
+        run, kept = self._run, min(self._run.tmpfs.keep, self._run.tmpfs.files) > 0
         if kept and self._caches and run.design.slab_pins == "memcg":
             return
         run.percpu(-self._percpu_bytes)

@@ -97,11 +97,9 @@ def test_slabs_and_percpu_are_golden(profile_of, kernel, cpus, golden):
 )
 def test_what_is_pinned_follows_from_the_design(profile_of, kernel, cpus, keep, warm_ms, cgroups, files):
     """Memcgs die under page_ref, and caches dangle under reparent_percpu, if and only if charged files are kept."""
-    keep = min(keep, files)
-
     found = left(profile_of(kernel), cpus=cpus, cgroups=cgroups, files=files, keep=keep, warm_ms=warm_ms)
 
-    pinned = cgroups * (keep > 0) * (warm_ms >= 5)
+    pinned = cgroups * (min(keep, files) > 0) * (warm_ms >= 5)
     dying, caches = {"tiny-5.2.1": (1, 3), "tiny-5.8.1": (0, 2), "tiny-5.9.1": (0, 0)}[kernel]
     assert (found.dying_memcgs, found.memcg_kmem_caches) == (dying * pinned, caches * pinned)
 
