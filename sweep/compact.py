@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from sweep.store import Store, Stretch, part
 
-ROWS_PER_GROUP = 1 << 17
-GROUPS_PER_FILE = 16
+ROWS_PER_GROUP = 1 << 15  # a record is some hundred columns wide: this holds the driver under 500 MiB
+GROUPS_PER_FILE = 32
 
 
 class TornPartError(Exception):
