@@ -52,21 +52,23 @@ class OnRay:
         self.cores = min(sum(node["cores"] for node in self.nodes), cluster["cores"] or 1 << 30)
         self._root, self._code = root, code
         self.serve(job)
-        self._remote = ray.remote(_work).options(max_retries=0, num_cpus=1)
+        self._remote = ray.remote(_work)
         self._running: dict[Any, Task] = {}
 
     def serve(self, job: Job) -> None:
         """Take tasks of this job from now on."""
         self._per_node = job.per_node
+        if job.per_node:
+            self.nodes = self._one_of_each_type()
         self._fixed = (self._ray.put(self._ray.cloudpickle.dumps(job)), self._root, self._code)
 
     def submit(self, task: Task) -> None:
         """Hand a task to Ray."""
-        remote = self._remote
+        options: dict[str, Any] = {"num_cpus": 1}
         if self._per_node:
             node = self.nodes[task.start]
-            where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["id"], soft=False)
-            remote = remote.options(num_cpus=node["cores"], scheduling_strategy=where)
+            options = {"num_cpus": node["cores"], "scheduling_strategy": self._on(node)}
+        remote = self._remote.options(max_retries=0, **options)
         self._running[remote.remote(*self._fixed, task)] = task
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:
@@ -88,6 +90,15 @@ class OnRay:
         self._ray.shutdown()
         if self._folder is not None:
             self._folder.cleanup()
+
+    def _on(self, node: dict[str, Any]) -> Any:
+        return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["id"], soft=False)
+
+    def _one_of_each_type(self) -> list[dict[str, Any]]:
+        """Return the nodes without those that are like another one: same model, same number of CPUs."""
+        remote = self._ray.remote(_node_type)
+        named = [remote.options(num_cpus=0, scheduling_strategy=self._on(node)).remote() for node in self.nodes]
+        return list(dict(zip(reversed(self._ray.get(named)), reversed(self.nodes), strict=True)).values())[::-1]
 
     def _connect(self, cluster: dict[str, Any]) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
@@ -131,6 +142,12 @@ def cache_folder() -> Path:
                 folder.mkdir(parents=True, exist_ok=True)
                 return folder
     raise InputError("NUMBA_CACHE_DIR must be a folder one can write to (got none); set it")
+
+
+def _node_type() -> str:
+    from sweep import hosts
+
+    return hosts.name()
 
 
 def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
