@@ -53,6 +53,10 @@ class Run:
             case state:
                 points, planned = self.tables().get("points"), self.manifest["positions"]
                 landed = points.count_rows() if points is not None else 0
+                if landed >= planned:
+                    return (
+                        f"it is {state}: {landed} points landed, and more were to follow where the best design changes"
+                    )
                 return f"it is {state}: {planned - landed} of {planned} points missing"
 
     def _files(self) -> list[str]:

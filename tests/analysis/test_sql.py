@@ -168,6 +168,14 @@ def test_a_run_that_was_stopped_says_what_is_missing(land, analysis):
     ) == [{"n": 2}]
 
 
+def test_a_run_that_grows_has_no_number_missing(land, analysis):
+    """A run that adds points by rounds was stopped before it knew how many there would be."""
+    said = analysis("sql", land(TWO, manifest={"state": "stopped", "positions": 1}), QUERY)
+
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "2 points landed, and more were to follow" in said.err
+
+
 def test_a_torn_file_is_one_line(land, analysis):
     """A file that was cut off is told in one line, whichever it is."""
     for name, content in {"head": b"PAR1", "empty": b""}.items():
