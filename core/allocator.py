@@ -46,12 +46,12 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
     ncaches = heap.caches.size
     slab_of = np.full(memcg_of.size, NONE, np.int64)
     graveyard = np.zeros(identity.size, np.int64)
-    buried, taken_over = 0, 0
+    buried, taken_over, none = 0, 0, np.int64(0)
     for i in range(events.size):
         event = events[i]
-        memcg = np.int64(event.memcg)
+        kind, memcg = np.int64(event.kind), np.int64(event.memcg)
         cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(heap.cpus)) >> np.uint64(32))
-        if event.kind == ALLOC:
+        if kind == ALLOC:
             owner = ROOT if slabs_of == SHARED else identity[memcg]
             inst = owner * ncaches + event.cache
             if not heap.instances[inst].created:
@@ -70,7 +70,7 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
                 c.slab = heap.arrays[inst * heap.cpus + cpu, c.free]
             slab_of[event.object] = c.slab
             memcg_of[event.object] = memcg if slabs_of == SHARED else owner
-        elif event.kind == FREE:
+        elif kind == FREE:
             s = slab_of[event.object]
             inst = heap.slabs[s].cache
             c = heap.cpu[inst * heap.cpus + cpu]
@@ -81,8 +81,8 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
             else:
                 slub.free(heap, inst, cpu, s)
         elif slabs_of == SHARED:
-            emit(heap, np.int64(event.kind), cpu, memcg, 0, 0)
-        elif event.kind == ONLINE:
+            emit(heap, kind, cpu, memcg, none, none)
+        elif kind == ONLINE:
             while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:
                 corpse = graveyard[taken_over]
                 taken_over += 1
@@ -90,10 +90,10 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
                     identity[memcg] = corpse
                     heap.dead[corpse] = 0
                     slub.activate(heap, corpse)
-            emit(heap, ONLINE, cpu, identity[memcg], 0, 0)
+            emit(heap, kind, cpu, identity[memcg], none, none)
         else:
             owner = identity[memcg]
-            emit(heap, np.int64(event.kind), cpu, owner, 0, 0)
+            emit(heap, kind, cpu, owner, none, none)
             heap.dead[owner] = 1
             for inst in range(owner * ncaches, (owner + 1) * ncaches):
                 if heap.rule == ARRAYS:

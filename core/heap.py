@@ -117,7 +117,7 @@ def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     slab.inuse = heap.caches[cache].objects
     slab.frozen = 1
     heap.instances[inst].slabs += 1
-    emit(heap, ALLOC, cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
+    emit(heap, np.int64(ALLOC), cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
     return s
 
 
@@ -129,12 +129,12 @@ def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
     heap.instances[inst].slabs -= 1
     heap.free_ids[heap.used[0]] = s
     heap.used[0] += 1
-    emit(heap, FREE, cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
+    emit(heap, np.int64(FREE), cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
 
 
 @njit(cache=True)
 def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
-    """Append a page event."""
+    """Append a page event. All arguments are int64: Numba compiles a function once more for each literal."""
     event = heap.pages[heap.used[1]]
     event.kind = kind
     event.cpu = cpu
@@ -146,21 +146,29 @@ def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def add_partial(heap, place, s, to_tail):  # type: ignore[no-untyped-def]
-    """Link a slab into a list."""
-    node = heap.node[place]
-    slab = heap.slabs[s]
+def add_tail(heap, place, s):  # type: ignore[no-untyped-def]
+    """Link a slab to the end of a list."""
+    node, slab = heap.node[place], heap.slabs[s]
     node.nr_partial += 1
-    slab.prev = node.tail if to_tail else NONE
-    slab.next = NONE if to_tail else node.head
-    if slab.prev != NONE:
-        heap.slabs[slab.prev].next = s
+    slab.prev, slab.next = node.tail, NONE
+    if node.tail != NONE:
+        heap.slabs[node.tail].next = s
     else:
         node.head = s
-    if slab.next != NONE:
-        heap.slabs[slab.next].prev = s
+    node.tail = s
+
+
+@njit(cache=True)
+def add_head(heap, place, s):  # type: ignore[no-untyped-def]
+    """Link a slab to the front of a list."""
+    node, slab = heap.node[place], heap.slabs[s]
+    node.nr_partial += 1
+    slab.prev, slab.next = NONE, node.head
+    if node.head != NONE:
+        heap.slabs[node.head].prev = s
     else:
         node.tail = s
+    node.head = s
 
 
 @njit(cache=True)

@@ -132,13 +132,12 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
                     sums[HITS] += 1
                 else:
                     sums[PERCPU_REFS] += 2  # css_get() and css_put() around the charge
-                    _emit(pages, sums, ALLOC, cpu, who, (size + page_bytes - 1) // page_bytes)
-                    if size % page_bytes:
-                        _refill(
-                            stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, page_bytes - size % page_bytes, 0
-                        )
+                    _emit(pages, sums, np.int64(ALLOC), cpu, who, (size + page_bytes - 1) // page_bytes)
+                    rest = -size % page_bytes
+                    if rest:
+                        _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, rest, not allocates)
             else:
-                _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, 1)
+                _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, not allocates)
             delta = size if allocates else -size
             if caches_stat:
                 if stocks[cpu, WHO] != who:
@@ -158,11 +157,12 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
                 me[0] = ROOT
                 _put(objcgs, sums, pages, flags, page_bytes, cpu, who)
         elif event.kind == OFFLINE:
-            objcgs[event.memcg, DEAD] = 1
-            _emit(pages, sums, OFFLINE, cpu, event.memcg, 0)
-            objcgs[event.memcg, REFS] -= 1
-            if objcgs[event.memcg, REFS] == 0:
-                _release(objcgs, sums, pages, flags, page_bytes, cpu, event.memcg)
+            who = np.int64(event.memcg)
+            objcgs[who, DEAD] = 1
+            _emit(pages, sums, np.int64(OFFLINE), cpu, who, np.int64(0))
+            objcgs[who, REFS] -= 1
+            if objcgs[who, REFS] == 0:
+                _release(objcgs, sums, pages, flags, page_bytes, cpu, who)
 
 
 @njit(cache=True)
@@ -171,7 +171,7 @@ def _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, allo
     carries_bytes, refill_to_stock = flags[0], flags[4]
     if stocks[cpu, WHO] != who:
         _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who)
-        allow_uncharge = 1
+        allow_uncharge = True
     stocks[cpu, BYTES] += size
     if stocks[cpu, BYTES] > page_bytes:
         if not carries_bytes:
@@ -238,7 +238,8 @@ def _release(objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[
 def _uncharge(objcgs, sums, pages, flags, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
     """obj_cgroup_uncharge_pages(): from the memcg, or from the parent it was reparented to."""
     sums[PERCPU_REFS] += 2 * flags[6]
-    _emit(pages, sums, FREE if to_stock else DIRECT_FREE, cpu, ROOT if objcgs[who, DEAD] else who, whole)
+    payer = np.int64(ROOT) if objcgs[who, DEAD] else who
+    _emit(pages, sums, np.int64(FREE) if to_stock else np.int64(DIRECT_FREE), cpu, payer, whole)
 
 
 @njit(cache=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from core.heap import NONE, add_partial, give_slab, take_slab, unlink
+from core.heap import NONE, add_head, add_tail, give_slab, take_slab, unlink
 
 LISTS = 2  # slabs_partial and slabs_free of an instance; a full slab is on neither
 BATCHREFILL_LIMIT = 16  # first refill of an array that was never allocated from
@@ -42,7 +42,8 @@ def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
         if i.shared:
             c.free = min(i.shared, batchcount)
             i.shared -= c.free
-            array[: c.free] = heap.shared[inst, i.shared : i.shared + c.free]
+            for at in range(c.free):
+                array[at] = heap.shared[inst, i.shared + at]
         else:
             while c.free < batchcount:
                 place = partial if heap.node[partial].head != NONE else partial + 1
@@ -75,7 +76,7 @@ def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-d
     heap.slabs[s].node = NONE
     if heap.slabs[s].inuse < objects:
         heap.slabs[s].node = partial
-        add_partial(heap, partial, s, False)
+        add_head(heap, partial, s)
 
 
 @njit(cache=True)
@@ -89,7 +90,8 @@ def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
         room = geometry.min_partial - i.shared
         if room:
             count = min(count, room)
-            heap.shared[inst, i.shared : i.shared + count] = array[:count]
+            for at in range(count):
+                heap.shared[inst, i.shared + at] = array[at]
             i.shared += count
         else:
             _free_block(heap, inst, cpu, array, count)
@@ -112,7 +114,10 @@ def _free_block(heap, inst, cpu, array, count):  # type: ignore[no-untyped-def]
             unlink(heap, slab.node, array[at])
         slab.inuse -= 1
         slab.node = partial if slab.inuse else empty
-        add_partial(heap, slab.node, array[at], slab.inuse > 0)
+        if slab.inuse:
+            add_tail(heap, partial, array[at])
+        else:
+            add_head(heap, empty, array[at])
     free_limit = (1 + heap.cpus) * _batchcount(geometry.cpu_partial) + geometry.objects
     while i.free_objects > free_limit and heap.node[empty].tail != NONE:
         _destroy(heap, inst, cpu)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from core.heap import NONE, add_partial, give_slab, take_slab, unlink
+from core.heap import NONE, add_head, add_tail, give_slab, take_slab, unlink
 
 PARTIAL_OFF, PARTIAL_OBJECTS, PARTIAL_SLABS = range(3)  # what bounds a CPU's partial list: `core.geometry`
 
@@ -72,7 +72,7 @@ def _get_partial_node(heap, inst, cpu, place):  # type: ignore[no-untyped-def]
             c.free = objects - slab.inuse
             slab.inuse = objects
         else:
-            _put_cpu_partial(heap, inst, cpu, s, False)
+            _put_cpu_partial(heap, inst, cpu, s)
         if heap.rule == PARTIAL_OFF or available > limit // 2:
             break
 
@@ -87,31 +87,38 @@ def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
         return
     if was_full and heap.rule != PARTIAL_OFF:
         slab.frozen = 1
-        _put_cpu_partial(heap, inst, cpu, s, True)
+        _make_room(heap, inst, cpu)
+        _put_cpu_partial(heap, inst, cpu, s)
     elif slab.inuse == 0 and heap.node[slab.node].nr_partial >= heap.instances[inst].min_partial:
         if not was_full:
             unlink(heap, slab.node, s)
         give_slab(heap, s, cpu)
     elif was_full:
-        add_partial(heap, slab.node, s, True)
+        add_tail(heap, slab.node, s)
 
 
 @njit(cache=True)
-def _put_cpu_partial(heap, inst, cpu, s, drain):  # type: ignore[no-untyped-def]
-    """Push a frozen slab on the CPU's partial list; if `drain` and the list is over its bound, empty it first."""
+def _make_room(heap, inst, cpu):  # type: ignore[no-untyped-def]
+    """put_cpu_partial() for a free: a partial list that is over its bound is emptied first."""
     c = heap.cpu[inst * heap.cpus + cpu]
     limit = heap.instances[inst].cpu_partial
-    if drain and c.partial != NONE:
+    if c.partial != NONE:
         taken = heap.slabs[c.partial].taken
         if taken > limit or (heap.rule == PARTIAL_SLABS and taken == limit):
             _unfreeze_partials(heap, inst, cpu)
+
+
+@njit(cache=True)
+def _put_cpu_partial(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
+    """Push a frozen slab on the CPU's partial list; a deactivated cache keeps none."""
+    c = heap.cpu[inst * heap.cpus + cpu]
     slab = heap.slabs[s]
     free = heap.caches[inst % heap.caches.size].objects - slab.inuse
     below = heap.slabs[c.partial].taken if c.partial != NONE else 0
     slab.taken = below + (1 if heap.rule == PARTIAL_SLABS else free)
     slab.next = c.partial
     c.partial = s
-    if limit == 0:
+    if heap.instances[inst].cpu_partial == 0:
         _unfreeze_partials(heap, inst, cpu)
 
 
@@ -129,7 +136,7 @@ def _unfreeze_partials(heap, inst, cpu):  # type: ignore[no-untyped-def]
             slab.next = doomed
             doomed = s
         else:
-            add_partial(heap, slab.node, s, True)
+            add_tail(heap, slab.node, s)
     while doomed != NONE:
         following = heap.slabs[doomed].next
         give_slab(heap, doomed, cpu)
@@ -172,8 +179,10 @@ def _flush_cpu(heap, inst, cpu):  # type: ignore[no-untyped-def]
         c.free = 0
         if slab.inuse == 0 and heap.node[slab.node].nr_partial >= heap.instances[inst].min_partial:
             give_slab(heap, s, cpu)
+        elif slab.inuse < objects and freed_by_others:
+            add_tail(heap, slab.node, s)
         elif slab.inuse < objects:
-            add_partial(heap, slab.node, s, freed_by_others)
+            add_head(heap, slab.node, s)
     _unfreeze_partials(heap, inst, cpu)
 
 
@@ -190,5 +199,5 @@ def _shrink_node(heap, place, cpu):  # type: ignore[no-untyped-def]
                 give_slab(heap, s, cpu)
             elif free and slab.inuse and heap.caches[slab.cache % heap.caches.size].objects - slab.inuse == free:
                 unlink(heap, place, s)
-                add_partial(heap, place, s, False)
+                add_head(heap, place, s)
             s = following
