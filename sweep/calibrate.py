@@ -20,7 +20,7 @@ import pyarrow as pa
 from sweep import hosts, series
 from sweep.bursts import BURSTS, Bench, Series, near
 from sweep.pricing import Node, price_table
-from sweep.progress import say
+from sweep.store import Store
 from sweep.topology import Cpu, distance, machine, usable_cpus
 
 ROUNDS = 25  # of every series, measured in one place
@@ -90,13 +90,19 @@ class Calibration:
         node = Node(hosts.name(), cpus, machine(), hosts.preset())
         text = price_table(node, rows, doubts, datetime.now(UTC))
         _keep(text, rows)
-        for line in (f"calibrated {hosts.name()}: host=calibrated uses it", *(f"unreliable: {why}" for why in doubts)):
-            say(line)
         fields = [
             pa.field(name, kind, metadata={"unit": unit, "doc": doc}) for name, (kind, unit, doc) in COLUMNS.items()
         ]
         found = machine() | {"node_type": hosts.name(), "yaml": text, "unreliable": "; ".join(doubts) or None}
         return {"hosts": pa.Table.from_pylist([found]), "calibration": pa.Table.from_pylist(rows, pa.schema(fields))}
+
+    def told(self, store: Store) -> Iterator[str]:
+        """Yield which types of node have a price table now, and why it cannot be trusted if so."""
+        for name in store.names("hosts"):
+            for row in store.read(f"hosts/{name}").to_pylist():
+                yield f"calibrated {row['node_type']}: host=calibrated on such a node uses it"
+                if row["unreliable"]:
+                    yield f"unreliable: {row['unreliable']}"
 
 
 def job(config: Mapping[str, Any]) -> Calibration:  # noqa: ARG001 (nothing of a point matters here)

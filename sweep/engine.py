@@ -7,7 +7,7 @@ how the plan is cut, where a piece runs and how often it is tried never shows in
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -67,6 +67,14 @@ class Growing(Job, Protocol):
 
     def extended(self, store: Store) -> Growing | None:
         """Return a job that continues this one, with the same positions and more; None when it is done."""
+
+
+@runtime_checkable
+class Telling(Job, Protocol):
+    """A job whose results are few and of interest at once."""
+
+    def told(self, store: Store) -> Iterator[str]:
+        """Yield lines about what landed."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep import executors, lock
 from sweep.compact import TornPartError, compact
-from sweep.engine import Executor, Growing, Job, Outcome, Policy, drive, unwritable
+from sweep.engine import Executor, Growing, Job, Outcome, Policy, Telling, drive, unwritable
 from sweep.errors import FAILED
 from sweep.estimate import seconds
 from sweep.progress import Progress, say
@@ -102,6 +102,9 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
         )
     if state == "complete":
         store.delete_folder(PARTS)
+        if isinstance(job, Telling):
+            for line in job.told(store):
+                say(line)
     if status is not None:
         raise Stopped(status)
     return said
