@@ -14,6 +14,7 @@ from typing import Any
 from sweep import signals
 from sweep.engine import Done, Failed, Job, Task, run_task
 from sweep.errors import InputError
+from sweep.signals import Stopped
 from sweep.version import refusal
 
 OBJECT_STORE_BYTES = (
@@ -73,6 +74,14 @@ class OnRay:
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:
         """Return what ended."""
+        try:
+            return self._wait(timeout_s)
+        except SystemError as error:
+            if isinstance(error.__cause__, Stopped):  # a signal came while Ray's compiled code was about to return
+                raise error.__cause__ from None
+            raise
+
+    def _wait(self, timeout_s: float) -> list[Done | Failed]:
         try:
             ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
             if ended:
