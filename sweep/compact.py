@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import pyarrow as pa
@@ -91,7 +91,7 @@ def _write(store: Store, table: str, rows: Iterator[pa.Table]) -> Iterator[dict[
         name, count = f"{table}/{number:05d}.parquet", 0
         _, first = next(members)
         with store.stream(name) as sink, pq.ParquetWriter(sink, first.schema, compression="zstd") as writer:
-            for batch in (first, *(member for _, member in members)):
+            for batch in chain((first,), (member for _, member in members)):  # one in memory at a time
                 writer.write_table(batch, row_group_size=ROWS_PER_GROUP)
                 count += batch.num_rows
         yield {"path": name, "rows": count, "bytes": store.size(name)}
