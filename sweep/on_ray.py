@@ -14,7 +14,6 @@ from typing import Any
 from sweep import signals
 from sweep.engine import Done, Failed, Job, Task, run_task
 from sweep.errors import InputError
-from sweep.signals import Stopped
 from sweep.version import refusal
 
 OBJECT_STORE_BYTES = (
@@ -77,7 +76,7 @@ class OnRay:
         try:
             return self._wait(timeout_s)
         except SystemError as error:
-            if isinstance(error.__cause__, Stopped):  # a signal came while Ray's compiled code was about to return
+            if isinstance(error.__cause__, signals.Stopped):  # a signal came while Ray's compiled code was about to return
                 raise error.__cause__ from None
             raise
 
