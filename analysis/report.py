@@ -103,7 +103,17 @@ def _context(asked: list[Answers]) -> str:
 
 
 def _provenance(manifest: dict[str, Any]) -> str:
-    """Where the figures come from: the manifest without the config's every leaf."""
+    """Where the figures come from: the manifest without the config, which is the command and the profiles."""
     keys = ("run_id", "command", "commit", "core", "versions", "profiles", "nodes", "driver", "started_at", "wall_s")
-    rows = "".join(f"<tr><td>{key}</td><td>{escape(str(manifest[key]))}</td></tr>" for key in keys if key in manifest)
-    return f"<table>{rows}</table>"
+    rows = ((key, escape(_in_words(manifest[key]))) for key in keys if key in manifest)
+    return "<table>" + "".join(f"<tr><td>{key}</td><td>{words}</td></tr>" for key, words in rows) + "</table>"
+
+
+def _in_words(value: Any) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{key} {_in_words(each)}" for key, each in value.items() if each is not None)
+        case list():
+            return "; ".join(map(_in_words, value))
+        case _:
+            return str(value)
