@@ -131,7 +131,7 @@ class Recount:
             now, born = int(clock), int(population.arrivals[step])
             for tick in range(before, now):
                 self._cease(tick)
-                for j in self.evicts.pop(tick, ()):
+                for j in reversed(self.evicts.pop(tick, ())):  # the order decides whose draws a new memcg's life is of
                     self._miss(j, tick, before, now, born)
             self._allocate(step, before, now, born, followed)
             self._offline(step, before, now, followed)
