@@ -1,6 +1,8 @@
 """Axes, constraints and plans: hand-worked cases and properties."""
 
 import math
+import time
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -174,3 +176,20 @@ def test_probes_show_every_value():
 
     assert len(probes) == 3 + 2 + 4 + 5
     assert {probe["batch"] for probe in probes} == {1, 2, 3, 4, 5}
+
+
+def test_a_plan_of_1e8_points_is_walked_not_held():
+    """The first task of 10^8 points is cut within 5 s, and walking the plan's positions takes next to no memory."""
+    tracemalloc.start()
+    began = time.monotonic()
+    axes = {path: Spaced("lin", 1, 1000, 1000, whole=True) for path in ("cpus", "batch")}
+    dims = (Dim(("replicate",), (Spaced("lin", 0, 99, 100, whole=True),)), *(Dim((p,), (a,)) for p, a in axes.items()))
+    plan = Plan({}, dims, "batch <= cpus", {})
+    first = plan.columns(0, 1000)[0].size
+    took_s, peak_bytes = time.monotonic() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert plan.positions == 10**8
+    assert first == 1
+    assert took_s < 5
+    assert peak_bytes < 10 << 20
