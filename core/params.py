@@ -60,6 +60,8 @@ class Point:
         one_of("cgroup_version", self.cgroup_version, (1, 2))
         within("protected_levels", self.protected_levels, 0, self.depth, "depth says how many levels there are")
         one_of("allocator", self.allocator, ("slub", "slab"))
+        if self.allocator == "slab":
+            within("nodes", self.nodes, 1, 1, "allocator=slab is modelled without alien caches, on one node")
         one_of("page_list_lock", self.page_list_lock, ("memcg", "memcg_node", "kmem_cache"))
         one_of("objcg_as_of", self.objcg_as_of, ("5.9", "5.11", "5.15", "6.1"))
         within("churn_hz", self.churn_hz, 0, 10_000)

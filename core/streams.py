@@ -37,9 +37,8 @@ class Stream:
     pages: `PAGE_EVENT` records for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
     reparented pages have ROOT for their memcg. stats: `STAT_EVENT` records, in units of `1 / stat_unit` pages.
     uncharges: of memcgs online (`own`), of pages that their parent took over (`parent`), of dying memcgs (`dead`).
-    direct: uncharges are outside the stock. direct_own, direct_parent: how many of them walk the counters. held_pages:
-    in use at the end, as the allocator or the objects have it. stock_refs: css references of a stock are one per slot,
-    else one per page.
+    held_pages: in use at the end, as the allocator or the objects have it. percpu_refs, shared_refs: references beside
+    those of the stocks, which are one per slot (`ref_per_slot`) or one per page.
     """
 
     pages: NDArray[np.void]
