@@ -133,15 +133,16 @@ def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -
         (counts["byte_atomics"], memcgs, memcgs, 1, one, 0, none, False),
     ]
     visits, lines, owners, hand_overs, contended, section_ns, further, paged = zip(*classes, strict=True)
+    used = np.stack(visits).any(axis=1)  # a class that no point visits adds nothing but time
     return Demand(
-        np.stack(visits),
-        np.stack(lines),
-        np.stack(owners),
-        np.array(hand_overs, np.float64)[:, None],
-        np.stack(contended),
-        np.array(section_ns, np.float64)[:, None],
-        np.stack(further),
-        np.array(paged),
+        np.stack(visits)[used],
+        np.stack(lines)[used],
+        np.stack(owners)[used],
+        np.array(hand_overs, np.float64)[used, None],
+        np.stack(contended)[used],
+        np.array(section_ns, np.float64)[used, None],
+        np.stack(further)[used],
+        np.array(paged)[used],
     )
 
 
@@ -225,7 +226,7 @@ def _stations(host: Host, cpus: NDArray[np.int64], demand: Demand, band: Band) -
 def _busiest_ns(stations: Stations, cpus: NDArray[np.int64]) -> Floats:
     """Time per object that the busiest line is taken once every CPU queues at it, `[P]`."""
     taken = stations.service_ns + stations.retry_ns * (cpus - 1)
-    busiest: Floats = (stations.visits / stations.lines * taken).max(axis=0)
+    busiest: Floats = (stations.visits / stations.lines * taken).max(axis=0, initial=0.0)
     return busiest
 
 

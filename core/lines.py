@@ -144,7 +144,7 @@ def queue(cpus: NDArray[np.int64], think_ns: Floats, stations: Stations, variabi
         stay = idle[slot] + extra + takes * (found[slot] - busy[slot] * ((1 - variability) / 2))
         cycle = think_ns[:p] + in_order(visits[slot] * stay)
         demand = visits[slot] / lines[slot] * takes
-        worst = demand.max(axis=0)
+        worst = demand.max(axis=0, initial=0.0)
         late = np.maximum(n * worst - cycle, 0.0)  # the busiest line holds everybody up
         cycle = np.maximum(cycle + late, _TINY)
         busiest = visits[slot] * (demand == worst)
@@ -160,4 +160,4 @@ def queue(cpus: NDArray[np.int64], think_ns: Floats, stations: Stations, variabi
 
 def in_order(rows: Floats) -> Floats:
     """Sum over the first axis, row after row: NumPy's own order depends on the other axis's length."""
-    return reduce(np.add, rows)
+    return reduce(np.add, rows, np.zeros(rows.shape[1:]))
