@@ -15,6 +15,8 @@ from core import charge, stock
 from core.charge import count, count_lanes
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, charge_window, cpu_hash
+from core.slab import array_limits
+from core.streams import machine_of
 
 ONE_PAGE = Geometry(objects=1, pages=1, object_bytes=1016, min_partial=0, cpu_partial=0)
 ON_CPU_0, ON_CPU_1 = 0, 2**31  # of two CPUs
@@ -254,3 +256,26 @@ def test_memcgs_come_at_the_rate_of_churn():
     mean = 200.0 * 3000 / small_window().workload.charge.allocations_hz
 
     assert abs(np.mean(offlines) - mean) < 4 * np.sqrt(mean / seeds)
+
+
+@pytest.mark.parametrize(
+    ("object_bytes", "limits"),
+    [(192, (120, 480)), (704, (54, 216)), (2048, (24, 96)), (7104, (8, 0)), (200_000, (1, 0))],
+)
+def test_arrays_of_slab_by_object_size(object_bytes, limits):
+    """enable_cpucache(): 120, 54, 24, 8 or 1 objects per CPU; 8 batches of half of that are shared, up to a page."""
+    assert array_limits(object_bytes, 4096, possible_cpus=4) == limits
+    assert array_limits(object_bytes, 4096, possible_cpus=1) == (limits[0], 0)
+
+
+@pytest.mark.parametrize(("allocator", "slabs"), [("slub", 1), ("slab", 4)])
+def test_allocator_of_a_point_is_the_one_that_runs(allocator, slabs):
+    """Four task_structs of 7104 bytes fill one slab of 8 pages under SLUB, and four of 2 pages under SLAB."""
+    base = small_window(design="page_ref", allocator=allocator)
+    cache = list(base.workload.charge.caches).index("task_struct")
+    scenario = Scenario((("online", 1, 0), *(("alloc", obj, 1, cache, False, 0) for obj in range(4))))
+    base = replace(base, kernel=replace(base.kernel, caches=base.kernel.caches | {"task_struct": 7104}))
+
+    found = count_lanes([base], machine_of(base, scenario.records()))
+
+    assert (found["slabs_allocated"], found["pages_charged"]) == (slabs, 8)
