@@ -110,7 +110,7 @@ def add(lines: Words, me: int, n: int, setting: int) -> int:
 
 @njit(_LOOP, nogil=True, cache=True)
 def cas_add(lines: Words, me: int, n: int, setting: int) -> int:
-    """n additions by compare-and-swap, as page_counter_cancel() of the clamping kind would do."""
+    """n additions by loops of compare-and-swap."""
     for _ in range(n):
         old = load(lines[0])
         while compare_exchange(lines[0], old, old + 1) == 0:
