@@ -76,7 +76,7 @@ class OnRay:
         try:
             return self._wait(timeout_s)
         except SystemError as error:
-            if isinstance(error.__cause__, signals.Stopped):  # a signal came while Ray's compiled code was about to return
+            if isinstance(error.__cause__, signals.Stopped):  # a signal as Ray's compiled code was about to return
                 raise error.__cause__ from None
             raise
 
