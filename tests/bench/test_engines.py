@@ -39,7 +39,9 @@ def hydra(folder, *launcher):
 
 
 QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
-INIT = (f"+hydra.launcher.ray.init.num_cpus={CORES}", "+hydra.launcher.ray.init.include_dashboard=false")
+INIT = tuple(
+    f"++hydra.launcher.ray.init.{option}" for option in ("address=local", f"num_cpus={CORES}", "include_dashboard=false")
+)
 SECONDS = {
     OURS: lambda folder: printed(sys.executable, "of_sweep.py", str(POINTS), str(CORES), folder),
     "Ray Tune, actors reused": lambda folder: printed(RIVALS, "of_tune.py", str(POINTS), str(CORES), "True", folder),

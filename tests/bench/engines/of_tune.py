@@ -31,6 +31,6 @@ def search(points, reuse_actors, folder):
 
 if __name__ == "__main__":
     points, cores, reuse_actors, folder = sys.argv[1:]
-    ray.init(num_cpus=int(cores), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=int(cores), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     search(1, reuse_actors == "True", folder)
     print(search(int(points), reuse_actors == "True", folder))
