@@ -103,14 +103,15 @@ COUNT = st.integers(0, 3000)
     ),
 )
 def test_prices_rise_with_cpus_and_lie_in_their_band(design, memcgs, depth, kind, numbers):
-    """No CPU makes an operation cheaper for the others; the band holds the centre; nothing is below its lone price."""
+    """No CPU makes an object cheaper for the others, and the band holds the centre."""
     machine = host(kind=kind, far_service_ns=20.0, llsc_base_ns=20.0, llsc_retry_ns=2.0, far_weight=0.1)
     points = [point(memcgs, design=design, depth=depth, cpus=cpus, host=machine) for cpus in (1, 2, 4, 8, 16, 40)]
     found = price(points, {name: np.repeat(values, len(points)) for name, values in counts(**numbers).items()})
     for name in BANDS:
         assert (found[f"{name}_low"] <= found[name] * (1 + 1e-9)).all()
         assert (found[name] <= found[f"{name}_high"] * (1 + 1e-9)).all()
-        assert all(a <= b * (1 + 1e-9) for a, b in pairwise(found[name]))
+    # not so the page's part: a line that slows down as CPUs queue at it relieves the others
+    assert all(a <= b * (1 + 1e-9) for a, b in pairwise(found["ns_per_object"]))
 
 
 def test_a_larger_batch_never_costs_more():
