@@ -39,9 +39,8 @@ def hydra(folder, *launcher):
 
 
 QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
-INIT = tuple(
-    f"++hydra.launcher.ray.init.{option}" for option in ("address=local", f"num_cpus={CORES}", "include_dashboard=false")
-)
+OWN_RAY = ("address=local", f"num_cpus={CORES}", "include_dashboard=false")
+INIT = tuple(f"++hydra.launcher.ray.init.{option}" for option in OWN_RAY)
 SECONDS = {
     OURS: lambda folder: printed(sys.executable, "of_sweep.py", str(POINTS), str(CORES), folder),
     "Ray Tune, actors reused": lambda folder: printed(RIVALS, "of_tune.py", str(POINTS), str(CORES), "True", folder),
