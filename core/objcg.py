@@ -29,7 +29,7 @@ NOBODY = -1
 # columns of the state arrays
 WHO, BYTES, STATS = 0, 1, 2  # byte stock of a CPU: cached objcg, bytes, then two gathered statistics
 CHARGED, REFS, DEAD = range(3)  # obj_cgroup: nr_charged_bytes, references, killed
-HITS, BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STATS_OUT = range(8)
+BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STATS_OUT = range(7)
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,14 @@ class ObjcgTrace:
     """What charging by bytes came to.
 
     pages: `PAGE_EVENT` records: ALLOC charges pages, FREE uncharges them to the page stock, DIRECT_FREE to the
-    counters; OFFLINE. stats: `STAT_EVENT` records in bytes, none with rstat. hits: charges served by
-    consume_obj_stock(). byte_atomics: on nr_charged_bytes. percpu_refs, dead_refs: references on obj_cgroups and css
-    taken or dropped, per CPU, or by atomics after offline. stat_updates: of a memcg and node, per CPU. live_bytes,
-    stocked_bytes, left_bytes: charged bytes in objects, stocks and nr_charged_bytes at the end.
+    counters; OFFLINE. stats: `STAT_EVENT` records in bytes, none with rstat. byte_atomics: on nr_charged_bytes.
+    percpu_refs, dead_refs: references on obj_cgroups and css taken or dropped, per CPU, or by atomics after offline.
+    stat_updates: of a memcg and node, per CPU. live_bytes, stocked_bytes, left_bytes: charged bytes in objects, stocks
+    and nr_charged_bytes at the end.
     """
 
     pages: NDArray[np.void]
     stats: NDArray[np.void]
-    hits: int
     byte_atomics: int
     percpu_refs: int
     dead_refs: int
@@ -73,7 +72,7 @@ def run_objcg(
     stocks[:, WHO] = NOBODY
     objcgs = np.zeros((memcgs, 3), np.int64)
     objcgs[:, REFS] = 1
-    sums = np.zeros(8, np.int64)
+    sums = np.zeros(7, np.int64)
     pages = np.empty(4 * events.size, PAGE_EVENT)  # most that an event can cause: charge, drain, refill, release
     stats = np.empty(0 if version.rstat else events.size, STAT_EVENT)
     objects = np.zeros((int(events["object"].max(initial=NOBODY)) + 1, 2), np.int32)
@@ -97,7 +96,6 @@ def run_objcg(
     return ObjcgTrace(
         pages=pages[: sums[PAGES_OUT]],
         stats=stats[: sums[STATS_OUT]],
-        hits=int(sums[HITS]),
         byte_atomics=int(sums[BYTE_ATOMICS]),
         percpu_refs=int(sums[PERCPU_REFS]),
         dead_refs=int(sums[DEAD_REFS]),
@@ -129,7 +127,6 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
                 objcgs[who, REFS] += 1
                 if stocks[cpu, WHO] == who and stocks[cpu, BYTES] >= size:
                     stocks[cpu, BYTES] -= size
-                    sums[HITS] += 1
                 else:
                     sums[PERCPU_REFS] += 2  # css_get() and css_put() around the charge
                     _emit(pages, sums, np.int64(ALLOC), cpu, who, (size + page_bytes - 1) // page_bytes)
