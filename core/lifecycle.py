@@ -98,7 +98,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
     lives: dict[tuple[object, ...], Life] = {}
 
     def life(point: Point, design: str) -> Life:
-        key = _machine(point, design)
+        key = (*_machine(point), *_traits(DESIGNS[design]))
         if key not in lives:
             lives[key] = _live(point, DESIGNS[design], population)
             check_books(lives[key], point)
@@ -136,7 +136,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
                 **{f"memory_bytes_dead_{name}": mine.dead[-1, i] for i, name in enumerate(COMPONENTS)},
             }
         )
-        key = _machine(point, point.design)
+        key = (point.design, *_machine(point))
         if key not in seen:
             seen.add(key)
             total = mine.live + mine.dead
@@ -184,10 +184,22 @@ def _ordered(point: Point, what: str, low: NDArray[np.int64], high: NDArray[np.i
         raise AssertionError(f"{point.design} at {point.cpus} CPUs: {what}: {np.max(low - high)} too many")
 
 
-def _machine(point: Point, design: str) -> tuple[object, ...]:
+def _traits(design: Design) -> tuple[object, ...]:
+    """Whatever of a design the lifecycle depends on: designs that differ on the charge path only share a life."""
+    return (
+        design.accounts,
+        design.per_memcg_caches,
+        design.slab_pins,
+        design.reuses_dead,
+        design.charges,
+        design.cache_ref == "percpu",
+        design.lists_pages,
+    )
+
+
+def _machine(point: Point) -> tuple[object, ...]:
     """Whatever of a point the lifecycle depends on, beside the scenario."""
     return (
-        design,
         point.cpus,
         point.possible_cpus,
         point.nodes,
@@ -198,7 +210,7 @@ def _machine(point: Point, design: str) -> tuple[object, ...]:
 
 
 def _life_id(point: Point) -> str:
-    content = repr((scenario_id(point), *_machine(point, point.design)))
+    content = repr((scenario_id(point), point.design, *_machine(point)))
     return blake2b(content.encode(), digest_size=8).hexdigest()
 
 
