@@ -63,5 +63,6 @@ def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[Path]) -> None:
     # text, since a column of versions such as 6.1 would be read as numbers
     quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
     con.execute(
-        f"create view {name} as from read_csv([{quoted}], header = true, all_varchar = true, union_by_name = true)"
+        f"create view {name} as from read_csv([{quoted}], header = true, all_varchar = true, union_by_name = true, "
+        "delim = ',', quote = '\"', escape = '\"', strict_mode = false)"  # lines may end either way
     )

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import hydra
 import pyarrow.parquet as pq
 import pytest
 
 from analysis.run import InputError as Refused
 from analysis.run import open_run
-from analysis.validate import OWN, score, verdicts
+from analysis.validate import OWN, _view, score, verdicts
 from sweep import detect, hosts, schema, validate
 from sweep.errors import InputError
 
@@ -195,3 +196,14 @@ def test_the_whole_way_from_the_command_line(reference, tmp_path):
     rows = {(row["group"], row["figure"]): row["verdict"] for row in csv.DictReader(judged.stdout.splitlines())}
     assert rows["memory", "dying memcgs"] == rows["calls", "uncharge walks"] == "ok"
     assert judged.returncode == (0 if set(rows.values()) == {"ok"} else 1)
+
+
+def test_lines_of_a_table_may_end_either_way(tmp_path):
+    """A table to which rows were appended with other line ends is read whole."""
+    table = tmp_path / "workloads.csv"
+    table.write_bytes(b"workload,control\r\nkeep1,keep0\r\nkeep2,keep0\n")
+    con = duckdb.connect()
+
+    _view(con, "workloads", [table])
+
+    assert con.sql("from workloads").fetchall() == [("keep1", "keep0"), ("keep2", "keep0")]
