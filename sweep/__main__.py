@@ -84,6 +84,10 @@ def _run(config: DictConfig) -> int:
     )
     if missing:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
+    for override in HydraConfig.get().overrides.task:
+        key = override.partition("=")[0].lstrip("+")
+        if OmegaConf.select(config.axes, key) is not None:
+            raise InputError(f"{key} must not be set beside axes.{key} (got {override!r}); give axes.{key}=[VALUE]")
     for group in GROUPS:
         if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):
             raise InputError(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from sweep.store import Store, Stretch, part
 
-ROWS_PER_GROUP = 1 << 14  # a record is some hundred columns wide: this holds the driver under 500 MiB
+ROWS_PER_GROUP = 1 << 14  # a record is some hundred columns wide, and the driver holds a group or two
 GROUPS_PER_FILE = 32
 
 

@@ -91,6 +91,19 @@ def test_bad_input_is_answered_in_one_line(line, part, tmp_path, monkeypatch, ca
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_swept_key_cannot_be_set_beside_its_axis(monkeypatch, capfd):
+    """A value that no point would see is refused, not dropped."""
+    status = run_here(["+experiment=smoke", "cpus=0"], monkeypatch)
+
+    assert status == 2
+    assert "give axes.cpus=[VALUE]" in capfd.readouterr().err
+
+
+def test_a_list_replaces_an_experiments_range(monkeypatch):
+    """Axes of the command line take the place of the experiment's, whatever form either has."""
+    assert run_here(["+experiment=churn", "axes.cpus=[8,64]", "axes.churn_hz={lin: [1, 3, 3]}"], monkeypatch) == 0
+
+
 KEYS = st.sampled_from(
     [*schema.every_key(), "axes.cpus", "axes.kernel", "axes.workload.lifetime_s", "+experiment", "hydra.job.name"]
 )
