@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sweep import detect, hosts, schema, signals
 from sweep.engine import Job
 from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
-from sweep.planner import GROUPS, plan
+from sweep.planner import GROUPS, flat, plan
 
 CHOICES = {
     "job": ("sweep", "validate", "calibrate"),
@@ -84,9 +84,10 @@ def _run(config: DictConfig) -> int:
     )
     if missing:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
+    swept = dict(flat(OmegaConf.to_container(config.axes)))  # type: ignore[arg-type]
     for override in HydraConfig.get().overrides.task:
         key = override.partition("=")[0].lstrip("+")
-        if OmegaConf.select(config.axes, key) is not None:
+        if key in swept:
             raise InputError(f"{key} must not be set beside axes.{key} (got {override!r}); give axes.{key}=[VALUE]")
     for group in GROUPS:
         if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):

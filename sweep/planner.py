@@ -28,7 +28,7 @@ def plan(config: DictConfig, load_option: LoadOption) -> Plan:
     base = {key: value for key, value in whole.items() if key not in RUN_KEYS}
     for key in set(base) - set(every_key()):
         raise InputError(choose_from(key, key, every_key()))
-    axes = {path: _axis(config, base, path, spec) for path, spec in _flat(whole["axes"])}
+    axes = {path: _axis(config, base, path, spec) for path, spec in flat(whole["axes"])}
     options = {
         group: {name: load_option(group, name) for name in _names(axes[group])} for group in GROUPS if group in axes
     }
@@ -47,10 +47,11 @@ def _names(axis: Values | Sampled) -> tuple[str, ...]:
     return axis.values
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the config path and the values of every axis of a tree."""
     for name, node in tree.items():
         if isinstance(node, Mapping) and not KINDS & set(node):
-            yield from _flat(node, f"{prefix}{name}.")
+            yield from flat(node, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", node
 
