@@ -2,7 +2,8 @@
 
 Objects go through the allocator (`core.slub`) or through byte stocks (`core.objcg`), which makes page events; page
 events go through the stocks of pages (`core.stock`); what is left is arithmetic: a walk costs one atomic per level and
-counter. Nothing is sampled here. Limits are never hit, so no charge fails and nothing is reclaimed.
+counter. Nothing is sampled here. Limits are never hit, so no charge fails and nothing is reclaimed. A window is settled
+at its end (`core.streams`), so that what is charged is uncharged, too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ COLUMNS: dict[str, Column] = {
     "slabs_allocated": Column("int64", "1", "slabs taken from the page allocator, the root caches' included"),
     "slabs_freed": Column("int64", "1", "slabs given back to the page allocator"),
     "page_charges": Column("int64", "1", "charges of pages: one per slab, or per shortage of bytes"),
-    "page_uncharges": Column("int64", "1", "uncharges of pages"),
+    "page_uncharges": Column("int64", "1", "uncharges of pages, when the window is settled included"),
     "pages_charged": Column("int64", "pages", "pages of all page charges"),
     "stock_hits": Column("int64", "1", "page charges served by a CPU's stock"),
     "stock_drains": Column("int64", "1", "stocks drained of pages, for another memcg, when too full or at offline"),
@@ -57,7 +58,7 @@ COLUMNS: dict[str, Column] = {
     "caches_per_memcg": Column("float64", "1", "kmem_caches of an online memcg that have slabs, when the window ends"),
     "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
     "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
-    "stocks_per_memcg": Column("float64", "1", "stocks with pages in them at the end of the window, per online memcg"),
+    "stocks_per_memcg": Column("float64", "1", "stocks with pages in them when the window is settled, per online memcg"),
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]

@@ -1,4 +1,9 @@
-"""From objects to page events: what a design asks of the memcgs' page stocks, and all it does that no batch changes."""
+"""From objects to page events: what a design asks of the memcgs' page stocks, and all it does that no batch changes.
+
+A window is shorter than the life of most slabs, so charges alone would make a design look cheap whose uncharges are
+dear. Hence a window is settled: at its end a worker on CPU 0 uncharges what is still charged, slabs memcg by memcg and
+cache by cache, objects in the order of their numbers. So each page that is charged is uncharged, too.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,9 @@ from numpy.typing import NDArray
 
 from core.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
 from core.designs import Design, ObjcgVersion
-from core.events import ALLOC, FREE, ROOT
+from core.events import ALLOC, EVENT, FREE, ROOT
 from core.geometry import slab_allocator_geometry, slab_geometry
-from core.heap import CACHE, SlabTrace
+from core.heap import CACHE, PAGE_EVENT, SlabTrace
 from core.objcg import ObjcgTrace, run_objcg
 from core.params import Point
 from core.slab import array_limits
@@ -37,7 +42,7 @@ class Stream:
     pages: `PAGE_EVENT` records for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
     reparented pages have ROOT for their memcg. stats: `STAT_EVENT` records, in units of `1 / stat_unit` pages.
     uncharges: of memcgs online (`own`), of pages that their parent took over (`parent`), of dying memcgs (`dead`).
-    held_pages: in use at the end, as the allocator or the objects have it. percpu_refs, shared_refs: references beside
+    held_pages: on the counters when all is settled: left in byte stocks, or taken over by the root. percpu_refs, shared_refs: references beside
     those of the stocks, which are one per slot (`ref_per_slot`) or one per page.
     """
 
@@ -83,7 +88,9 @@ class Machine:
             lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
         )
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
-            lambda version: run_objcg(events, object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
+            lambda version: run_objcg(
+                _settled(events), object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes
+            )
         )
 
 
@@ -166,12 +173,11 @@ def _nothing(machine: Machine) -> Stream:
 def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
     """Each slab is charged when it is allocated and uncharged when it is freed: memcg_charge_slab()."""
     trace = machine.slabs(slabs_of(design))
-    of_memcg = trace.pages["memcg"] != ROOT
-    pages = trace.pages[of_memcg]
+    pages = np.concatenate([trace.pages[trace.pages["memcg"] != ROOT], _settlement(trace, machine.slab_pages)])
     charged, freed = pages["kind"] == ALLOC, pages["kind"] == FREE
     after_offline = freed & (pages["dead"] == 1)
     charges, uncharges, late = (int(np.count_nonzero(which)) for which in (charged, freed, after_offline))
-    held_pages = int((trace.instances["slabs"][1:] @ machine.slab_pages).sum())
+    held_pages = 0
 
     reparented = design.reparents != "nothing"
     if reparented:
@@ -186,7 +192,7 @@ def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
     batched = point.stock and bool(point.uncharge_batched)
     forgotten = late if reparented and parent_levels(point, design) == 0 else 0
     if forgotten:
-        held_pages += int(pages["pages"][after_offline].sum())
+        held_pages = int(pages["pages"][after_offline].sum())
         pages, freed = pages[~after_offline], freed[~after_offline]
         stats = stats[(stats["memcg"] != ROOT)]
     if not batched:
@@ -208,6 +214,25 @@ def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
         lock_acquisitions=charges + uncharges if design.lists_pages else 0,
         ref_per_slot=False,
     )
+
+
+def _settlement(trace: SlabTrace, slab_pages: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return the page events that uncharge the slabs which memcgs still have at the end of the window."""
+    slabs = trace.instances["slabs"][1:]
+    memcg, cache = (np.repeat(index, slabs[slabs > 0]) for index in np.nonzero(slabs))
+    events = np.zeros(memcg.size, PAGE_EVENT)
+    events["kind"], events["memcg"], events["cache"] = FREE, memcg + 1, cache
+    events["pages"], events["dead"] = slab_pages[cache], trace.dead[memcg + 1]
+    return events
+
+
+def _settled(events: NDArray[np.void]) -> NDArray[np.void]:
+    """Return the events, and after them one that frees each object which is still there."""
+    objects, kinds = events["object"], events["kind"]
+    left = np.setdiff1d(objects[kinds == ALLOC], objects[kinds == FREE])
+    frees = np.zeros(left.size, EVENT)
+    frees["kind"], frees["object"] = FREE, left
+    return np.concatenate([events, frees])
 
 
 def _references(

@@ -2,17 +2,20 @@
 
     python tests/charge/mutation.py [module ...]
 
-A mutant drops or doubles an increment, turns around a sum or a comparison, or moves a constant by one. It is killed if
-some random scenario's counts or page events differ from the reference's, or anything raises. Survivors are printed.
-Runs without Numba, so that a mutant costs no compilation.
+A mutant drops or doubles an increment, turns around a sum or a comparison, flips a truth value, moves a constant by one,
+or gives a design another trait (module `designs`). It is killed if some random scenario's counts or page events differ
+from the reference's, or anything raises; what survives a few scenarios gets as many as `test_reference.py` draws.
+Survivors are printed. Runs without Numba, so that a mutant costs no compilation.
 """
 
 import ast
+import dataclasses
 import importlib
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"
 HERE = Path(__file__).parent
@@ -23,10 +26,63 @@ from hypothesis import strategies as st  # noqa: E402
 
 # in the order in which they import one another
 CHAIN = ("heap", "slab", "slub", "allocator", "stock", "vmstat", "objcg", "streams", "charge")
-PATIENCE_S = 120
-EXAMPLES = 20  # of each design
+PATIENCE_S = 300
+EXAMPLES = (20, 200)  # of each design
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult}
 TURNS = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+READ = {  # by what a design charges: the traits that the charge path reads
+    "nothing": ("charges",),
+    "pages": ("per_memcg_caches", "reuses_dead", "charges", "cache_ref", "page_ref", "lists_pages", "reparents", "stock_slots"),
+    "bytes": ("per_memcg_caches", "charges", "stock_slots"),
+}
+
+
+def mutants(module):
+    """Every (where, what, function that makes the mutant) of a module."""
+    if module == "designs":
+        yield from ((f"core/designs/{name}.py", what, change) for name, what, change in traits())
+        return
+    path = HERE.parents[1] / "core" / f"{module}.py"
+    lines = path.read_text().splitlines()
+    for number, (function, node, how) in enumerate(places(ast.parse(path.read_text()))):
+        where = f"core/{module}.py:{node.lineno}, column {node.col_offset}, in {function}()"
+        yield where, f"{how}: {lines[node.lineno - 1].strip()}", lambda n=number: load(module, n)
+
+
+def traits():
+    """Every (design, what, function that gives it another trait)."""
+    from core.designs import DESIGNS, ObjcgVersion
+
+    for name, design in DESIGNS.items():
+        for trait, other in others(design, READ[design.charges]):
+            yield name, f"{trait}={other}", lambda n=name, d=design, t=trait, o=other: DESIGNS.__setitem__(
+                n, dataclasses.replace(d, **{t: o})
+            )
+        for as_of in ("5.9", "5.11", "5.15", "6.1") if design.objcg_version else ():
+            for trait, other in others(design.objcg_version(as_of), get_type_hints(ObjcgVersion)):
+                yield name, f"{trait}={other} as of {as_of}", lambda n=name, d=design, t=trait, o=other, a=as_of: (
+                    DESIGNS.__setitem__(n, dataclasses.replace(d, objcg_version=other_version(d, t, o, a)))
+                )
+
+
+def others(record, read):
+    """Every (trait, other value) of a design or a version: the other truth value, literals, one slot more."""
+    for trait in read:
+        value, hint = getattr(record, trait), get_type_hints(type(record))[trait]
+        if isinstance(value, bool):
+            yield trait, not value
+        elif isinstance(value, int):
+            yield trait, value + 1
+        else:
+            yield from ((trait, other) for other in get_args(hint) if isinstance(other, str) and other != value)
+
+
+def other_version(design, trait, other, as_of):
+    def version(asked):
+        found = design.objcg_version(asked)
+        return dataclasses.replace(found, **{trait: other}) if asked == as_of else found
+
+    return version
 
 
 def places(tree):
@@ -46,6 +102,8 @@ def mutations(node):
         yield "turn"
     elif isinstance(node, ast.Constant) and type(node.value) is int:
         yield "plus one"
+    elif isinstance(node, ast.Constant) and type(node.value) is bool:
+        yield "flip"
 
 
 def mutate(node, how):
@@ -57,12 +115,14 @@ def mutate(node, how):
         node.op = SWAPS[type(node.op)]()
     elif how == "turn":
         node.ops[0] = TURNS[type(node.ops[0])]()
+    elif how == "flip":
+        node.value = not node.value
     else:
         node.value += 1
     ast.fix_missing_locations(node)
 
 
-def survives(module, number):
+def survives(make, examples):
     """Whether the mutant passes all examples of all designs; runs in a child, so it may hang or break anything."""
     child = os.fork()
     if child:
@@ -71,11 +131,11 @@ def survives(module, number):
     os.dup2(1, 2)
     signal.alarm(PATIENCE_S)
     try:
-        load(module, number)
+        make()
         from core.designs import DESIGNS
 
         for design in DESIGNS:
-            check(design)
+            check(design, examples)
     except BaseException:  # however it fails, it is noticed
         os._exit(1)
     os._exit(0)
@@ -94,12 +154,12 @@ def load(module, number):
         importlib.reload(importlib.import_module(name))
 
 
-def check(design):
+def check(design, examples):
     from scenarios import scenarios, settings_of_a_lane
     from test_reference import assert_equal_to_reference
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         phases=[Phase.generate],
         database=None,
         derandomize=True,
@@ -115,17 +175,14 @@ def check(design):
 
 def main():
     total = killed = 0
-    for module in sys.argv[1:] or CHAIN:
-        source = HERE.parents[1] / "core" / f"{module}.py"
-        for number, (function, node, how) in enumerate(places(ast.parse(source.read_text()))):
+    for module in sys.argv[1:] or ("designs", *CHAIN):
+        for where, what, make in mutants(module):
             total += 1
-            if survives(module, number):
-                line = source.read_text().splitlines()[node.lineno - 1].strip()
-                place = f"core/{module}.py:{node.lineno}, column {node.col_offset}, in {function}()"
-                print(f"survives: {how}: {place}: {line}", flush=True)
+            if all(survives(make, examples) for examples in EXAMPLES):
+                print(f"survives: {where}: {what}", flush=True)
             else:
                 killed += 1
-    print(f"{killed} of {total} mutants killed")
+        print(f"{module}: {killed} of {total} mutants killed so far", flush=True)
 
 
 if __name__ == "__main__":

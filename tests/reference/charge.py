@@ -3,6 +3,8 @@
 Read it to learn what `core.charge` counts. One class per design, the kernel's names, one increment of `ops` for each
 operation that a kernel would execute. It shares no code with `core` and is as slow as it looks.
 
+When the events are over, a worker on CPU 0 uncharges what is still charged, so that no design hides half of its work.
+
 An event is a tuple: ("alloc", object, memcg, cache, early, cpu), ("free", object, cpu), ("online", memcg, cpu) or
 ("offline", memcg, cpu); memcg 0 is the root.
 """
@@ -120,8 +122,13 @@ class Kernel:
         for kind, *rest in events:
             getattr(self, kind)(*rest)
         self.check_books()
+        self.settle()
+        self.check_books()
         self.sum_up()
         return self.ops
+
+    def settle(self):
+        """Uncharge what is still charged."""
 
     def sum_up(self):
         """Totals, and what the memcgs that are online have at the end."""
@@ -309,6 +316,8 @@ class Unaccounted(Kernel):
 class PageRef(Unaccounted):
     """Linux 4.19 to 5.2: a memcg has caches of its own; each of their pages is charged and refers to the memcg."""
 
+    settled = False
+
     def online(self, number, cpu):
         super().online(number, cpu)
         self.page_event("online", self.memcgs[number], 0, cpu)
@@ -331,13 +340,23 @@ class PageRef(Unaccounted):
     def slab_event(self, event, kmem_cache, owner, geometry, cpu):
         if owner is None:
             return
-        owner.slabs += 1 if event == "charge" else -1
-        charged = self.charged_memcg(owner)
         if event == "charge":
-            self.memcg_charge_slab(charged, geometry, cpu)
+            owner.slabs += 1
+            self.memcg_charge_slab(self.charged_memcg(owner), geometry, cpu)
         else:
-            self.ops["page_uncharges"] += 1
-            self.memcg_uncharge_slab(charged, geometry, cpu)
+            owner.slabs -= 1
+            self.free_slab(owner, geometry, cpu)
+
+    def free_slab(self, owner, geometry, cpu):
+        self.ops["page_uncharges"] += 1
+        self.memcg_uncharge_slab(self.charged_memcg(owner), geometry, cpu)
+
+    def settle(self):
+        for memcg in sorted(set(self.memcgs.values()), key=lambda memcg: memcg.number):
+            for _, kmem_cache in sorted(memcg.caches.items()):
+                for _ in range(kmem_cache.slabs):
+                    self.free_slab(memcg, kmem_cache.geometry, cpu=0)
+        self.settled = True
 
     def charged_memcg(self, owner):
         """Who pays for the pages of `owner`: the parent, if they are reparented."""
@@ -387,7 +406,7 @@ class PageRef(Unaccounted):
         pass
 
     def pages_in_use(self):
-        for memcg in set(self.memcgs.values()):
+        for memcg in set(self.memcgs.values()) if not self.settled else ():
             for kmem_cache in memcg.caches.values():
                 yield self.charged_memcg(memcg), kmem_cache.slabs * kmem_cache.geometry.pages
 
@@ -565,9 +584,17 @@ class Objcg(Unaccounted):
             self.mod_objcg_state(objcg, geometry.reclaimable, geometry.object_bytes + POINTER_BYTES, cpu)
 
     def free(self, obj, cpu):
+        self.uncharge_object(obj, cpu)
+        super().free(obj, cpu)
+
+    def settle(self):
+        for obj in sorted(self.objects):
+            self.uncharge_object(obj, cpu=0)
+
+    def uncharge_object(self, obj, cpu):
+        """memcg_slab_free_hook()"""
         kmem_cache, slab, token, *objcgs = self.objects[obj]
         self.objects[obj] = (kmem_cache, slab, token)
-        super().free(obj, cpu)
         for objcg in objcgs:
             size = kmem_cache.geometry.object_bytes + POINTER_BYTES
             self.refill_obj_stock(objcg, size, cpu, allow_uncharge=True)
