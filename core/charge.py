@@ -58,7 +58,7 @@ COLUMNS: dict[str, Column] = {
     "caches_per_memcg": Column("float64", "1", "kmem_caches of an online memcg that have slabs, when the window ends"),
     "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
     "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
-    "stocks_per_memcg": Column("float64", "1", "stocks with pages in them when the window is settled, per online memcg"),
+    "stocks_per_memcg": Column("float64", "1", "stocks with pages when the window is settled, per online memcg"),
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]

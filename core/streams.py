@@ -42,8 +42,8 @@ class Stream:
     pages: `PAGE_EVENT` records for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
     reparented pages have ROOT for their memcg. stats: `STAT_EVENT` records, in units of `1 / stat_unit` pages.
     uncharges: of memcgs online (`own`), of pages that their parent took over (`parent`), of dying memcgs (`dead`).
-    held_pages: on the counters when all is settled: left in byte stocks, or taken over by the root. percpu_refs, shared_refs: references beside
-    those of the stocks, which are one per slot (`ref_per_slot`) or one per page.
+    held_pages: on the counters when all is settled: left in byte stocks, or taken over by the root. percpu_refs,
+    shared_refs: references beside those of the stocks, which are one per slot (`ref_per_slot`) or one per page.
     """
 
     pages: NDArray[np.void]

@@ -2,10 +2,10 @@
 
     python tests/charge/mutation.py [module ...]
 
-A mutant drops or doubles an increment, turns around a sum or a comparison, flips a truth value, moves a constant by one,
-or gives a design another trait (module `designs`). It is killed if some random scenario's counts or page events differ
-from the reference's, or anything raises; what survives a few scenarios gets as many as `test_reference.py` draws.
-Survivors are printed. Runs without Numba, so that a mutant costs no compilation.
+A mutant drops or doubles an increment, turns around a sum or a comparison, flips a truth value, moves a constant by
+one, or gives a design another trait (module `designs`). It is killed if some random scenario's counts or page events
+differ from the reference's, or anything raises; what survives a few scenarios gets as many as `test_reference.py`
+draws. Survivors are printed. Runs without Numba, so that a mutant costs no compilation.
 """
 
 import ast
@@ -32,7 +32,7 @@ SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: as
 TURNS = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 READ = {  # by what a design charges: the traits that the charge path reads
     "nothing": ("charges",),
-    "pages": ("per_memcg_caches", "reuses_dead", "charges", "cache_ref", "page_ref", "lists_pages", "reparents", "stock_slots"),
+    "pages": ("per_memcg_caches", "reuses_dead", "cache_ref", "page_ref", "lists_pages", "reparents", "stock_slots"),
     "bytes": ("per_memcg_caches", "charges", "stock_slots"),
 }
 
