@@ -25,7 +25,7 @@ def int64s(*values: int) -> list[int]:
 
 
 (NONE,) = int64s(-1)
-AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK, FORCE = int64s(*range(10))  # what a draw is for
+AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK, TURN = int64s(*range(10))  # what a draw is for
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -90,10 +90,13 @@ def uniform(seed, j, turn, use):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def random_bits(seed, j, turn, use):  # type: ignore[no-untyped-def]
-    """64 random bits as a function of their place: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014), twice."""
-    x = seed + np.uint64(j) * GOLDEN
-    for extra in (np.uint64(turn), np.uint64(use)):
-        x = x + (extra + np.uint64(1)) * GOLDEN
+    """64 random bits as a function of their place: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014), thrice.
+
+    Each coordinate has a round of its own. Two in one round would be a sum: (j, turn) and (j + 1, turn - 1) one draw.
+    """
+    x = seed
+    for place in (np.uint64(j), np.uint64(turn), np.uint64(use)):
+        x = x + (place + np.uint64(1)) * GOLDEN
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x = x ^ (x >> np.uint64(31))

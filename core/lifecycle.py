@@ -26,8 +26,9 @@ from core.pinning import (
     state,
 )
 from core.population import STEPS, Population, populate, tick_turnovers
-from core.reuse import Charges, Fairness, take_over
+from core.reuse import Fairness, take_over
 from core.rng import scenario_id
+from core.seats import Charges
 from core.weights import COMPONENTS, Weights, geometry_of, own_slabs, weigh
 from core.workload import PAGE_CACHE
 
@@ -273,6 +274,7 @@ def _charges(point: Point) -> Charges:
         ),
         own_bytes=load.working_set_mib * MIB,
         limit_bytes=load.memory_limit_mib * MIB,
+        mean_online=point.churn_hz * load.lifetime_s,
     )
 
 

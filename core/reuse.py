@@ -1,11 +1,13 @@
 """Reuse of dead memcgs: a new cgroup takes over a dead one, with whatever that one left behind.
 
-A dead memcg is taken as soon as a cgroup is made, so what leftovers gather on is not memcgs but *seats*: struct
-mem_cgroups that hold leftovers, some online, the others dead. While there are more seats than memcgs online, everybody
-sits on one and the rest are dead; else every seat is taken and none is dead. So `dead = max(seats - online, 0)`, and a
-new cgroup inherits with chance `min(1, seats / online)`, from any seat: the thread leaves open which. That is exact
-while leftovers change slowly against lifetimes, and bounds seats by the peak of `online`, whatever the churn. Reclaim
-works as in `core.pinning`; stacks of stray tasks and objects older than a memcg's kmem_caches are left out.
+A dead memcg is taken as soon as a cgroup is made, whichever it is (the thread leaves that open), so what leftovers
+gather on is not memcgs but *seats*: struct mem_cgroups that hold leftovers, dead or online. A step's cgroups come and
+go one by one: who goes is any of those online, and comings and goings alternate as in a queue with unlimited servers,
+held to the numbers of the population. Reclaim works as in `core.pinning`; stacks of stray tasks and objects older than
+a memcg's kmem_caches are left out.
+
+Where a step has far more comings than there are memcgs online, `_simulated` of them stand for all: seats have long
+forgotten the earlier ones.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from numpy.typing import NDArray
 
 from core.commons import (
     CALENDAR_TICKS,
-    FORCE,
     MEMCG,
     NONE,
     PICK,
     SEAT,
+    TURN,
     age_ticks,
     cache_until,
+    int64s,
     miss,
     new_common,
     turn_clock,
@@ -32,15 +35,21 @@ from core.commons import (
 )
 from core.pinning import DYING, DYING_WITH_CACHES, OWN_OBJECTS, SAMPLES, SHARED_OBJECTS, SLABS, Rules
 from core.population import STEPS, Population
+from core.seats import (
+    DEAD,
+    TAKEN,
+    Charges,
+    bury,
+    cease,
+    empty,
+    hold,
+    new_leftovers,
+    new_seats,
+    slabs_of_seat,
+    take_dead,
+)
 
-
-class Charges(NamedTuple):
-    """What leftovers weigh against a memcg's limit."""
-
-    slabs: NDArray[np.int64]  # [kinds] of an online memcg: generations of leftovers share them before they get more
-    slab_bytes: NDArray[np.float64]  # [kinds]; page cache: of one file
-    own_bytes: float  # of a memcg, besides leftovers
-    limit_bytes: float
+INHERITED, OVER_HALF, FORCED, FORCED_BYTES = int64s(*range(4))  # sums over new cgroups
 
 
 class Fairness(NamedTuple):
@@ -52,154 +61,59 @@ class Fairness(NamedTuple):
     forced_bytes: float  # reclaimed so, in all
 
 
-class Seats(NamedTuple):
-    """Memcgs that hold leftovers. A seat that holds none is free; `order` lists the others first."""
-
-    objects: NDArray[np.int64]  # [seats, kinds] leftovers
-    held: NDArray[np.int64]  # [seats] the same over all kinds
-    emptied: NDArray[np.int64]  # [seats] how often: leftovers from before are gone
-    order: NDArray[np.int64]  # [seats]
-    place: NDArray[np.int64]  # [seats] in `order`
-
-
-class Leftovers(NamedTuple):
-    """Private leftovers, then common objects, by number."""
-
-    kind: NDArray[np.int64]
-    seat: NDArray[np.int64]  # NONE: charged to nobody
-    emptied: NDArray[np.int64]  # of its seat, when it came
-    ceases: NDArray[np.int64]  # [CALENDAR_TICKS] first private one that is reclaimed at a tick
-    ceases_next: NDArray[np.int64]
-
-
 def take_over(
     population: Population, rules: Rules, charges: Charges
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float, Fairness]:
     """Walk through a scenario; returns counts, sums and clock as `core.pinning.pin` does, and the fairness."""
-    private, kinds = population.followed.left_kind.size, rules.kinds
-    items, most = private + population.objects.kind.size, int(population.online.max()) + 2
+    private, common, kinds = population.followed.left_kind, population.objects.kind, rules.kinds
+    births = _simulated(population)
     sums, samples = np.zeros(3 + 4 * kinds, np.int64), np.zeros((SAMPLES, 3 + 4 * kinds), np.int64)
-    seats = Seats(
-        objects=np.zeros((most, kinds), np.int64),
-        held=np.zeros(most, np.int64),
-        emptied=np.zeros(most, np.int64),
-        order=np.arange(most),
-        place=np.arange(most),
-    )
-    leftovers = Leftovers(
-        kind=np.concatenate([population.followed.left_kind, population.objects.kind]).astype(np.int64),
-        seat=np.full(items, NONE, np.int64),
-        emptied=np.zeros(items, np.int64),
-        ceases=np.full(CALENDAR_TICKS, NONE, np.int64),
-        ceases_next=np.empty(private, np.int64),
-    )
-    rank_seat = np.full((2, int(population.arrivals.max()) + 1), NONE, np.int64)
+    seats = new_seats(private.size + common.size, kinds)
+    leftovers = new_leftovers(private, common, int(births.max()))
     fair = np.zeros(4)
     clock = _walk(
-        population.arrivals, population.online, population.followed, population.objects, rules, charges,
-        new_common(population.objects.kind.size), seats, leftovers, rank_seat, sums, samples, fair,
+        population.arrivals, population.online, births, population.followed, population.objects, rules, charges,
+        new_common(common.size), seats, leftovers, sums, samples, fair,
     )  # fmt: skip
     born = max(int(population.arrivals.sum()), 1)
     return samples, sums, clock, Fairness(fair[0] / born, fair[1] / born, fair[2] / born, fair[3])
 
 
+def _simulated(population: Population) -> NDArray[np.int64]:
+    """Births of each step that are followed one by one, `[STEPS]`: two generations, and all that leave something."""
+    online = population.online
+    grown = np.diff(online, prepend=0)
+    enough = np.maximum(64 + 2 * np.maximum(online, online - grown), grown + np.diff(population.followed.off_start))
+    births: NDArray[np.int64] = np.minimum(population.arrivals, enough)
+    return births
+
+
 @njit(cache=True)
 def _walk(  # type: ignore[no-untyped-def]
-    arrivals, online, followed, objects, rules, charges, common, seats, leftovers, rank_seat, sums, samples, fair
+    arrivals, online, births, followed, objects, rules, charges, common, seats, leftovers, sums, samples, fair
 ):
     """Fill `sums`, `samples` and `fair`; returns the clock at the end."""
-    kinds, private = rules.kinds, followed.left_kind.size
-    root_objects = np.zeros(kinds, np.int64)  # common objects charged to nobody
+    root_objects = np.zeros(rules.kinds, np.int64)  # common objects charged to nobody
     count = np.zeros(sums.size, np.int64)
-    taken, missing, clock = np.int64(0), np.int64(0), 0.0
+    missing, here, clock = np.int64(0), np.int64(0), 0.0
     for j in range(objects.kind.size):
         cache_until(age_ticks(objects, j, np.int64(0)), j, common)
         root_objects[objects.kind[j]] += 1
-
     for step in range(STEPS):
         used = rules.live_bytes[step]
         for i in range(count.size):
             used += count[i] * rules.bytes_each[i]
-        before = int(clock)
+        before = np.int64(clock)
         clock = turn_clock(clock, used, rules.page_cache_bytes)
-        now, born, here = int(clock), arrivals[step], max(online[step], 1)
-
-        for tick in range(before, now):
-            i = leftovers.ceases[tick]
-            while i != NONE:
-                taken = _cease(i, taken, seats, leftovers)
-                i = leftovers.ceases_next[i]
-            j = common.evicts[tick]
-            while j != NONE:
-                if leftovers.seat[private + j] == NONE:
-                    root_objects[objects.kind[j]] -= 1
-                taken = _cease(private + j, taken, seats, leftovers)
-                miss(j, tick, before, now, born, objects, common)
-                common.missing[missing] = j
-                missing += 1
-                j = common.evicts_next[j]
-
-        still_missing = np.int64(0)
-        for i in range(missing):
-            j = common.missing[i]
-            rank = common.wait[j]
-            if rank >= born:
-                common.wait[j] -= born
-                common.missing[still_missing] = j
-                still_missing += 1
-                continue
-            if rank_seat[1, rank] != step:
-                rank_seat[0, rank] = _find_seat(_draw(objects, j, step, SEAT), here, taken, seats)
-                rank_seat[1, rank] = step
-            taken = _hold(private + j, rank_seat[0, rank], taken, seats, leftovers, rules)
-            end = before + rank * (now - before) // born + age_ticks(objects, j, common.turn[j])
-            cache_until(max(end, now), j, common)  # not evicted again within the step
-        missing = still_missing
-
-        for m in range(followed.off_start[step], followed.off_start[step + 1]):
-            seat = _find_seat(_draw(objects, m, step, PICK), here, taken, seats)
-            for k in range(followed.left_start[m], followed.left_start[m + 1]):
-                end = (before + now) // 2 + followed.left_ticks[k]
-                if end >= now and end < CALENDAR_TICKS:
-                    leftovers.ceases_next[k] = leftovers.ceases[end]
-                    leftovers.ceases[end] = k
-                if end >= now:
-                    taken = _hold(k, seat, taken, seats, leftovers, rules)
-
-        heirs = born * min(1.0, taken / here)
-        chance = 1.0 - np.exp(-heirs / max(taken, 1))  # that one given seat is taken over in this step
-        last = taken - 1
-        while last >= 0:
-            seat = seats.order[last]
-            legacy = 0.0
-            for kind in range(kinds):
-                legacy += _slabs(seats.objects[seat, kind], kind, rules, charges) * charges.slab_bytes[kind]
-            fair[0] += legacy * heirs / taken
-            fair[1] += (legacy > charges.limit_bytes / 2) * heirs / taken
-            if legacy + charges.own_bytes > charges.limit_bytes and _draw(objects, seat, step, FORCE) < chance:
-                fair[2] += 1.0
-                fair[3] += legacy
-                taken = _empty(seat, taken, seats)
-            last -= 1
-
-        for i in range(count.size):
-            count[i] = 0
-        dead = max(taken - online[step], 0)
-        count[DYING] = count[DYING_WITH_CACHES] = dead
-        for place in range(taken):
-            seat = seats.order[place]
-            for kind in range(kinds):
-                number = seats.objects[seat, kind]
-                if kind == rules.page_kind:
-                    continue
-                if place < dead:
-                    count[3 + SLABS * kinds + kind] += _slabs(number, kind, rules, charges)
-                    count[3 + OWN_OBJECTS * kinds + kind] += number
-                else:  # on slabs that the memcg online refills
-                    count[3 + SHARED_OBJECTS * kinds + kind] += number
-        for kind in range(kinds):
-            if kind != rules.page_kind:
-                count[3 + SHARED_OBJECTS * kinds + kind] += root_objects[kind]
+        now = np.int64(clock)
+        missing = _reclaim(before, now, arrivals[step], missing, root_objects, objects, common, seats, leftovers)
+        missing = _needed(before, now, arrivals[step], births[step], missing, objects, common, leftovers)
+        _come_and_go(
+            step, before, now, arrivals[step], births[step], here, online[step],
+            followed, objects, rules, charges, seats, leftovers, fair,
+        )  # fmt: skip
+        here = online[step]
+        _count(count, root_objects, rules, charges, seats)
         for i in range(count.size):
             sums[i] += count[i]
             if (step + 1) % (STEPS // SAMPLES) == 0:
@@ -208,67 +122,130 @@ def _walk(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _reclaim(before, now, born, missing, root_objects, objects, common, seats, leftovers):  # type: ignore[no-untyped-def]
+    """Turn the reclaim clock; returns how many common objects are missing by now."""
+    private = leftovers.ceases_next.size
+    for tick in range(before, now):
+        i = leftovers.ceases[tick]
+        while i != NONE:
+            cease(i, seats, leftovers)
+            i = leftovers.ceases_next[i]
+        j = common.evicts[tick]
+        while j != NONE:
+            if leftovers.seat[private + j] == NONE:
+                root_objects[objects.kind[j]] -= 1
+            cease(private + j, seats, leftovers)
+            miss(j, tick, before, now, born, objects, common)
+            common.missing[missing] = j
+            missing += 1
+            j = common.evicts_next[j]
+    return missing
+
+
+@njit(cache=True)
+def _needed(before, now, born, births, missing, objects, common, leftovers):  # type: ignore[no-untyped-def]
+    """Give missing objects to this step's new cgroups, by their rank; returns how many are still missing."""
+    still_missing = np.int64(0)
+    for i in range(missing):
+        j = common.missing[i]
+        rank = common.wait[j]
+        if rank >= born:
+            common.wait[j] -= born
+            common.missing[still_missing] = j
+            still_missing += 1
+            continue
+        birth = rank * births // born
+        leftovers.needed_next[j] = leftovers.needed[birth]
+        leftovers.needed[birth] = j
+        end = before + rank * (now - before) // born + age_ticks(objects, j, common.turn[j])
+        cache_until(max(end, now), j, common)  # not evicted again within the step
+    return still_missing
+
+
+@njit(cache=True)
+def _come_and_go(  # type: ignore[no-untyped-def]
+    step, before, now, born, births, here, then, followed, objects, rules, charges, seats, leftovers, fair
+):
+    """A step's cgroups, from `here` memcgs online to `then`; each birth stands for `born / births`."""
+    deaths, leaving = here + births - then, followed.off_start[step]
+    came, went = np.int64(0), np.int64(0)
+    while came < births or went < deaths:
+        turn = came + went
+        comes = _draw(objects, turn, step, TURN) * (charges.mean_online + here) <= charges.mean_online
+        if went == deaths or (comes and came < births):
+            _is_born(came, step, born / births, objects, rules, charges, seats, leftovers, fair)
+            came += 1
+            here += 1
+            continue
+        place = seats.bound[DEAD] + np.int64((1.0 - _draw(objects, turn, step, SEAT)) * here)
+        m = np.int64(NONE)
+        to_leave = followed.off_start[step + 1] - leaving
+        if _draw(objects, turn, step, PICK) * (deaths - went) <= to_leave:
+            m = np.int64(leaving)
+            leaving += 1
+        _goes_offline(place, m, before, now, followed, rules, seats, leftovers)
+        went += 1
+        here -= 1
+
+
+@njit(cache=True)
+def _is_born(birth, step, weight, objects, rules, charges, seats, leftovers, fair):  # type: ignore[no-untyped-def]
+    """mkdir(): take over a dead memcg if there is one. What the new cgroup misses is charged to it."""
+    seat = seats.order[seats.bound[TAKEN]]
+    if seats.bound[DEAD] > 0:
+        seat = take_dead(_draw(objects, birth, step, MEMCG), seats)
+        legacy = 0.0
+        for kind in range(rules.kinds):
+            legacy += slabs_of_seat(seats.objects[seat, kind], kind, rules, charges) * charges.slab_bytes[kind]
+        fair[INHERITED] += weight * legacy
+        fair[OVER_HALF] += weight * (legacy > charges.limit_bytes / 2)
+        if legacy + charges.own_bytes > charges.limit_bytes:
+            fair[FORCED] += weight
+            fair[FORCED_BYTES] += weight * legacy
+            empty(seat, seats)
+    j = leftovers.needed[birth]
+    leftovers.needed[birth] = NONE
+    while j != NONE:
+        hold(leftovers.ceases_next.size + j, seat, rules, seats, leftovers)
+        j = leftovers.needed_next[j]
+
+
+@njit(cache=True)
+def _goes_offline(place, m, before, now, followed, rules, seats, leftovers):  # type: ignore[no-untyped-def]
+    """rmdir() of the memcg at a place among those online, which leaves what followed memcg `m` does; NONE: nothing."""
+    holds = place < seats.bound[TAKEN]
+    seat = seats.order[place] if holds else seats.order[seats.bound[TAKEN]]
+    if m != NONE:
+        for k in range(followed.left_start[m], followed.left_start[m + 1]):
+            end = (before + now) // 2 + followed.left_ticks[k]
+            if end < now:
+                continue
+            if end < CALENDAR_TICKS:
+                leftovers.ceases_next[k] = leftovers.ceases[end]
+                leftovers.ceases[end] = k
+            hold(k, seat, rules, seats, leftovers)
+    bury(seat, seats)
+
+
+@njit(cache=True)
+def _count(count, root_objects, rules, charges, seats):  # type: ignore[no-untyped-def]
+    """Objects of dead memcgs are on slabs of their own, the others on slabs that a memcg online refills."""
+    count[:] = 0
+    dead, kinds = seats.bound[DEAD], rules.kinds
+    count[DYING] = count[DYING_WITH_CACHES] = dead
+    for kind in range(kinds):
+        if kind == rules.page_kind:
+            continue
+        for place in range(seats.bound[TAKEN]):
+            number = seats.objects[seats.order[place], kind]
+            if place < dead:
+                count[3 + SLABS * kinds + kind] += slabs_of_seat(number, kind, rules, charges)
+                count[3 + OWN_OBJECTS * kinds + kind] += number
+            else:
+                count[3 + SHARED_OBJECTS * kinds + kind] += number
+        count[3 + SHARED_OBJECTS * kinds + kind] += root_objects[kind]
+
+
+@njit(cache=True)
 def _draw(objects, which, step, use):  # type: ignore[no-untyped-def]
     return uniform(objects.seed, which, step + (MEMCG << 32), use)
-
-
-@njit(cache=True)
-def _find_seat(draw, here, taken, seats):  # type: ignore[no-untyped-def]
-    """Seat of a memcg: any of those taken with chance `taken / here`, else a free one."""
-    place = min(np.int64((1.0 - draw) * max(taken, here)), taken)
-    return seats.order[place]
-
-
-@njit(cache=True)
-def _hold(item, seat, taken, seats, leftovers, rules):  # type: ignore[no-untyped-def]
-    """Charge a leftover to a seat; returns how many seats are taken."""
-    kind = leftovers.kind[item]
-    leftovers.seat[item] = seat
-    leftovers.emptied[item] = seats.emptied[seat]
-    if kind == rules.page_kind and not rules.lru_pins_memcg:
-        leftovers.emptied[item] = NONE  # reparented: holds nothing
-        return taken
-    seats.objects[seat, kind] += 1
-    seats.held[seat] += 1
-    if seats.held[seat] == 1:
-        _swap(seats.place[seat], taken, seats)
-        taken += 1
-    return taken
-
-
-@njit(cache=True)
-def _cease(item, taken, seats, leftovers):  # type: ignore[no-untyped-def]
-    """Reclaim a leftover; returns how many seats are taken."""
-    seat = leftovers.seat[item]
-    leftovers.seat[item] = NONE
-    if seat == NONE or leftovers.emptied[item] != seats.emptied[seat]:
-        return taken
-    seats.objects[seat, leftovers.kind[item]] -= 1
-    seats.held[seat] -= 1
-    return _empty(seat, taken, seats) if seats.held[seat] == 0 else taken
-
-
-@njit(cache=True)
-def _empty(seat, taken, seats):  # type: ignore[no-untyped-def]
-    """A seat holds nothing any more; returns how many seats are taken."""
-    seats.emptied[seat] += 1
-    seats.held[seat] = 0
-    for kind in range(seats.objects.shape[1]):
-        seats.objects[seat, kind] = 0
-    _swap(seats.place[seat], taken - 1, seats)
-    return taken - 1
-
-
-@njit(cache=True)
-def _swap(one, other, seats):  # type: ignore[no-untyped-def]
-    first, second = seats.order[one], seats.order[other]
-    seats.order[one], seats.order[other] = second, first
-    seats.place[first], seats.place[second] = other, one
-
-
-@njit(cache=True)
-def _slabs(number, kind, rules, charges):  # type: ignore[no-untyped-def]
-    """Slabs under so many leftovers of one memcg: of many generations, on slabs that each refilled."""
-    if kind == rules.page_kind:
-        return number
-    return min(number, max(charges.slabs[kind], -(-number // rules.slab_objects[kind])))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hydra
 import pytest
+from hypothesis import settings
 from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
@@ -12,6 +13,9 @@ from sweep import detect, hosts, schema
 from sweep.schema import build
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
+
+settings.register_profile("patient", deadline=None)  # the first example of many compiles; machines are shared
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

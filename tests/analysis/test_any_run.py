@@ -19,7 +19,7 @@ GRID = list(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(swept=st.sets(st.sampled_from(GRID), min_size=1, max_size=12), figure=st.sampled_from([0, 1, 7]))
 def test_any_subset_of_a_grid_is_told(land, swept, figure):
     """Tables and report come of any set of points, such as a sample's or a run's with holes, with zeros or not."""

@@ -227,7 +227,7 @@ def test_hash_of_a_cpu_falls_on_it(cpus, share):
     assert int(cpu_hash(np.array([cpu]), cpus)[0]) * cpus >> 32 == cpu
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), churn_hz=st.floats(0, 2000))
 def test_window_is_a_possible_history(seed, churn_hz):
     """Memcgs allocate while they are online; objects are freed once, after their allocation; times never turn back."""

@@ -57,7 +57,7 @@ PAGE_KINDS = {ALLOC: "charge", FREE: "uncharge", DIRECT_FREE: "uncharge at once"
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(lane=settings_of_a_lane(), scenario=scenarios(), batches=st.lists(st.integers(1, 40), max_size=3))
 def test_counts_equal_the_reference(design, lane, scenario, batches):
     """Each lane's counts, and the page events before the stocks, are those of a run of the reference with its batch."""

@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.memory import kmalloc, kmem_cache_components, memcg_components, memcg_percpu, objcg_components
@@ -73,7 +73,6 @@ def test_sizes_of_the_reference_builds_are_golden(profile_of):
 
 
 @pytest.mark.parametrize("name", PROFILES)
-@settings(deadline=None)  # the first example composes the profile
 @given(cpus=st.integers(1, 512), nodes=st.integers(1, 16))
 def test_memory_grows_with_cpus_and_nodes(profile_of, name, cpus, nodes):
     """Every profile prices every component; more CPUs or nodes never cost less, and a dying memcg never more."""

@@ -6,15 +6,16 @@ import numpy as np
 from small import DAY_S, drawn, leftover, small_point
 
 from core.pinning import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
-from core.reuse import Charges, take_over
+from core.reuse import take_over
+from core.seats import Charges
 from core.workload import PAGE_CACHE
 
 MIB = 2**20
 
 
-def charges(*, own_mib=0.0, limit_mib=1024.0, slabs=(1,), slab_mib=(1.0,)):
+def charges(*, own_mib=0.0, limit_mib=1024.0, slabs=(1,), slab_mib=(1.0,), mean_online=1.0):
     """A memcg's charges in MiB."""
-    return Charges(np.array(slabs), np.array(slab_mib) * MIB, own_mib * MIB, limit_mib * MIB)
+    return Charges(np.array(slabs), np.array(slab_mib) * MIB, own_mib * MIB, limit_mib * MIB, mean_online)
 
 
 def test_seats_are_bounded_by_the_peak_of_memcgs_online():
@@ -56,7 +57,7 @@ def test_a_single_seat_inherits_all():
     )
     population, rules = drawn(point)
 
-    _, _, _, fair = take_over(population, rules, charges(limit_mib=1e6, slabs=(0,)))
+    _, _, _, fair = take_over(population, rules, charges(limit_mib=1e6, slabs=(0,), mean_online=0.002))
 
     files = population.followed.left_kind.size
     assert 0.4 * files < fair.inherited_bytes / MIB < 0.6 * files  # grows from none to all of them

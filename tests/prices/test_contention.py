@@ -92,7 +92,7 @@ def test_more_cpus_than_the_host_has_are_flagged():
 COUNT = st.integers(0, 3000)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     design=st.sampled_from(sorted(DESIGNS)),
     memcgs=st.integers(1, 50),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.fit import LoopPrices, executor, hold_and_weight, hold_ns, loop_prices, paced_ns, rows_of_pair, shapes_ns
@@ -15,7 +15,6 @@ from .hosts import host
 PRICES = LoopPrices(percpu=0.5, local=2.0, hand_over=30.0, overlapped=5.0, hold=20.0)
 
 
-@settings(deadline=None)
 @given(local=st.floats(1, 10), hand_over=st.floats(10, 300), hold=st.floats(0.5, 200))
 def test_hold_is_found_again(local, hand_over, hold):
     """Loops made by the model have the hold that they were made with, to the step of the grid."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import simpy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.lines import MAX_CPUS, Stations, hammer_ns, queue, ticket_ns, transfer_ns, turn_ns
@@ -65,7 +65,6 @@ def test_more_cpus_than_the_host_has_sit_on_further_sockets():
     assert prices[17] > prices[16]
 
 
-@settings(deadline=None)
 @given(
     l3=st.floats(1, 100),
     more=st.floats(0, 200),
@@ -138,7 +137,6 @@ def test_retries_grow_with_who_waits():
 NETWORKS = st.lists(st.tuples(st.floats(0.1, 4), st.floats(1, 100)), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
 @given(network=NETWORKS, think=st.floats(0, 1000), variability=st.floats(0, 1))
 def test_waiting_only_grows_with_cpus(network, think, variability):
     """More CPUs never make a cycle shorter, nor longer than N times what one CPU needs."""
@@ -149,7 +147,6 @@ def test_waiting_only_grows_with_cpus(network, think, variability):
     assert cycles[-1] <= 40 * cycles[0] * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(network=NETWORKS, think=st.floats(0, 1000), cpus=st.integers(1, 60))
 def test_no_line_serves_more_than_it_can(network, think, cpus):
     """Throughput is at most that of the busiest line, and at most that of CPUs that never wait."""
@@ -161,7 +158,6 @@ def test_no_line_serves_more_than_it_can(network, think, cpus):
     assert rate <= (1 + 1e-9) * cpus / (think + sum(demands))
 
 
-@settings(deadline=None)
 @given(cpus=st.lists(st.integers(1, 50), min_size=2, max_size=8), seed=st.integers(0, 99))
 def test_a_network_does_not_depend_on_its_neighbours(cpus, seed):
     """Networks of one call get the bits that each gets alone."""

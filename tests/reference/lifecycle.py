@@ -238,10 +238,10 @@ class Recount:
 
 
 def bits(seed, j, turn, use):
-    """Two rounds of SplitMix64's finaliser, in whole numbers."""
-    x = (seed + j * GOLDEN) & MASK
-    for extra in (turn, use):
-        x = (x + (extra + 1) * GOLDEN) & MASK
+    """Three rounds of SplitMix64's finaliser, in whole numbers."""
+    x = seed
+    for place in (j, turn, use):
+        x = (x + (place + 1) * GOLDEN) & MASK
         x = (x ^ (x >> 30)) * FIRST & MASK
         x = (x ^ (x >> 27)) * SECOND & MASK
         x ^= x >> 31
@@ -277,11 +277,14 @@ class Host:
             while self.queue and self.queue[0][0] <= until_s:
                 now_s, _, act, arguments = heapq.heappop(self.queue)
                 act(now_s, *arguments)
-            counts = tally(self.memcgs, len(self.kinds), self.rules)
-            for kind, _ in self.of_root:
-                counts[3 + 3 * len(self.kinds) + kind] += kind != self.rules.page_kind
-            history.append([*counts, sum(not memcg.offline for memcg in self.memcgs)])
+            history.append(self._counts())
         return history
+
+    def _counts(self):
+        counts = tally(self.memcgs, len(self.kinds), self.rules)
+        for kind, _ in self.of_root:
+            counts[3 + 3 * len(self.kinds) + kind] += kind != self.rules.page_kind
+        return [*counts, sum(not memcg.offline for memcg in self.memcgs)]
 
     def _push(self, at_s, act, arguments):
         heapq.heappush(self.queue, (at_s, next(self.numbers), act, arguments))
@@ -291,8 +294,7 @@ class Host:
         return self.load.lifetime_s * exp(sigma * self.rng.gauss(0, 1) - sigma**2 / 2)
 
     def _birth(self, now_s):
-        memcg = Memcg(None, self._life_s())
-        self.memcgs.add(memcg)
+        memcg = self._new_memcg(self._life_s())
         for each in self.common:
             if each in self.missing and self.rng.random() < self.kinds[each[0]].common_touch:
                 self.missing.discard(each)
@@ -300,6 +302,11 @@ class Host:
                 self._leave(memcg, each[0], end_s)
         self._push(now_s + memcg.life_s, self._offline, (memcg,))
         self._push(now_s + self.rng.expovariate(self.churn_hz), self._birth, ())
+
+    def _new_memcg(self, life_s):
+        memcg = Memcg(None, life_s)
+        self.memcgs.add(memcg)
+        return memcg
 
     def _evict_later(self, now_s, each):
         end_s = now_s + self.rng.expovariate(self.turnovers_hz / self.kinds[each[0]].common_turnovers)
@@ -319,6 +326,9 @@ class Host:
         for kind, left in enumerate(self.kinds):
             for _ in range(self._poisson(left.private)):
                 self._leave(memcg, kind, now_s + self.rng.expovariate(self.turnovers_hz / left.private_turnovers))
+        self._settle(memcg, now_s)
+
+    def _settle(self, memcg, now_s):
         stays = [self.rng.randrange(self.rules.cpus) for _ in range(self.rules.stays)]
         settle(memcg, stays, self.rules, now_s)
 

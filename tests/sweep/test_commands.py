@@ -144,7 +144,6 @@ def refuse_well(overrides, tmp_path, monkeypatch, capfd):
 
 
 RANDOM = {
-    "deadline": None,
     "derandomize": True,
     "database": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture],

@@ -50,7 +50,7 @@ def expected(tmp_path_factory):
     return digests(job, folder)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.sets(st.integers(1, 99), max_size=30))
 def test_rows_do_not_show_the_cuts(cuts, tmp_path_factory, expected):
     """However a plan is cut into tasks, the files of the run hold the same rows in the same order."""

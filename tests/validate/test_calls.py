@@ -37,7 +37,7 @@ def test_an_unknown_phase_is_one_line(profile_of):
         count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases=("fork",))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     kernel=st.sampled_from(("tiny-5.2.1", "tiny-5.8.1", "tiny-5.9.1")),
     cpus=st.integers(1, 64),

@@ -86,7 +86,7 @@ def test_slabs_and_percpu_are_golden(profile_of, kernel, cpus, golden):
     assert (sum(found.slab_kib.values()), found.percpu_kib) == golden
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cpus=st.integers(1, 16),
     cgroups=st.integers(1, 6),
