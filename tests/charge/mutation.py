@@ -4,8 +4,8 @@
 
 A mutant drops or doubles an increment, turns around a sum or a comparison, flips a truth value, moves a constant by
 one, or gives a design another trait (module `designs`). It is killed if some random scenario's counts or page events
-differ from the reference's, or anything raises; what survives a few scenarios gets as many as `test_reference.py`
-draws. Survivors are printed. Runs without Numba, so that a mutant costs no compilation.
+differ from the reference's, or a test of the stock by itself fails; what survives a few scenarios gets as many as
+`test_reference.py` draws. Survivors are printed. Runs without Numba, so that a mutant costs no compilation.
 """
 
 import ast
@@ -134,11 +134,19 @@ def survives(make, examples):
         make()
         from core.designs import DESIGNS
 
+        for test in hand_worked():
+            test()
         for design in DESIGNS:
             check(design, examples)
     except BaseException:  # however it fails, it is noticed
         os._exit(1)
     os._exit(0)
+
+
+def hand_worked():
+    """The tests of the stock by itself."""
+    test_stock = importlib.reload(importlib.import_module("test_stock"))
+    return [test for name, test in vars(test_stock).items() if name.startswith("test_")]
 
 
 def load(module, number):
