@@ -18,10 +18,11 @@ from core.columns import Column
 from core.designs import DESIGNS, Design
 from core.events import ALLOC, FREE, ROOT, charge_window
 from core.heap import SlabTrace
+from core.machine import Machine, machine_of, slabs_of
 from core.params import Point
 from core.profile import KernelProfile
 from core.stock import DIRECT_FREE, Tally, run_stock
-from core.streams import Machine, Stream, machine_of, page_stream, parent_levels, slabs_of
+from core.streams import Stream, page_stream, parent_levels
 from core.vmstat import run_vmstat
 
 COLUMNS: dict[str, Column] = {

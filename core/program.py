@@ -10,8 +10,8 @@ from core.designs import DESIGNS
 from core.events import ALLOC, EVENT, FREE, ROOT, cpu_hash
 from core.geometry import slab_geometry
 from core.heap import CACHE, SlabTrace
+from core.machine import PARTIAL_RULES
 from core.profile import KernelProfile
-from core.streams import PARTIAL_RULES
 
 
 class Program:

@@ -33,7 +33,8 @@ from core.commons import (
     turn_clock,
     uniform,
 )
-from core.pinning import DYING, DYING_WITH_CACHES, OWN_OBJECTS, SAMPLES, SHARED_OBJECTS, SLABS, Rules
+from core.leaving import DYING, DYING_WITH_CACHES, OWN_OBJECTS, SHARED_OBJECTS, SLABS, Rules, state
+from core.pinning import SAMPLES
 from core.population import STEPS, Population
 from core.seats import (
     DEAD,
@@ -239,11 +240,11 @@ def _count(count, root_objects, rules, charges, seats):  # type: ignore[no-untyp
         for place in range(seats.bound[TAKEN]):
             number = seats.objects[seats.order[place], kind]
             if place < dead:
-                count[3 + SLABS * kinds + kind] += slabs_of_seat(number, kind, rules, charges)
-                count[3 + OWN_OBJECTS * kinds + kind] += number
+                count[state(SLABS, kind, kinds)] += slabs_of_seat(number, kind, rules, charges)
+                count[state(OWN_OBJECTS, kind, kinds)] += number
             else:
-                count[3 + SHARED_OBJECTS * kinds + kind] += number
-        count[3 + SHARED_OBJECTS * kinds + kind] += root_objects[kind]
+                count[state(SHARED_OBJECTS, kind, kinds)] += number
+        count[state(SHARED_OBJECTS, kind, kinds)] += root_objects[kind]
 
 
 @njit(cache=True)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from core.designs import Design
 from core.geometry import SlabGeometry, slab_allocator_geometry, slab_geometry
+from core.leaving import CACHES, DYING, DYING_WITH_CACHES, OBJCGS, OWN_OBJECTS, SHARED_OBJECTS, SLABS, state
 from core.memory import POINTER_BYTES, kmem_cache_components, memcg_components, objcg_components
 from core.params import Point
-from core.pinning import CACHES, DYING, DYING_WITH_CACHES, OBJCGS, OWN_OBJECTS, SHARED_OBJECTS, SLABS, state
 from core.profile import KernelProfile
 from core.workload import PAGE_CACHE
 

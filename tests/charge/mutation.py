@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 # in the order in which they import one another
-CHAIN = ("heap", "slab", "slub", "allocator", "stock", "vmstat", "objcg", "streams", "charge")
+CHAIN = ("heap", "slab", "slub", "allocator", "stock", "vmstat", "objcg", "machine", "streams", "charge")
 PATIENCE_S = 300
 EXAMPLES = (20, 200)  # of each design
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult}

@@ -11,7 +11,7 @@ from reference.slub import Geometry
 
 from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE
 from core.heap import CACHE
-from core.streams import Machine
+from core.machine import Machine
 
 KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE}
 PAGE_BYTES = 4096

@@ -15,8 +15,8 @@ from core import charge, stock
 from core.charge import count, count_lanes
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, charge_window, cpu_hash
+from core.machine import machine_of
 from core.slab import array_limits
-from core.streams import machine_of
 
 ONE_PAGE = Geometry(objects=1, pages=1, object_bytes=1016, min_partial=0, cpu_partial=0)
 ON_CPU_0, ON_CPU_1 = 0, 2**31  # of two CPUs

@@ -5,7 +5,7 @@ from dataclasses import replace
 from points import default_point
 
 from core.designs import DESIGNS
-from core.lifecycle import make_rules
+from core.lives import make_rules
 from core.population import populate
 from core.weights import weigh
 from core.workload import Leftover, Pressure

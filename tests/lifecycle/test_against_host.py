@@ -9,7 +9,8 @@ from reference.lifecycle import Host
 from reference.reuse import ReusingHost
 from small import DAY_S, drawn, leftover, small_point
 
-from core.pinning import DYING, OWN_OBJECTS, SAMPLES, SHARED_OBJECTS, pin, state
+from core.leaving import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
+from core.pinning import SAMPLES, pin
 from core.reuse import take_over
 from core.seats import Charges
 from core.workload import PAGE_CACHE

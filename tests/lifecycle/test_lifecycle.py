@@ -10,7 +10,8 @@ from points import default_point
 from small import DAY_S, leftover, small_point
 
 from core.designs import DESIGNS
-from core.lifecycle import COLUMNS, GROUPS, SERIES_COLUMNS, _live, age, check_books
+from core.lifecycle import COLUMNS, GROUPS, SERIES_COLUMNS, age
+from core.lives import check_books, live
 from core.pinning import SAMPLES
 from core.population import populate
 from core.workload import PAGE_CACHE, Pressure
@@ -59,7 +60,7 @@ def test_every_byte_has_a_name(machine, **changes):
 def test_books_that_cannot_be_true_are_refused():
     """More slabs than objects on them is an error that names the design, the cache and by how much."""
     point = small_point(leftovers={"dentry": leftover(private=1.0)}, design="page_ref")
-    life = _live(point, DESIGNS["page_ref"], populate(point))
+    life = live(point, DESIGNS["page_ref"], populate(point))
     life.counts[-1, 4] += life.counts[-1, 5] + 3  # slabs of dentries: objects on them, and three more
 
     with pytest.raises(AssertionError, match="page_ref at 4 CPUs: dentry: slabs of gone memcgs"):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from reference.lifecycle import STEPS, Recount, slab_of
+from reference.lifecycle import STEPS, Recount
+from reference.lifecycle import slab_of as slab_in_turn
 from small import DESIGN_NAMES, drawn, leftover, small_point
 
-from core.pinning import SAMPLES, _cpu_of, _slab_of, pin
+from core.leaving import cpu_of, slab_of
+from core.pinning import SAMPLES, pin
 from core.workload import PAGE_CACHE, Pressure
 
 turnovers = st.floats(0.05, 8)
@@ -63,10 +65,10 @@ def test_slab_of_an_object_is_found_by_allocating_all_before_it(key, spot, alloc
     rules = rules._replace(
         stays=stays, allocated=np.array([allocated]), slab_objects=np.array([per_slab]), cache_creation_s=0.0
     )
-    cpus = [int(_cpu_of(key, stay, 5)) for stay in range(stays)]
+    cpus = [int(cpu_of(key, stay, 5)) for stay in range(stays)]
     spots = [spot, *(((2 * place + 1) << 32) // (2 * allocated) for place in range(allocated))]
 
-    ours = [int(_slab_of(each, key, 0, rules)) for each in spots]
-    theirs = [slab_of((each * allocated) >> 32, cpus, allocated, per_slab, cpu_slabs=True) for each in spots]
+    ours = [int(slab_of(each, key, 0, rules)) for each in spots]
+    theirs = [slab_in_turn((each * allocated) >> 32, cpus, allocated, per_slab, cpu_slabs=True) for each in spots]
 
     assert len(set(zip(ours, theirs, strict=True))) == len(set(ours)) == len(set(theirs))

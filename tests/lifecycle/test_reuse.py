@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from small import DAY_S, drawn, leftover, small_point
 
-from core.pinning import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
+from core.leaving import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
 from core.reuse import take_over
 from core.seats import Charges
 from core.workload import PAGE_CACHE
