@@ -212,6 +212,7 @@ def test_debate(ask):
             "counter_atomics": 30,
             "uncharge_counter_atomics": 8,
             "refcount_atomics": 5,
+            "lock_acquisitions": 0,
         },
         {
             "page_charges": 30,
@@ -219,11 +220,14 @@ def test_debate(ask):
             "counter_atomics": 30,
             "uncharge_counter_atomics": 8,
             "refcount_atomics": 5,
+            "lock_acquisitions": 20,
         },
     ]
-    rows = ask(points, "select atomics_per_charge, atomics_per_uncharge, ref_atomics_per_charge from debate")
+    rows = ask(
+        points, "select atomics_per_charge, atomics_per_uncharge, ref_atomics_per_page, locks_per_page from debate"
+    )
 
-    assert rows == [{"atomics_per_charge": 44 / 40, "atomics_per_uncharge": 2.0, "ref_atomics_per_charge": 10 / 40}]
+    assert [tuple(row.values()) for row in rows] == [(44 / 40, 2.0, 10 / 40, 20 / 40)]
 
 
 def test_every_column_of_a_mart_is_explained(land):
