@@ -73,12 +73,12 @@ def _debate(asked: Sequence[Answers]) -> Table:
     figures = {
         "lost_bytes_end": "memory\nlost",
         "dying_memcgs_end": "dying\nmemcgs",
-        "atomics_per_charge": "atomics\n/charge",
-        "atomics_per_uncharge": "atomics\n/uncharge",
-        "ref_atomics_per_page": "refs\n/page",
-        "locks_per_page": "locks\n/page",
+        "atomics_per_charge": "atomics\nper\ncharge",
+        "atomics_per_uncharge": "atomics\nper un-\ncharge",
+        "ref_atomics_per_page": "refs\nper\npage",
+        "locks_per_page": "locks\nper\npage",
         "offline_work_us": "rmdir\nwork",
-        "inherited_bytes_mean": "inherits\nmemory",
+        "inherited_bytes_mean": "legacy",
         "over_half_limit_share": ">half\nlimit",
     }
     table = _empty("design", "cpus", *figures.values())
