@@ -30,11 +30,13 @@ def resident_mib(pid):
 def test_a_million_points(tmp_path, capsys):
     """A million points land with orchestration under a tenth of the wall time, and the driver under 500 MiB."""
     line = [sys.executable, "-m", "sweep", *LIGHT, f"out={tmp_path}"]
-    driver, peak_mib = subprocess.Popen(line, stdout=subprocess.PIPE, text=True), 0.0
-    while driver.poll() is None:
-        peak_mib = max(peak_mib, resident_mib(driver.pid))
-        time.sleep(0.2)
-    manifest = json.loads(Path(driver.stdout.read().splitlines()[-1], "manifest.json").read_text())
+    peak_mib = 0.0
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as driver:
+        while driver.poll() is None:
+            peak_mib = max(peak_mib, resident_mib(driver.pid))
+            time.sleep(0.2)
+        folder = driver.stdout.read().splitlines()[-1]
+    manifest = json.loads(Path(folder, "manifest.json").read_text())
     began = time.monotonic()
     subprocess.run(line, check=True, capture_output=True)
     again_s = time.monotonic() - began

@@ -157,6 +157,47 @@ def test_bytes_wander_through_the_shared_counter():
     assert counted("objcg", lane(objcg_as_of="5.15"), *turns)["byte_atomics"] == 1 + 4
 
 
+def test_overflowing_bytes_go_to_the_stock_from_5_11_on():
+    """Of two pages charged for five objects, the second object freed leaves more than a page in the byte stock."""
+    events = [*allocs(1, 5), ("free", 0, ON_CPU_0), ("free", 1, ON_CPU_0)]
+
+    for design, as_of, walks in (("objcg", "5.11", 0), ("objcg", "6.1", 0), ("objcg_multi_stock", "6.1", 0)):
+        found = counted(design, lane(objcg_as_of=as_of), *events)
+        assert (found["page_uncharges"] > 0, found["uncharge_walks"]) == (True, walks)
+    assert counted("objcg", lane(objcg_as_of="5.9"), *events)["uncharge_walks"] > 0
+
+
+def test_whole_pages_of_a_drained_byte_stock():
+    """Two objects of 5008 bytes leave 6368 in the stock; for another memcg a page of it goes to the page stock.
+
+    From 6.16 on it goes to the counters at once.
+    """
+    big = replace(ONE_PAGE, pages=2, object_bytes=5000)
+    events = [*allocs(1, 2), *allocs(2, 1, first=2)]
+
+    assert counted("objcg", lane(caches=(big,)), *events)["uncharge_walks"] == 0
+    assert counted("objcg_multi_stock", lane(caches=(big,)), *events)["uncharge_walks"] == 1
+
+
+def test_bytes_that_make_a_page_when_the_objcg_is_released():
+    """Half a page left on either CPU makes a page once the obj_cgroup goes: to the stock from 5.11 on."""
+    half = replace(ONE_PAGE, object_bytes=2040)
+    events = [
+        *allocs(1, 1),  # half a page is left on CPU 0
+        ("free", 0, ON_CPU_1),  # and half a page on CPU 1
+        *allocs(2, 1, first=1),
+        *allocs(2, 1, ON_CPU_1, first=2),
+        ("offline", 1, ON_CPU_0),
+    ]
+
+    for as_of, walks in (("5.9", 1), ("5.11", 0)):
+        before, after = (
+            counted("objcg", lane(caches=(half,), objcg_as_of=as_of), *history)["uncharge_walks"]
+            for history in (events[:-1], events)
+        )
+        assert after - before == walks
+
+
 def test_seven_memcgs_fit_into_a_stock_of_seven_slots():
     """Two memcgs that take turns drain a stock of one slot each time, and one of seven slots never."""
     turns = [event for number in range(6) for event in allocs(1 + number % 2, 4, first=4 * number)]
