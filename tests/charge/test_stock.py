@@ -4,7 +4,7 @@ import numpy as np
 
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
 from core.heap import PAGE_EVENT
-from core.stock import LANES, run_stock
+from core.stock import LANES, run_stock, victim
 
 A, B = 1, 2
 
@@ -97,3 +97,34 @@ def test_more_batches_than_one_pass_has_lanes():
         alone = run_stock(events, batches[lane : lane + 1], cpus=1, slots=1)
         assert all(vars(together)[name][lane] == value[0] for name, value in vars(alone).items())
     assert np.unique(together.stocked_pages).size > LANES
+
+
+def test_uncharge_of_more_than_the_batch_by_the_parent_or_a_memcg():
+    """Five pages pass a stock of three slots and four pages by: a drain of the parent's pages, or of A's."""
+    assert tally(3, 4, (FREE, ROOT, 5)).parent_drains == 1
+    assert tally(3, 4, (FREE, A, 5)).parent_drains == 0
+
+
+def test_victim_without_pages_is_given_up_undrained():
+    """Both slots are taken and empty, by the parent and by a dead A, when B comes: whoever goes, nothing is drained."""
+    events = [(FREE, ROOT, 2), (ALLOC, ROOT, 2), (ALLOC, A, 1), (ALLOC, A, 3), (OFFLINE, A, 0)]
+    for slot, dead_puts in ((0, 0), (1, 1)):
+        while victim(len(events), 2) != slot:
+            events.append((ONLINE, 9, 0))  # says nothing to the stock, and moves the draw on
+
+        found = tally(2, 4, *events, (ALLOC, B, 1))
+
+        assert (found.drains, found.parent_drains, found.dead_drains) == (0, 0, 0)
+        assert (found.taken, found.dead_puts, found.stocked_pages) == (3, dead_puts, 3)
+
+
+def test_victim_with_a_single_page_is_drained():
+    """The parent and a dead A have a page each when B comes: who goes is drained, and said to be who it was."""
+    events = [(OFFLINE, A, 0), (FREE, ROOT, 1), (FREE, A, 1, 1)]
+    for slot, (parent_drains, dead_drains) in ((0, (1, 0)), (1, (0, 1))):
+        while victim(len(events), 2) != slot:
+            events.append((ONLINE, 9, 0))
+
+        found = tally(2, 4, *events, (ALLOC, B, 1))
+
+        assert (found.drains, found.parent_drains, found.dead_drains) == (1, parent_drains, dead_drains)
