@@ -67,3 +67,7 @@ class Point:
         within("churn_hz", self.churn_hz, 0, 10_000)
         within("duration_s", self.duration_s, 1, 1e9, "1e9 s are 32 years")
         within("seed", self.seed, 0, (1 << 63) - 1)
+        for key, names in (("caches", self.workload.caches), ("charge.caches", self.workload.charge.caches)):
+            if not names.keys() <= self.kernel.caches.keys():
+                unknown = min(names.keys() - self.kernel.caches.keys())
+                one_of(f"workload.{key}", unknown, self.kernel.caches, f"add it to kernel.caches of {self.kernel.name}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import math
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import hydra
@@ -104,9 +105,24 @@ def _run(config: DictConfig) -> int:
     plain["cluster"] = vars(schema.build(schema.Cluster, plain["cluster"], "cluster."))
     filesystem(plain["out"])
     job = _job(config)
+    for key, value in _numbers(plain):
+        if not math.isfinite(value):
+            raise InputError(f"{key} must be finite (got {value}); give a number")
     if plain["plan"] == "only":
         return show_plan(job, plain["cluster"])
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
+
+
+def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yield every number of a config that may be infinite, and its key."""
+    if isinstance(tree, dict):
+        for name, node in tree.items():
+            yield from _numbers(node, f"{key}.{name}" if key else str(name))
+    elif isinstance(tree, list):
+        for node in tree:
+            yield from _numbers(node, key)
+    elif isinstance(tree, float):
+        yield key, tree
 
 
 def _axes_replace(arguments: list[str]) -> list[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from commands import HERE, ROOT, TINY, digests, folder, sweep, toys
-from nodes import RAY, Nodes
+from commands import HERE, ROOT, TINY, digests, folder, sweep
+from nodes import RAY
 
 from sweep.errors import BAD_INPUT, TERMINATED
 from sweep.store import PARTS
@@ -24,14 +24,6 @@ SHIMS = {
     "scontrol": "#!/bin/sh\necho node-1\necho node-2\n",
     "srun": f"#!/bin/sh\nexec {sys.executable} {HERE / 'srun.py'} \"$@\"\n",
 }
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """Three nodes of a core each on this machine."""
-    nodes = Nodes(3)
-    yield nodes
-    nodes.close()
 
 
 @pytest.fixture(scope="module")
@@ -91,21 +83,6 @@ def test_without_the_token_nobody_gets_in(cluster, tmp_path):
     assert done.returncode == BAD_INPUT, done.stderr
     assert "cluster.address must lead to a running Ray cluster" in done.stderr
     assert not list(tmp_path.glob("out/**/parts"))
-
-
-@pytest.mark.slow
-def test_a_dead_node_changes_nothing(cluster, tmp_path):
-    """A node that is killed in the middle of a run takes its tasks with it, and the others do them: the same rows."""
-    expected = toys(tmp_path / "inline", "inline", None, 1200)["digests"]
-    line = [sys.executable, HERE / "toys.py", tmp_path / "ray", "ray", cluster.address, "1200", "seconds=0.02"]
-    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=cluster.environment)
-    landed(tmp_path / "ray", 10)
-    cluster.kill()
-    said, trouble = driver.communicate(timeout=120)
-
-    assert driver.returncode == 0, trouble
-    assert json.loads(said.splitlines()[-1])["digests"] == expected
-    assert len(json.loads(said.splitlines()[-1])["nodes"]) == 3
 
 
 def landed(root, parts):

@@ -31,6 +31,9 @@ BAD = {
     "kernel.structs=3": "kernel.structs",
     "workload.caches=null": "not Optional",
     "workload.lifetime_s=0": "workload.lifetime_s must be at least",
+    "workload.stray_tasks=inf": "workload.stray_tasks must be finite",
+    "+workload.caches={names_cache: []}": "workload.caches.names_cache must be a number",
+    "+workload.caches.denty=3": "add it to kernel.caches",
     "cpus=${nope}": "nope",
     "batch=[": "KEY=VALUE",
     "where=batch<": "KEY=VALUE",
@@ -45,6 +48,7 @@ BAD = {
     "axes.cpus={log:[1,8,99]}": "use fewer",
     "axes.cpus={log:[1,8]}": "sample must draw it",
     "axes.batch=[two]": "could not be converted",
+    "axes.workload.stray_tasks=[1e400]": "axes.workload.stray_tasks must be finite",
     "axes.batc=[3]": "did you mean batch?",
     "axes.workload.lifetime=[3]": "did you mean workload.lifetime_s?",
     "axes.workload.charge=[3]": "one value",
@@ -67,9 +71,9 @@ BAD = {
 
 
 def run_here(arguments, monkeypatch):
-    """Run a command line in this process, up to where a run would begin; return its exit status."""
+    """Run a command line in this process, up to where a run would begin its folder; return its exit status."""
     monkeypatch.setattr(sys, "argv", ["memcg-sweep", *arguments])
-    monkeypatch.setattr(sweep.run, "run", lambda *_: 0)
+    monkeypatch.setattr(sweep.run, "run", lambda job, config, _: 0 if sweep.run.run_id(config, job.inputs) else 1)
     monkeypatch.setattr(sweep.run, "show_plan", lambda *_: 0)
     monkeypatch.setattr(signals, "install", lambda: None)  # Ctrl-C is the test's, not the sweep's
     with pytest.raises(SystemExit) as end:

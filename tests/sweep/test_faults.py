@@ -1,7 +1,5 @@
 """Workers, nodes and drivers that die: nothing is lost, nothing is there twice, and the rows are the same bits."""
 
-import os
-import random
 import signal
 import subprocess
 import time
@@ -23,14 +21,6 @@ def inline(tmp_path_factory):
 def points_once(run):
     """Return how many points a run has, and how many different ones."""
     return duckdb.sql(f"select count(*), count(distinct point_id) from '{run}/points/*.parquet'").fetchall()[0]
-
-
-def kill_below(driver, chosen, pick):
-    """Kill one process below a driver whose command line holds one of the words; return whether there was one."""
-    found = sorted(pid for pid, line in children(driver).items() if any(word in line for word in chosen))
-    if found:
-        os.kill(pick.choice(found), signal.SIGKILL)
-    return bool(found)
 
 
 def test_ray_lands_what_one_process_lands(inline, tmp_path):
@@ -91,50 +81,3 @@ def test_a_full_disk_is_said_once(tmp_path):
     assert full.returncode == 1
     assert "cannot write to" in full.stderr
     assert "Traceback" not in full.stderr
-
-
-@pytest.mark.slow
-def test_twenty_five_kills(tmp_path, capsys):
-    """Workers, raylets and drivers are killed 25 times, at random; resumed, the run is as the undisturbed one."""
-    pick, kills, starts = random.Random(1), {"worker": 0, "raylet": 0, "driver": 0}, 0
-    whole = folder(sweep(*LONG, "cluster=inline", f"out={tmp_path / 'whole'}"))
-    out = tmp_path / "killed"
-    while sum(kills.values()) < 25:
-        starts += 1
-        driver = subprocess.Popen(
-            command(*LONG, f"out={out}", "cluster.cores=2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while driver.poll() is None and sum(kills.values()) < 25:
-            time.sleep(pick.uniform(0, 4))
-            victim = pick.choice(["worker", "worker", "worker", "raylet", "driver"])
-            if victim == "driver":
-                driver.kill()
-                kills[victim] += 1
-            else:
-                words = ("ray::_work",) if victim == "worker" else ("raylet/raylet",)
-                hit = False
-                while driver.poll() is None and not hit:  # until there is one
-                    hit = kill_below(driver.pid, words, pick)
-                    time.sleep(0.1)
-                kills[victim] += hit
-        driver.kill() if sum(kills.values()) >= 25 else driver.wait()
-        driver.wait()
-        if list(out.glob("smoke/*/points/*.parquet")) and sum(kills.values()) < 25:
-            for file in out.glob("smoke/*/*.json"):
-                file.unlink()  # it ended before the last kill: begin again
-            subprocess.run(["rm", "-rf", str(out)], check=True)
-    run = folder(sweep(*LONG, f"out={out}"))
-    with capsys.disabled():
-        print(f"\nkills: {kills}, starts of the driver: {starts + 1}, points: {points_once(run)}")
-
-    assert digests(run) == digests(whole)
-    assert points_once(run) == points_once(whole)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("cores", "task_s"), [(1, 1), (4, 0.02)])
-def test_layouts_change_nothing(cores, task_s, inline, tmp_path):
-    """One worker with long tasks, or four with tiny ones: always the same rows."""
-    run = folder(sweep(*TINY, f"out={tmp_path}", f"cluster.cores={cores}", f"cluster.task_s={task_s}"))
-
-    assert digests(run) == digests(inline)
