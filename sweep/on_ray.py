@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
 import pickle
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from sweep import signals
 from sweep.engine import Done, Failed, Job, Task, run_task
 from sweep.errors import InputError
 from sweep.version import refusal
+from sweep.warm import compile_once, keep_compiled
 
 OBJECT_STORE_BYTES = (
     80 << 20
@@ -35,7 +34,7 @@ class OnRay:
     def __init__(self, cluster: dict[str, Any], job: Job, root: str, code: str) -> None:
         environment = QUIET | (ON_LOOPBACK if cluster["kind"] == "local" else {})
         os.environ.update({key: value for key, value in environment.items() if key not in os.environ})
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+        keep_compiled()
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)
@@ -141,17 +140,6 @@ class OnRay:
         return end
 
 
-def cache_folder() -> Path:
-    """Return where compiled code is kept on a node, for all its workers and later runs."""
-    for base in (os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache", tempfile.gettempdir()):
-        if base:
-            folder = Path(base) / "memcg-sweep" / "numba"
-            with contextlib.suppress(OSError):
-                folder.mkdir(parents=True, exist_ok=True)
-                return folder
-    raise InputError("NUMBA_CACHE_DIR must be a folder one can write to (got none); set it")
-
-
 def _node_type() -> str:
     from sweep import hosts
 
@@ -159,10 +147,13 @@ def _node_type() -> str:
 
 
 def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))  # before Numba is imported
+    folder = keep_compiled()
     if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
         return Failed(task, reason, "fatal")
-    return run_task(_unpickled(job), root, code, task)
+    found = _unpickled(job)
+    if not found.per_node:  # its positions take long, and each is alone on its node anyway
+        compile_once(folder, code, lambda: found.work(task.start, task.start + 1))
+    return run_task(found, root, code, task)
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from itertools import pairwise
+import time
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -96,6 +97,17 @@ def test_an_unwritable_folder_ends_the_run(tmp_path):
 
     assert "cannot write to" in outcome.fatal
     assert not outcome.failed
+
+
+def test_a_jumping_clock_changes_nothing(tmp_path, monkeypatch, expected):
+    """While the wall clock jumps by a century, forth and back, rows, durations and their order are as ever."""
+    jumps = cycle([0.0, 4e9, -4e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    job = Squares(100)
+    outcome = run(job, tmp_path)
+
+    assert 0 < outcome.simulation_s < 60
+    assert digests(job, tmp_path) == expected
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
