@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import tempfile
+import time
 from typing import Any
 
 from sweep import signals
@@ -27,6 +28,8 @@ ON_LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
 }  # Ray's own switch for "this machine only", whatever its name says
 
+LOOK_S = 5.0  # how often nodes are counted: those that join are used, and those that left are not waited for
+
 
 class OnRay:
     """Runs tasks on Ray's workers, one core each; a lost worker is an outcome like any other."""
@@ -43,12 +46,10 @@ class OnRay:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._connect(cluster)
         signals.install()
-        self.nodes = [
-            {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-        self.cores = min(sum(node["cores"] for node in self.nodes), cluster["cores"] or 1 << 30)
+        self._most = cluster["cores"] or 1 << 30
+        self.cores, self.nodes = 0, list[dict[str, Any]]()
+        self._per_node = False
+        self._look()
         self._root, self._code = root, code
         self.serve(job)
         self._remote = ray.remote(_work)
@@ -60,6 +61,20 @@ class OnRay:
         if job.per_node:
             self.nodes = self._one_of_each_type()
         self._fixed = (self._ray.put(self._ray.cloudpickle.dumps(job)), self._root, self._code)
+
+    def _look(self) -> None:
+        """Take note of nodes that joined and of cores that there are now; one, if all are still to come."""
+        alive = [
+            {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+        self._looked = time.monotonic()
+        if self._per_node:
+            return
+        known = {node["id"] for node in self.nodes}
+        self.nodes += [node for node in alive if node["id"] not in known]
+        self.cores = max(1, min(sum(node["cores"] for node in alive), self._most))
 
     def submit(self, task: Task) -> None:
         """Hand a task to Ray."""
@@ -82,6 +97,8 @@ class OnRay:
     def _wait(self, timeout_s: float) -> list[Done | Failed]:
         try:
             ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+            if time.monotonic() > self._looked + LOOK_S:
+                self._look()
             if ended:
                 ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
         except self._ray.exceptions.RayError as error:
@@ -104,8 +121,9 @@ class OnRay:
     def _one_of_each_type(self) -> list[dict[str, Any]]:
         """Return the nodes without those that are like another one: same model, same number of CPUs."""
         remote = self._ray.remote(_node_type)
-        named = [remote.options(num_cpus=0, scheduling_strategy=self._on(node)).remote() for node in self.nodes]
-        return list(dict(zip(reversed(self._ray.get(named)), reversed(self.nodes), strict=True)).values())[::-1]
+        nodes = [node for node in self.nodes if node["cores"]]  # a head may have none, and is not measured
+        named = [remote.options(num_cpus=0, scheduling_strategy=self._on(node)).remote() for node in nodes]
+        return list(dict(zip(reversed(self._ray.get(named)), reversed(nodes), strict=True)).values())[::-1]
 
     def _connect(self, cluster: dict[str, Any]) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}

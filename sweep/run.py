@@ -20,7 +20,7 @@ from sweep.engine import Executor, Growing, Job, Outcome, Policy, Telling, drive
 from sweep.errors import FAILED
 from sweep.estimate import seconds
 from sweep.progress import Progress, say
-from sweep.ranges import missing
+from sweep.ranges import disjoint, missing
 from sweep.signals import Stopped
 from sweep.store import MANIFEST, PARTS, Store
 from sweep.version import commit, core_digest, versions
@@ -92,6 +92,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
             manifest
             | {
                 "state": state,
+                "nodes": executor.nodes,
                 "positions": job.positions(len(executor.nodes)),
                 "files": files,
                 "rows": {
@@ -120,18 +121,20 @@ def _land(
     """Do every position that is not done, and what a growing job adds; return the job as grown, and its files."""
     policy = Policy(**{key: cluster[key] for key in ("task_s", "in_flight", "retries", "max_failed")})
     while True:
-        total = job.positions(len(executor.nodes))
-        todo = missing(store.parts(job.tables[-1]), total)
-        with Progress(total, total - len(todo)) as progress:
-            drive(job, todo, executor, policy, progress, outcome)
-        if outcome.fatal is not None:
-            return job, []
+        total, done = job.positions(len(executor.nodes)), store.parts(job.tables[-1])
+        todo = missing(disjoint([*done, *((at, at + 1) for at in outcome.failed)]), total)
+        if todo:
+            with Progress(total, total - len(todo)) as progress:
+                drive(job, todo, executor, policy, progress, outcome)
+            if outcome.fatal is not None:
+                return job, []
+            continue  # a worker that outlived an earlier driver may have landed what overlaps this one's parts
         if isinstance(job, Growing) and (longer := job.extended(store)) is not None:
             executor.serve(longer)
             job = longer
             continue
         try:
-            return job, compact(store, job.tables, max(job.grains), store.parts(job.tables[-1]))
+            return job, compact(store, job.tables, max(job.grains), done)
         except TornPartError as torn:
             say(f"{torn}; it is done again")
             store.delete(torn.record)

@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from commands import HERE, ROOT, TINY, digests, folder, sweep
+from commands import HERE, ROOT, TINY, command, digests, folder, sweep
 from nodes import RAY
 
 from sweep.errors import BAD_INPUT, TERMINATED
@@ -83,6 +83,21 @@ def test_without_the_token_nobody_gets_in(cluster, tmp_path):
     assert done.returncode == BAD_INPUT, done.stderr
     assert "cluster.address must lead to a running Ray cluster" in done.stderr
     assert not list(tmp_path.glob("out/**/parts"))
+
+
+@pytest.mark.slow
+def test_a_node_that_joins_is_used(cluster, tmp_path):
+    """A node that comes while a run goes on gets tasks, and the manifest names it."""
+    where = ("cluster=ray", f"cluster.address={cluster.address}", f"out={tmp_path}", "cluster.task_s=0.1")
+    line = command("+experiment=smoke", "axes.cpus={lin: [1, 8, 8]}", "replicates=6", *where)
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=cluster.environment)
+    landed(tmp_path, 1)
+    cluster.add()
+    said, trouble = driver.communicate(timeout=300)
+    cluster.kill()
+
+    assert driver.returncode == 0, trouble
+    assert len(json.loads(Path(said.splitlines()[-1], "manifest.json").read_text())["nodes"]) == 4
 
 
 def landed(root, parts):

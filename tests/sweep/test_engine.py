@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from dataclasses import dataclass
 from itertools import cycle, pairwise
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from toys import Squares
 from sweep import lock, signals
 from sweep.compact import TornPartError, compact, run_digest
 from sweep.engine import Outcome, Policy, Task, drive, run_task
-from sweep.errors import InputError
+from sweep.errors import FAILED, InputError
 from sweep.executors import Inline
 from sweep.progress import Progress
 from sweep.ranges import Ranges, disjoint, missing
+from sweep.run import run as run_whole
 from sweep.store import PARTS, Store, part
 from sweep.version import core_digest
 
@@ -161,6 +163,39 @@ def test_a_straggler_changes_nothing(tmp_path, expected):
         run_task(job, str(tmp_path), core_digest(), Task(start, stop))
 
     assert digests(job, tmp_path) == expected
+
+
+@dataclass(frozen=True)
+class Haunted(Squares):
+    """Squares that somebody else computes, too: a task of an earlier driver lands while this driver's are under way."""
+
+    stray: Task | None = None
+    folder: str = ""
+    inputs = ""
+
+    def work(self, start, stop):
+        if self.stray is not None and stop == self.length:
+            (store,) = Path(self.folder).glob("toys/*")
+            run_task(Squares(self.length), str(store), core_digest(), self.stray)
+        return super().work(start, stop)
+
+
+@pytest.mark.parametrize("poisoned", [(), (700,)])
+def test_a_straggler_leaves_no_gap(poisoned, tmp_path, capfd):
+    """Where an old part takes the place of new ones that reach further, what is missing then is done again."""
+    cluster = {"kind": "inline", "task_s": 1e-3, "in_flight": 2, "retries": 1, "max_failed": 100}
+    names = {group: {"name": "none"} for group in ("kernel", "workload", "host")}
+    found = []
+    for stray in (None, Task(0, 150)):
+        folder = str(tmp_path / str(stray))
+        job = Haunted(1000, poisoned=poisoned, stray=stray, folder=folder)
+        status = run_whole(job, {"out": folder, "cluster": cluster} | names, "toys")
+        store = Store(capfd.readouterr().out.splitlines()[-1])
+        found.append({table: run_digest(store, table) for table in job.tables})
+
+        assert status == (FAILED if poisoned else 0)
+        assert store.manifest()["rows"]["points"] == 1000 - len(poisoned)
+    assert found[0] == found[1]
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path):

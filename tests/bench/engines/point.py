@@ -2,9 +2,10 @@
 
 import numpy as np
 
-DRAWS = 60_000
+BLOCKS, DRAWS = 24, 4096  # in blocks of 32 KiB: larger ones go back to the system each time, in some processes only
 
 
 def cost(seed):
     """Return the mean of some random numbers' logarithms."""
-    return float(np.log(np.random.Generator(np.random.Philox(seed)).random(DRAWS)).mean())
+    generator = np.random.Generator(np.random.Philox(seed))
+    return float(np.mean([np.log(generator.random(DRAWS)).mean() for _ in range(BLOCKS)]))
