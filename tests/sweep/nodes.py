@@ -59,9 +59,14 @@ class Nodes:
         self._nodes.append(self._start(f"--address={self.address}", "--node-ip-address=127.0.0.1"))
         self._until(sys.executable, "-c", JOINED, self.address, str(len(self._nodes)))
 
-    def kill(self):
-        """Kill the node that joined last, its raylet and its workers, with no warning."""
-        node = self._nodes.pop()
+    def replace(self):
+        """Kill the oldest node but the head, and start another; do not wait until it is there."""
+        self.kill(1)
+        self._nodes.append(self._start(f"--address={self.address}", "--node-ip-address=127.0.0.1"))
+
+    def kill(self, at=-1):
+        """Kill a node, its raylet and its workers, with no warning; the one that joined last, if not told which."""
+        node = self._nodes.pop(at)
         for pid in [*children(node.pid), node.pid]:
             with contextlib.suppress(ProcessLookupError):  # it went with its parent
                 os.kill(pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -17,81 +18,97 @@ from commands import children, command, digests, folder, sweep
 
 from sweep.store import PARTS
 
-POINTS = 432
-LINE = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]", "replicates=4")
+LINE = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]")
+SHORT, LONG = 4, 16  # replicates
+EACH = 4 * 3 * 3 * 3  # points of one
 KINDS = ("worker", "raylet", "driver")
-KILLS = [3, pytest.param(25, marks=pytest.mark.slow)]
+KILLS = [(3, SHORT), pytest.param(25, LONG, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The digests of the sweep in one process, undisturbed."""
-    run = folder(sweep(*LINE, "cluster=inline", f"out={tmp_path_factory.mktemp('whole')}"))
-    assert once(run)
-    return digests(run)
+    """The digests of the sweep in one process, undisturbed, by its replicates."""
+
+    @functools.cache
+    def run(replicates):
+        where = ("cluster=inline", f"out={tmp_path_factory.mktemp('whole')}")
+        run = folder(sweep(*LINE, f"replicates={replicates}", *where))
+        assert once(run, replicates)
+        return digests(run)
+
+    return run
 
 
-def once(run):
+def once(run, replicates):
     """Return whether a run has every point, and each only once."""
     found = duckdb.sql(f"select count(*), count(distinct point_id) from '{run}/points/*.parquet'").fetchall()
-    return found == [(POINTS, POINTS)]
+    return found == [(replicates * EACH, replicates * EACH)]
 
 
 @pytest.mark.parametrize(("cores", "task_s"), [(1, 4), (4, 0.1)])
 def test_workers_and_tasks_do_not_show(cores, task_s, whole, tmp_path):
     """One worker with long tasks, four with short ones: the same rows."""
-    run = folder(sweep(*LINE, f"out={tmp_path}", f"cluster.cores={cores}", f"cluster.task_s={task_s}"))
+    where = (f"out={tmp_path}", f"cluster.cores={cores}", f"cluster.task_s={task_s}")
+    run = folder(sweep(*LINE, f"replicates={SHORT}", *where))
 
-    assert digests(run) == whole
+    assert digests(run) == whole(SHORT)
 
 
 def test_nodes_do_not_show(cluster, whole, tmp_path):
     """Three nodes: the same rows, and the manifest names all three."""
-    line = ("cluster=ray", f"cluster.address={cluster.address}", f"out={tmp_path}")
-    run = folder(sweep(*LINE, *line, env=cluster.environment))
+    where = ("cluster=ray", f"cluster.address={cluster.address}", f"out={tmp_path}")
+    run = folder(sweep(*LINE, f"replicates={SHORT}", *where, env=cluster.environment))
 
-    assert digests(run) == whole
+    assert digests(run) == whole(SHORT)
     assert len(json.loads(Path(run, "manifest.json").read_text())["nodes"]) == 3
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_kills_on_this_machine(kills, whole, tmp_path, capsys):
+@pytest.mark.parametrize(("kills", "replicates"), KILLS)
+def test_kills_on_this_machine(kills, replicates, whole, tmp_path, capsys):
     """Workers, the raylet and the driver of an embedded Ray die at random: resumed, the run is the undisturbed one."""
-    run, killed, starts = torment(Embedded(tmp_path), kills)
-    told(capsys, "embedded Ray", killed, starts)
+    run, killed, starts = torment(Embedded(tmp_path, replicates), kills, replicates * EACH)
+    told(capsys, "embedded Ray", killed, starts, replicates)
 
-    assert digests(run) == whole
-    assert once(run)
+    assert digests(run) == whole(replicates)
+    assert once(run, replicates)
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_kills_on_three_nodes(cluster, kills, whole, tmp_path, capsys):
+@pytest.mark.parametrize(("kills", "replicates"), KILLS)
+def test_kills_on_three_nodes(cluster, kills, replicates, whole, tmp_path, capsys):
     """On a cluster only the driver has to be started again: dead workers and nodes are the engine's own business."""
-    run, killed, starts = torment(ThreeNodes(tmp_path, cluster), kills)
-    told(capsys, "three nodes", killed, starts)
+    run, killed, starts = torment(ThreeNodes(tmp_path, replicates, cluster), kills, replicates * EACH)
+    told(capsys, "three nodes", killed, starts, replicates)
 
-    assert digests(run) == whole
-    assert once(run)
+    assert digests(run) == whole(replicates)
+    assert once(run, replicates)
     assert starts == 1 + killed["driver"]
 
 
-def told(capsys, place, killed, starts):
+def told(capsys, place, killed, starts, replicates):
     """Print what was killed, past pytest."""
+    kinds = ", ".join(f"{number} {kind}s" for kind, number in sorted(killed.items()))
     with capsys.disabled():
-        print(f"\n{place}: {sum(killed.values())} kills {dict(killed)}, {starts} starts of the driver, {POINTS} points")
+        print(f"\n{place}: {killed.total()} kills ({kinds}), {starts} starts of the driver, "
+              f"{replicates * EACH} of {replicates * EACH} points, each once")  # fmt: skip
 
 
 class Embedded:
     """A driver that brings its own Ray."""
 
-    def __init__(self, out):
+    def __init__(self, out, replicates):
         self.out = out
-        self.line = command(*LINE, f"out={out}", "cluster.cores=2", "cluster.task_s=0.1")
+        self.line = command(*LINE, f"replicates={replicates}", f"out={out}", "cluster.cores=2", "cluster.task_s=0.1")
         self.environment = os.environ | {"RAY_health_check_period_ms": "500"}  # Ray's own is 3 s, and 5 of them
-        self.start()
+        self.driver = None
+
+    def status(self):
+        """Return the driver's exit status; None while it runs, 1 before it was started."""
+        return self.driver.poll() if self.driver else 1
 
     def start(self):
-        """Start the driver."""
+        """Start the driver, again if it ended."""
+        if self.driver is not None:
+            self.driver.communicate()
         self.driver = subprocess.Popen(
             self.line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.environment
         )
@@ -115,34 +132,32 @@ class Embedded:
 class ThreeNodes(Embedded):
     """A driver on a cluster, whose head lives and whose other nodes do not."""
 
-    def __init__(self, out, cluster):
+    def __init__(self, out, replicates, cluster):
+        super().__init__(out, replicates)
         self._cluster = cluster
-        super().__init__(out)
         self.line += ["cluster=ray", f"cluster.address={cluster.address}"]
         self.environment = cluster.environment
 
     def kill(self, victim, pick):
         """Kill one of a kind; return whether there was one. A node that died is replaced."""
         if victim == "raylet":
-            self._cluster.kill()
-            self._cluster.add()
+            self._cluster.replace()
             return True
         if victim == "worker":
             return self._kill_below(os.getpid(), "ray::_work", pick)
         return super().kill(victim, pick)
 
 
-def torment(place, kills):
+def torment(place, kills, points):
     """Kill so often while a run goes on, each time after a random share of it has landed; see it to its end.
 
     Return the run's folder, how many of each kind were killed, and how often the driver was started.
     """
-    pick, killed, starts = random.Random(kills), Counter(), 1
+    pick, killed, starts = random.Random(kills), Counter(), 0
     victims = pick.sample(KINDS * -(-kills // len(KINDS)), kills)
-    moments = sorted(pick.uniform(0, 0.9) * POINTS for _ in range(kills))
-    while (status := place.driver.poll()) != 0:
+    moments = sorted(pick.uniform(0, 0.9) * points for _ in range(kills))
+    while (status := place.status()) != 0:
         if status is not None:
-            place.driver.communicate()
             place.start()
             starts += 1
         if (done := killed.total()) < kills and landed(place.out) >= moments[done]:
