@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweep import detect, hosts, schema, signals
 from sweep.engine import Job
-from sweep.errors import BAD_INPUT, FAILED, InputError, one_line, one_of
+from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
 from sweep.planner import GROUPS, flat, plan
 
 CHOICES = {
@@ -53,6 +53,9 @@ def main() -> None:
             statuses.append(_run(config))
         except (InputError, OmegaConfBaseException, hydra.errors.HydraException) as error:
             statuses.append(_refused(error))
+        except ClusterError as error:
+            print(f"memcg-sweep: {error}", file=sys.stderr)
+            statuses.append(FAILED)
         except Exception:
             # a fault of ours: whoever mends it needs to see where, and Hydra would hide it in its own
             traceback.print_exc()

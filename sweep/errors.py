@@ -18,6 +18,10 @@ class InputError(ValueError):
     """Something the user wrote cannot be used; the message is one line with key, rule, value and way out."""
 
 
+class ClusterError(RuntimeError):
+    """What tasks run on did not start, or is gone; the message is one line."""
+
+
 def choose_from(key: str, value: str, valid: Iterable[str]) -> str:
     """Return the line for a name that does not exist: the nearest one that does, or all of them."""
     names = sorted(valid)

@@ -8,11 +8,13 @@ import os
 import pickle
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sweep import signals
 from sweep.engine import Done, Failed, Job, Task, run_task
-from sweep.errors import InputError
+from sweep.errors import ClusterError, InputError
 from sweep.version import refusal
 from sweep.warm import compile_once, keep_compiled
 
@@ -49,8 +51,9 @@ class OnRay:
         self._most = cluster["cores"] or 1 << 30
         self.cores, self.nodes = 0, list[dict[str, Any]]()
         self._per_node = False
-        self._look()
         self._root, self._code = root, code
+        with self._node():
+            self._look()
         self.serve(job)
         self._remote = ray.remote(_work)
         self._running: dict[Any, Task] = {}
@@ -58,9 +61,18 @@ class OnRay:
     def serve(self, job: Job) -> None:
         """Take tasks of this job from now on."""
         self._per_node = job.per_node
-        if job.per_node:
-            self.nodes = self._one_of_each_type()
-        self._fixed = (self._ray.put(self._ray.cloudpickle.dumps(job)), self._root, self._code)
+        with self._node():
+            if job.per_node:
+                self.nodes = self._one_of_each_type()
+            self._fixed = (self._ray.put(self._ray.cloudpickle.dumps(job)), self._root, self._code)
+
+    @contextmanager
+    def _node(self) -> Iterator[None]:
+        """Do what fails only with the node that the driver runs on."""
+        try:
+            yield
+        except self._ray.exceptions.RayError as error:
+            raise ClusterError(f"Ray is gone ({_first_line(error)}); the same command resumes") from error
 
     def _look(self) -> None:
         """Take note of nodes that joined and of cores that there are now; one, if all are still to come."""
@@ -95,16 +107,12 @@ class OnRay:
             raise
 
     def _wait(self, timeout_s: float) -> list[Done | Failed]:
-        try:
+        with self._node():
             ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
             if time.monotonic() > self._looked + LOOK_S:
                 self._look()
             if ended:
                 ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
-        except self._ray.exceptions.RayError as error:
-            # not a task: the node that the driver runs on
-            reason = f"Ray is gone ({str(error).strip().splitlines()[0]}); the same command resumes"
-            return [Failed(task, reason, "fatal") for task in self._running.values()]
         return [self._outcome(ref, self._running.pop(ref)) for ref in ended]
 
     def close(self) -> None:
@@ -129,22 +137,26 @@ class OnRay:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         if cluster["kind"] == "local":
             self._folder = tempfile.TemporaryDirectory(prefix="memcg-sweep-", ignore_cleanup_errors=True)
-            self._ray.init(
-                address="local",
-                _temp_dir=self._folder.name,
-                num_cpus=cluster["cores"] or os.cpu_count(),
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **common,
-            )
+            try:
+                self._ray.init(
+                    address="local",
+                    _temp_dir=self._folder.name,
+                    num_cpus=cluster["cores"] or os.cpu_count(),
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    **common,
+                )
+            except Exception as error:  # Ray has no class of its own for it
+                raise ClusterError(
+                    f"Ray did not start on this machine ({_first_line(error)}); try again, or use cluster=inline"
+                ) from error
             return
         try:
             self._ray.init(address=cluster["address"], **common)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: {reason}); "
-                "start one with `ray start --head`, or use cluster=local"
+                f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: "
+                f"{_first_line(error)}); start one with `ray start --head`, or use cluster=local"
             ) from error
 
     def _outcome(self, ref: Any, task: Task) -> Done | Failed:
@@ -154,8 +166,12 @@ class OnRay:
             # what a point raises comes back as a Failed: this is a worker that cannot take tasks at all
             return Failed(task, f"a worker cannot run tasks: {str(error).strip().splitlines()[-1]}", "fatal")
         except self._ray.exceptions.RayError as error:
-            return Failed(task, f"{type(error).__name__}: {str(error).splitlines()[0]}", "lost")
+            return Failed(task, f"{type(error).__name__}: {_first_line(error)}", "lost")
         return end
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _node_type() -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from sweep import executors, lock
 from sweep.compact import TornPartError, compact
 from sweep.engine import Executor, Growing, Job, Outcome, Policy, Telling, drive, unwritable
-from sweep.errors import FAILED
+from sweep.errors import FAILED, ClusterError
 from sweep.estimate import seconds
 from sweep.progress import Progress, say
 from sweep.ranges import disjoint, missing
@@ -81,6 +81,8 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
         job, files = _land(job, config["cluster"], store, executor, outcome)
     except Stopped as stop:
         status = stop.status
+    except ClusterError as error:
+        outcome.fatal = str(error)
     except OSError as error:
         outcome.fatal = unwritable(store.root, error)
     finally:

@@ -1,5 +1,6 @@
 """Workers, nodes and drivers that die: nothing is lost, nothing is there twice, and the rows are the same bits."""
 
+import os
 import signal
 import subprocess
 import time
@@ -81,3 +82,25 @@ def test_a_full_disk_is_said_once(tmp_path):
     assert full.returncode == 1
     assert "cannot write to" in full.stderr
     assert "Traceback" not in full.stderr
+
+
+@pytest.mark.slow
+def test_a_ray_that_does_not_start_is_one_line(tmp_path):
+    """When the raylet dies as it starts, Ray gives up after half a minute: one line, and no process stays behind."""
+    driver = subprocess.Popen(
+        command(*TINY, f"out={tmp_path}"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while not (raylets := [pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line]):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    below = children(driver.pid)
+    os.kill(raylets[0], signal.SIGKILL)
+    said = driver.communicate(timeout=120)[1]
+
+    assert driver.returncode == 1
+    assert len(said.splitlines()) == 1
+    assert "Ray did not start on this machine" in said
+    until = time.monotonic() + 30
+    while any(alive(pid) for pid in below):  # they see that the driver is gone
+        assert time.monotonic() < until
+        time.sleep(0.1)
