@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 LINE_EVERY_S = 5.0
+MOST_S = 1e9  # a time left that is as good as any longer one
 
 
 class Progress:
@@ -24,9 +26,9 @@ class Progress:
         if console.is_terminal:
             self._bar = Bar(
                 TextColumn("points"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:,.0f}/s"),
-                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console,
+                TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console,
             )  # fmt: skip
-            self._task = self._bar.add_task("points", total=total, completed=done, rate=0.0)
+            self._task = self._bar.add_task("points", total=total, completed=done, rate=0.0, left="")
 
     def __enter__(self) -> Progress:
         if self._bar:
@@ -51,11 +53,14 @@ class Progress:
         """Show where the run is, if it is time to."""
         now = time.monotonic()
         rate = (self._done - self._before) / max(now - self._began, 1e-9)
+        left = "no task has ended yet"
+        if rate:  # rich's own estimate believes the last few tasks, which come in bursts
+            left_s = (self._total - self._done) / rate
+            left = f"{timedelta(seconds=round(min(left_s, MOST_S)))} left"
         if self._bar:
-            self._bar.update(self._task, completed=self._done, rate=rate)
+            self._bar.update(self._task, completed=self._done, rate=rate, left=left)
         elif now - self._shown >= LINE_EVERY_S:
             self._shown = now
-            left = f"{(self._total - self._done) / rate:,.0f} s left" if rate else "no task has ended yet"
             say(f"{self._done:,} of {self._total:,}  {rate:,.1f}/s  {left}")
 
 
