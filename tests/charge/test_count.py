@@ -292,8 +292,9 @@ def test_window_is_the_same_for_every_machine():
     """Design, CPUs, batch, kernel and depth change nothing in the events; replicate and seed do."""
     base = small_window()
     events = charge_window(base).tobytes()
+    larger = replace(base.kernel, caches={name: size + 8 for name, size in base.kernel.caches.items()})
 
-    for change in ({"design": "page_ref"}, {"cpus": 256}, {"batch": 1}, {"depth": 7}, {"kernel": None}):
+    for change in ({"design": "page_ref"}, {"cpus": 256}, {"batch": 1}, {"depth": 7}, {"kernel": larger}):
         assert charge_window(replace(base, **change)).tobytes() == events
     for change in ({"replicate": 1}, {"seed": 2}, {"churn_hz": 1.0}):
         assert charge_window(replace(base, **change)).tobytes() != events
