@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sweep import signals
@@ -43,6 +44,8 @@ class OnRay:
         self.cores, self.nodes = 0, list[dict[str, Any]]()
         self._per_node = False
         self._root, self._code = root, code
+        self._socket = ray._private.worker._global_node.raylet_socket_name  # it has no public name
+        self._watched = self._raylet_listens()  # not where the driver's /proc is that of another container
         with self._node():
             self._look()
         self.serve(job)
@@ -79,6 +82,9 @@ class OnRay:
         self.nodes += [node for node in alive if node["id"] not in known]
         self.cores = max(1, min(sum(node["cores"] for node in alive), self._most))
 
+    def _raylet_listens(self) -> bool:
+        return self._socket in Path("/proc/net/unix").read_text()
+
     def submit(self, task: Task) -> None:
         """Hand a task to Ray."""
         options: dict[str, Any] = {"num_cpus": 1}
@@ -100,6 +106,9 @@ class OnRay:
     def _wait(self, timeout_s: float) -> list[Done | Failed]:
         with self._node():
             ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+            if self._watched and not self._raylet_listens():
+                # Ray notices after a quarter of a minute, and ends the driver from within
+                raise ClusterError("Ray is gone (the raylet of this machine died); the same command resumes")
             if time.monotonic() > self._looked + LOOK_S:
                 self._look()
             if ended:

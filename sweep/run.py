@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -48,7 +48,8 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
             say("nothing left to do")
             status = 0
         else:
-            status = _work(job, config, store, {"run_id": name, "experiment": experiment})
+            with redirect_stdout(sys.stderr):  # Ray prints what it thinks of its nodes; stdout is for the folder
+                status = _work(job, config, store, {"run_id": name, "experiment": experiment})
     print(root, flush=True)
     return status
 

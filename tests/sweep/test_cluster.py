@@ -89,7 +89,7 @@ def test_without_the_token_nobody_gets_in(cluster, tmp_path):
 def test_a_node_that_joins_is_used(cluster, tmp_path):
     """A node that comes while a run goes on gets tasks, and the manifest names it."""
     where = ("cluster=ray", f"cluster.address={cluster.address}", f"out={tmp_path}", "cluster.task_s=0.1")
-    line = command("+experiment=smoke", "axes.cpus={lin: [1, 8, 8]}", "replicates=6", *where)
+    line = command("+experiment=smoke", "axes.cpus={lin: [1, 8, 8]}", "replicates=14", *where)
     driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=cluster.environment)
     landed(tmp_path, 1)
     cluster.add()

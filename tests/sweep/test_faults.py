@@ -74,6 +74,22 @@ def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
     assert digests(folder(sweep(*TINY, f"out={tmp_path}", "cluster=inline"))) == digests(inline)
 
 
+def test_a_raylet_that_dies_ends_the_run_at_once(tmp_path):
+    """Without its raylet an embedded Ray is no more: the run says so, names its folder, and exits with 1."""
+    line = command(*LONG, f"out={tmp_path}")
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    os.kill(next(pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line), signal.SIGKILL)
+    said, trouble = driver.communicate(timeout=10)
+
+    assert driver.returncode == 1
+    assert [str(found) for found in tmp_path.glob("smoke/*")] == said.splitlines()
+    assert trouble.splitlines()[-1].startswith("Ray is gone")
+    assert "Traceback" not in trouble
+
+
 def test_a_full_disk_is_said_once(tmp_path):
     """When nothing more can be written, one line says so, and the run can be resumed."""
     limit = f"ulimit -f 8; exec {' '.join(command(*LONG, f'out={tmp_path}', 'cluster=inline'))}"

@@ -98,7 +98,7 @@ class Embedded:
     def __init__(self, out, replicates):
         self.out = out
         self.line = command(*LINE, f"replicates={replicates}", f"out={out}", "cluster.cores=2", "cluster.task_s=0.1")
-        self.environment = os.environ | {"RAY_health_check_period_ms": "500"}  # Ray's own is 3 s, and 5 of them
+        self.environment = os.environ
         self.driver = None
 
     def status(self):
