@@ -1,6 +1,8 @@
 """Axes, constraints and plans: hand-worked cases and properties."""
 
 import math
+import subprocess
+import sys
 import time
 import tracemalloc
 from itertools import pairwise
@@ -193,3 +195,31 @@ def test_a_plan_of_1e8_points_is_walked_not_held():
     assert first == 1
     assert took_s < 5
     assert peak_bytes < 10 << 20
+
+
+FIRST_TASK = """
+import os, resource, sys
+from sweep import __main__, executors
+
+def submit(self, task):
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, task.stop - task.start, file=sys.stderr, flush=True)
+    os._exit(0)
+
+executors.Inline.submit = submit
+__main__.main()
+"""
+
+
+def test_a_sweep_of_1e8_points_begins_at_once(tmp_path):
+    """From the command line to the first task of 10^8 points: under 5 s, and the driver is below 300 MiB."""
+    axes = ("axes.cpus={lin: [1, 1000, 1000]}", "axes.batch={lin: [1, 1000, 1000]}", "replicates=100")
+    line = [sys.executable, "-c", FIRST_TASK, *axes, "where='batch <= cpus'", "cluster=inline", f"out={tmp_path}"]
+    began = time.monotonic()
+    said = subprocess.run(line, capture_output=True, text=True, timeout=60).stderr
+    took_s = time.monotonic() - began
+    peak_kib, positions = map(int, said.splitlines()[-1].split())
+
+    assert "100,000,000 of 100,000,000 positions to do" in said
+    assert positions > 0
+    assert took_s < 5
+    assert peak_kib < 300 << 10
