@@ -22,7 +22,7 @@ from sweep.warm import compile_once, keep_compiled
 OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go to the run's folder
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's switch for "this machine only", whatever its name says
-LOOK_S = 5.0  # how often nodes are counted: those that join are used, and those that left are not waited for
+LOOK_S = 1.0  # how often nodes are counted: those that join are used, and those that left are not waited for
 
 
 class OnRay:

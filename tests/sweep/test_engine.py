@@ -21,6 +21,7 @@ from sweep.executors import Inline
 from sweep.progress import Progress
 from sweep.ranges import Ranges, disjoint, missing
 from sweep.run import run as run_whole
+from sweep.run import show_plan
 from sweep.store import PARTS, Store, part
 from sweep.version import core_digest
 
@@ -73,6 +74,16 @@ def test_a_bad_point_fails_alone(tmp_path):
     assert outcome.failed == {7: "ZeroDivisionError: position 7", 63: "ZeroDivisionError: position 63"}
     assert outcome.rows == 98
     assert sum(stop - start for start, stop in Store(str(tmp_path)).parts("points")) == 98
+
+
+def test_a_plan_whose_point_fails_has_no_estimate(capfd):
+    """A failing point is said in one line by `plan=only`, as it would be by a run."""
+    status = show_plan(Squares(100, poisoned=(0,)), {"kind": "inline", "cores": None, "task_s": 4.0})
+    said = capfd.readouterr()
+
+    assert status == FAILED
+    assert said.out == ""
+    assert said.err == "no estimate, as a point failed, as it would in a run: ZeroDivisionError: position 0\n"
 
 
 def test_too_many_bad_points_end_the_run(tmp_path):
