@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sweep.errors import first_line
 from sweep.store import Store, Stretch, part
 
 ROWS_PER_GROUP = 1 << 14  # a record is some hundred columns wide, and the driver holds a group or two
@@ -61,7 +62,7 @@ def _read(store: Store, path: str, record: str) -> pa.Table:
     try:
         return store.read(path)
     except (pa.ArrowException, OSError) as error:
-        raise TornPartError(path, record, str(error).splitlines()[0]) from error
+        raise TornPartError(path, record, first_line(error)) from error
 
 
 def _once(parts: Iterable[tuple[Stretch, pa.Table]], grain: int) -> Iterator[pa.Table]:

@@ -45,10 +45,10 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
     keys: all that a config may have.
     """
     if isinstance(error, InputError):
-        return _first_line(error)
+        return first_line(error)
     if isinstance(error, OverrideParseException):
         return (
-            f"override must be KEY=VALUE in Hydra's grammar (got {error.override!r}: {_first_line(error)}); "
+            f"override must be KEY=VALUE in Hydra's grammar (got {error.override!r}: {first_line(error)}); "
             "quote lists and strings for the shell, such as 'axes.cpus=[8,64]'"
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
@@ -58,7 +58,7 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             return choose_from(cause.full_key, cause.full_key, keys)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-            return f"{cause.full_key} must keep its type and be set ({_first_line(cause)}); --cfg job shows what it is"
+            return f"{cause.full_key} must keep its type and be set ({first_line(cause)}); --cfg job shows what it is"
     line = "; ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
     return line if ";" in line else f"{line}; --cfg job shows every key and its value"
 
@@ -69,6 +69,7 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
         error = error.__cause__
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error that says something, without a full stop; its class, if none does."""
     text = error.msg if isinstance(error, OmegaConfBaseException) and error.msg else str(error)
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")
+    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), type(error).__name__)

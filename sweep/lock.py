@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 
-from sweep.errors import InputError
+from sweep.errors import InputError, first_line
 from sweep.progress import say
 from sweep.store import Store
 
@@ -32,7 +32,7 @@ def held(store: Store) -> Iterator[None]:
         try:
             stack.enter_context(_flock(store) if store.local else _claim(store))
         except OSError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise InputError(f"out must be a place one can write to (got {store.root}: {reason}); "
                              "correct the address, the rights or the credentials") from error
         yield

@@ -15,7 +15,7 @@ from typing import Any
 
 from sweep import signals
 from sweep.engine import Done, Failed, Job, Task, run_task
-from sweep.errors import ClusterError, InputError
+from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
 from sweep.warm import compile_once, keep_compiled
 
@@ -66,10 +66,13 @@ class OnRay:
         try:
             yield
         except self._ray.exceptions.RayError as error:
-            raise ClusterError(f"Ray is gone ({_first_line(error)}); the same command resumes") from error
+            raise ClusterError(f"Ray is gone ({first_line(error)}); the same command resumes") from error
 
     def _look(self) -> None:
         """Take note of nodes that joined and of cores that there are now; one, if all are still to come."""
+        if self._watched and not self._raylet_listens():
+            # Ray notices after a quarter of a minute, and ends the driver from within
+            raise ClusterError("Ray is gone (the raylet of this machine died); the same command resumes")
         alive = [
             {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
             for node in self._ray.nodes()
@@ -106,9 +109,6 @@ class OnRay:
     def _wait(self, timeout_s: float) -> list[Done | Failed]:
         with self._node():
             ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-            if self._watched and not self._raylet_listens():
-                # Ray notices after a quarter of a minute, and ends the driver from within
-                raise ClusterError("Ray is gone (the raylet of this machine died); the same command resumes")
             if time.monotonic() > self._looked + LOOK_S:
                 self._look()
             if ended:
@@ -148,7 +148,7 @@ class OnRay:
                 )
             except Exception as error:  # Ray has no class of its own for it
                 raise ClusterError(
-                    f"Ray did not start on this machine ({_first_line(error)}); try again, or use cluster=inline"
+                    f"Ray did not start on this machine ({first_line(error)}); try again, or use cluster=inline"
                 ) from error
             return
         try:
@@ -156,7 +156,7 @@ class OnRay:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: "
-                f"{_first_line(error)}); start one with `ray start --head`, or use cluster=local"
+                f"{first_line(error)}); start one with `ray start --head`, or use cluster=local"
             ) from error
 
     def _outcome(self, ref: Any, task: Task) -> Done | Failed:
@@ -166,12 +166,8 @@ class OnRay:
             # what a point raises comes back as a Failed: this is a worker that cannot take tasks at all
             return Failed(task, f"a worker cannot run tasks: {str(error).strip().splitlines()[-1]}", "fatal")
         except self._ray.exceptions.RayError as error:
-            return Failed(task, f"{type(error).__name__}: {_first_line(error)}", "lost")
+            return Failed(task, f"{type(error).__name__}: {first_line(error)}", "lost")
         return end
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _node_type() -> str:

@@ -57,9 +57,9 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
 def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     """Print what a run would be, and how long it should take; return the exit status."""
     cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or os.cpu_count() or 1
-    positions = job.positions(nodes=1)
+    positions, task_s = job.positions(nodes=1), cluster["task_s"]
     try:
-        took, task_s = seconds(job, positions, cores), cluster["task_s"]
+        took = seconds(job, positions, cores)
     except Exception as error:
         say(f"no estimate, as a point failed, as it would in a run: {type(error).__name__}: {error}")
         return FAILED

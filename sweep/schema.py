@@ -117,20 +117,14 @@ def _leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
 
 
 def _value(hint: Any, value: Any, key: str) -> Any:
+    inner = _dataclass_in(hint)
     if value is None:
         return None
     if typing.get_origin(hint) is dict:
-        return {name: _item(typing.get_args(hint)[1], item, f"{key}.{name}") for name, item in value.items()}
-    inner = _dataclass_in(hint)
-    return value if inner is None else build(inner, value, f"{key}.")
-
-
-def _item(hint: Any, value: Any, key: str) -> Any:
-    """Return an item of a dict; OmegaConf lets a list or a dict stand for a number there."""
-    inner = _dataclass_in(hint)
+        return {name: _value(typing.get_args(hint)[1], item, f"{key}.{name}") for name, item in value.items()}
     if inner is not None:
         return build(inner, value, f"{key}.")
-    if isinstance(value, Mapping | list):
+    if isinstance(value, Mapping | list):  # OmegaConf lets them stand for a number in a dict
         raise InputError(f"{key} must be a number (got {value!r}); --cfg job shows what the others are")
     return value
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sweep.errors import InputError
+from sweep.errors import InputError, first_line
 from sweep.ranges import disjoint
 
 Stretch = tuple[int, int]
@@ -159,7 +159,7 @@ def filesystem(root: str) -> tuple[pafs.FileSystem, str]:
     try:
         return pafs.FileSystem.from_uri(root)  # type: ignore[no-any-return]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"out must be a folder, s3://bucket/folder or gs://bucket/folder (got {root!r}: {reason}); "
             "correct the address"

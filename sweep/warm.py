@@ -14,7 +14,9 @@ from sweep.errors import InputError
 
 def keep_compiled() -> Path:
     """Tell Numba, which must not have been imported yet, where a node's compiled code is kept; return the folder."""
-    return Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(_folder())))
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = str(_folder())
+    return Path(os.environ["NUMBA_CACHE_DIR"])
 
 
 def compile_once(folder: Path, code: str, compiles: Callable[[], object]) -> None:

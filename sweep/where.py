@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.errors import InputError, choose_from
+from sweep.errors import InputError, choose_from, first_line
 
 OPERATORS: dict[type[ast.AST], Any] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
@@ -37,7 +37,7 @@ def holds(expression: str, columns: Mapping[str, Any], size: int) -> NDArray[np.
     except InputError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"where must be a comparison of keys (got {expression!r}: {reason}); {GRAMMAR}") from error
     if result.dtype != np.bool_:
         raise InputError(f"where must be true or false for a point (got {expression!r}); compare with something")

@@ -67,25 +67,25 @@ def test_nodes_do_not_show(cluster, whole, tmp_path):
 def test_kills_on_this_machine(kills, replicates, whole, tmp_path, capsys):
     """Workers, the raylet and the driver of an embedded Ray die at random: resumed, the run is the undisturbed one."""
     run, killed, starts = torment(Embedded(tmp_path, replicates), kills, replicates * EACH)
-    told(capsys, "embedded Ray", killed, starts, replicates)
 
     assert digests(run) == whole(replicates)
     assert once(run, replicates)
+    told(capsys, "embedded Ray", killed, starts, replicates)
 
 
 @pytest.mark.parametrize(("kills", "replicates"), KILLS)
 def test_kills_on_three_nodes(cluster, kills, replicates, whole, tmp_path, capsys):
     """On a cluster only the driver has to be started again: dead workers and nodes are the engine's own business."""
     run, killed, starts = torment(ThreeNodes(tmp_path, replicates, cluster), kills, replicates * EACH)
-    told(capsys, "three nodes", killed, starts, replicates)
 
     assert digests(run) == whole(replicates)
     assert once(run, replicates)
     assert starts == 1 + killed["driver"]
+    told(capsys, "three nodes", killed, starts, replicates)
 
 
 def told(capsys, place, killed, starts, replicates):
-    """Print what was killed, past pytest."""
+    """Print, past pytest, what was killed in a run that was then found whole."""
     kinds = ", ".join(f"{number} {kind}s" for kind, number in sorted(killed.items()))
     with capsys.disabled():
         print(f"\n{place}: {killed.total()} kills ({kinds}), {starts} starts of the driver, "
