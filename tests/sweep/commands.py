@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from sweep.compact import run_digest
-from sweep.store import Store
+from sweep.store import PARTS, Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -69,3 +70,12 @@ def alive(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def until_landed(driver, out):
+    """Wait until a part of the record has landed below a folder, while the driver runs."""
+    until = time.monotonic() + 120
+    while not list(Path(out).glob(f"**/{PARTS}/points/*.parquet")):
+        assert driver.poll() is None
+        assert time.monotonic() < until, "nothing lands"
+        time.sleep(0.01)

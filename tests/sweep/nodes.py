@@ -56,13 +56,13 @@ class Nodes:
 
     def add(self):
         """Start one more node, and wait until all are there."""
-        self._nodes.append(self._start(f"--address={self.address}", "--node-ip-address=127.0.0.1"))
+        self._join()
         self._until(sys.executable, "-c", JOINED, self.address, str(len(self._nodes)))
 
     def replace(self):
         """Kill the oldest node but the head, and start another; do not wait until it is there."""
         self.kill(1)
-        self._nodes.append(self._start(f"--address={self.address}", "--node-ip-address=127.0.0.1"))
+        self._join()
 
     def kill(self, at=-1):
         """Kill a node, its raylet and its workers, with no warning; the one that joined last, if not told which."""
@@ -81,6 +81,9 @@ class Nodes:
         while self._nodes:
             self.kill()
         self._folder.cleanup()
+
+    def _join(self):
+        self._nodes.append(self._start(f"--address={self.address}", "--node-ip-address=127.0.0.1"))
 
     def _start(self, *options):
         line = [RAY, "start", "--num-cpus=1", "--object-store-memory=80000000", "--block", *options]

@@ -7,17 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
-from commands import HERE, ROOT, TINY, command, digests, folder, sweep
+from commands import HERE, ROOT, TINY, command, digests, folder, sweep, until_landed
 from nodes import RAY
 
 from sweep.errors import BAD_INPUT, TERMINATED
-from sweep.store import PARTS
 
 BATCH = ROOT / "sweep" / "batch"
 SHIMS = {
@@ -91,21 +89,13 @@ def test_a_node_that_joins_is_used(cluster, tmp_path):
     where = ("cluster=ray", f"cluster.address={cluster.address}", f"out={tmp_path}", "cluster.task_s=0.1")
     line = command("+experiment=smoke", "axes.cpus={lin: [1, 8, 8]}", "replicates=14", *where)
     driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=cluster.environment)
-    landed(tmp_path, 1)
+    until_landed(driver, tmp_path)
     cluster.add()
     said, trouble = driver.communicate(timeout=300)
     cluster.kill()
 
     assert driver.returncode == 0, trouble
     assert len(json.loads(Path(said.splitlines()[-1], "manifest.json").read_text())["nodes"]) == 4
-
-
-def landed(root, parts):
-    """Wait until so many parts of the record have landed below a folder."""
-    until = time.monotonic() + 120
-    while len(list(Path(root).glob(f"**/{PARTS}/points/*.parquet"))) < parts:
-        assert time.monotonic() < until, "nothing lands"
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -129,7 +119,7 @@ def test_a_slurm_job_stops_and_resumes(tmp_path, expected):
     for attempt in ("stopped", "finished"):
         job = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         if attempt == "stopped":
-            landed(tmp_path / "out", 1)
+            until_landed(job, tmp_path / "out")
             job.send_signal(signal.SIGTERM)
         said[attempt] = (*job.communicate(timeout=300), job.returncode)
         assert not list(tmp_path.glob(".ray-token-*"))

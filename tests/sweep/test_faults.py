@@ -7,7 +7,7 @@ import time
 
 import duckdb
 import pytest
-from commands import TINY, alive, children, command, digests, folder, sweep
+from commands import TINY, alive, children, command, digests, folder, sweep, until_landed
 
 LONG = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "replicates=6", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]",
         "cluster.task_s=0.5")  # fmt: skip
@@ -43,9 +43,7 @@ def test_a_killed_driver_resumes(inline, tmp_path):
     driver = subprocess.Popen(
         command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline"), stdout=subprocess.DEVNULL
     )
-    while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
-        assert driver.poll() is None
-        time.sleep(0.01)
+    until_landed(driver, tmp_path)
     driver.kill()
     driver.wait()
     left = list(tmp_path.glob("smoke/*/parts/points/*.parquet"))
@@ -60,9 +58,7 @@ def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
     """Ctrl-C and a batch system's SIGTERM end a run with their own status, one line, and no process left behind."""
     line = command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster.cores=1")
     driver = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
-        assert driver.poll() is None
-        time.sleep(0.01)
+    until_landed(driver, tmp_path)
     below = children(driver.pid)
     driver.send_signal(number)
     said = driver.communicate(timeout=60)[1]
@@ -78,9 +74,7 @@ def test_a_raylet_that_dies_ends_the_run_at_once(tmp_path):
     """Without its raylet an embedded Ray is no more: the run says so, names its folder, and exits with 1."""
     line = command(*LONG, f"out={tmp_path}")
     driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("smoke/*/parts/points/*.parquet")):
-        assert driver.poll() is None
-        time.sleep(0.01)
+    until_landed(driver, tmp_path)
     os.kill(next(pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line), signal.SIGKILL)
     said, trouble = driver.communicate(timeout=10)
 

@@ -187,6 +187,15 @@ static void churn_process(const char *cgroup, long number, long files, long keep
 	_exit(0);
 }
 
+static pid_t forked(void)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		fail("fork");
+	return child;
+}
+
 /* Short-lived cgroups one after the other, some files of each outliving it. */
 static void measure_memory(void)
 {
@@ -202,9 +211,7 @@ static void measure_memory(void)
 		snprintf(cgroup, sizeof(cgroup), CGROUP_ROOT "/c%ld", number);
 		if (mkdir(cgroup, 0755))
 			fail(cgroup);
-		child = fork();
-		if (child < 0)
-			fail("fork");
+		child = forked();
 		if (!child)
 			churn_process(cgroup, number, files, keep, warm_ms);
 		waitpid(child, NULL, 0);
@@ -335,9 +342,7 @@ static void measure_calls(void)
 		if (mkdir(cgroup, 0755))
 			fail(cgroup);
 	}
-	child = fork();
-	if (child < 0)
-		fail("fork");
+	child = forked();
 	if (!child)
 		counted_process(cgroup, files, pipes);
 	for (int number = 0; number < 3; number++) {
