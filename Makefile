@@ -13,6 +13,7 @@ test: .venv/installed  ## everything but what takes minutes
 
 lint: .venv/installed
 	$(RUN) ruff check .
+	$(RUN) ruff format --check .
 	$(RUN) mypy
 
 docs: .venv/installed  ## after a change of a column, a parameter or a query

@@ -1,7 +1,7 @@
 """A host: the prices of one machine, each in nanoseconds, and the places its CPUs can have.
 
-A table is measured on the node by `sweep.calibrate`, or a preset of `conf/host/` which says for every value where it
-comes from. `grade` sums up how far to trust it: `measured` here, A (curve and latencies published), B (latencies
+A table is measured on the node by `sweep.calibrate.job`, or a preset of `conf/host/` which says for every value where
+it comes from. `grade` sums up how far to trust it: `measured` here, A (curve and latencies published), B (latencies
 published, the rest taken over from a like part), C (weak).
 """
 

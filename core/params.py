@@ -1,7 +1,7 @@
 """One point of a sweep, whole: what is simulated, on which kernel, under which load, at whose prices.
 
-The typed shape of `conf/` is derived from these dataclasses (`sweep.schema`), so a key, its type and its rule are
-written once. Defaults live in YAML only.
+The typed shape of `conf/` is derived from these dataclasses (`sweep.config.schema`), so a key, its type and its rule
+are written once. Defaults live in YAML only.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class KernelProfile:
     protection_xchg_elided: bool  # propagate_protected_usage() skips the exchange while usage exceeds min and low
     memcg_slab_sysfs: bool  # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab
     page_bytes: int
-    slab_order_rule: str  # the version whose calculate_order() rules: see core.geometry
+    slab_order_rule: str  # the version whose calculate_order() rules: see core.slabs.geometry
     slub_min_objects: int  # boot parameter; 0 lets the kernel choose from the CPU count
     slub_max_order: int  # boot parameter, PAGE_ALLOC_COSTLY_ORDER unless given
     cpu_partial_rule: str  # what a CPU's partial list is bounded by: objects, slabs (5.16) or off

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core import charge, contention, lifecycle, offline
+from core.charge import count, offline
 from core.columns import Column
+from core.lifecycle import age
 from core.params import Point
+from core.prices import contention
 from core.rng import scenario_id
 
 Columns = dict[str, NDArray[np.generic]]
 
-COLUMNS: dict[str, Column] = charge.COLUMNS | lifecycle.COLUMNS | offline.COLUMNS | contention.COLUMNS
-SERIES_COLUMNS: dict[str, Column] = lifecycle.SERIES_COLUMNS
+COLUMNS: dict[str, Column] = count.COLUMNS | age.COLUMNS | offline.COLUMNS | contention.COLUMNS
+SERIES_COLUMNS: dict[str, Column] = age.SERIES_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def simulate(points: Sequence[Point]) -> Result:
     """
     if len({scenario_id(point) for point in points}) != 1:
         raise ValueError("points of one call must share their scenario; group them by core.rng.scenario_id")
-    counts = charge.count(points)
-    life, series = lifecycle.age(points)
+    counts = count.count(points)
+    life, series = age.age(points)
     removal = offline.offline_cost(points, counts)
     prices = contention.price(points, counts)
     return Result(points=counts | life | removal | prices, series=series)

@@ -119,7 +119,7 @@ class Workload:
     file_kib: float  # page cache of one file that is left behind
     pressure: Pressure
     charge: ChargeMix
-    tmpfs: TmpfsProgram | None  # replayed exactly by core.replay
+    tmpfs: TmpfsProgram | None  # replayed exactly by core.validation.tmpfs
 
     def __post_init__(self) -> None:
         at_least("workload.resident_memcgs", self.resident_memcgs, 0)

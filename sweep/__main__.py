@@ -19,10 +19,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep import detect, hosts, schema, signals
-from sweep.engine import Job
+from sweep.config import detect, hosts, schema
+from sweep.engine import signals
+from sweep.engine.loop import Job
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
-from sweep.planner import GROUPS, flat, plan
+from sweep.plan.planner import GROUPS, flat, plan
 
 CHOICES = {
     "job": ("sweep", "validate", "calibrate"),
@@ -36,7 +37,7 @@ LEAST = {
     "cluster.max_failed": 0,
     "cluster.task_s": 0.01,
 }
-JOBS = {"validate": "sweep.validate", "calibrate": "sweep.calibrate"}  # modules with a function job(config)
+JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  # modules with a function job(config)
 
 
 def main() -> None:
@@ -80,8 +81,8 @@ def _refused(error: Exception) -> int:
 
 
 def _run(config: DictConfig) -> int:
+    from sweep.engine.store import filesystem
     from sweep.run import run, show_plan
-    from sweep.store import filesystem
 
     missing = sorted(
         OmegaConf.missing_keys(config) | {key for key in schema.every_key() if "." not in key and key not in config}
@@ -139,8 +140,8 @@ def _axes_replace(arguments: list[str]) -> list[str]:
 
 def _job(config: DictConfig) -> Job:
     if config.job == "sweep":
-        from sweep.crossover import crossover
-        from sweep.simulation import Simulation
+        from sweep.jobs.crossover import crossover
+        from sweep.jobs.simulation import Simulation
 
         points = plan(config, _load_option)
         return crossover(points, vars(OmegaConf.to_object(config.refine))) if config.refine else Simulation(points)

@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sweep import executors, lock
-from sweep.compact import TornPartError, compact
-from sweep.engine import Executor, Growing, Job, Outcome, Policy, Telling, drive, unwritable
+from sweep.engine import executors, lock
+from sweep.engine.compact import TornPartError, compact
+from sweep.engine.estimate import seconds
+from sweep.engine.loop import Executor, Growing, Job, Outcome, Policy, Telling, drive, unwritable
+from sweep.engine.progress import Progress, say
+from sweep.engine.ranges import disjoint, missing
+from sweep.engine.signals import Stopped
+from sweep.engine.store import MANIFEST, PARTS, Store
 from sweep.errors import FAILED, ClusterError
-from sweep.estimate import seconds
-from sweep.progress import Progress, say
-from sweep.ranges import disjoint, missing
-from sweep.signals import Stopped
-from sweep.store import MANIFEST, PARTS, Store
 from sweep.version import commit, core_digest, versions
 
 LISTED = 20  # failed points that are listed on stderr

@@ -9,8 +9,8 @@ from hypothesis import settings
 from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
-from sweep import detect, hosts, schema
-from sweep.schema import build
+from sweep.config import detect, hosts, schema
+from sweep.config.schema import build
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

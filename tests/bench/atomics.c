@@ -1,4 +1,4 @@
-/* The loops of sweep/atomics.py that the benchmark compares, as gcc -O2 compiles them. */
+/* The loops of sweep/calibrate/atomics.py that the benchmark compares, as gcc -O2 compiles them. */
 #include <stdint.h>
 
 void add(int64_t *line, int64_t n)

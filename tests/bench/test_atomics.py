@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.lines import Stations, queue
-from sweep import atomics
-from sweep.topology import usable_cpus
+from core.prices.lines import Stations, queue
+from sweep.calibrate import atomics
+from sweep.calibrate.topology import usable_cpus
 
 pytestmark = pytest.mark.bench
 ROUNDS, OPERATIONS = 301, 10_000

@@ -9,9 +9,9 @@ import pytest
 import simpy
 from numba import njit
 
+from core.charge.stock import DRAINS, HITS, LANES, columns_of, run_stock, single_slot
 from core.events import ALLOC, FREE
-from core.heap import PAGE_EVENT
-from core.stock import DRAINS, HITS, LANES, columns_of, run_stock, single_slot
+from core.slabs.heap import PAGE_EVENT
 
 EVENTS, CPUS, MEMCGS = 1_000_000, 64, 24
 SIMPY_EVENTS = 20_000

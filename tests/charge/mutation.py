@@ -1,4 +1,4 @@
-"""Break `core.charge` and what it stands on, one place at a time, and see whether the reference notices.
+"""Break `core.charge.count` and what it stands on, one place at a time, and see whether the reference notices.
 
     python tests/charge/mutation.py [module ...]
 
@@ -25,7 +25,18 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 # in the order in which they import one another
-CHAIN = ("heap", "slab", "slub", "allocator", "stock", "vmstat", "objcg", "machine", "streams", "charge")
+CHAIN = (
+    "slabs.heap",
+    "slabs.slab",
+    "slabs.slub",
+    "slabs.allocator",
+    "charge.stock",
+    "charge.vmstat",
+    "charge.objcg",
+    "charge.machine",
+    "charge.streams",
+    "charge.count",
+)
 PATIENCE_S = 300
 EXAMPLES = (20, 200)  # of each design
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult}
@@ -42,10 +53,10 @@ def mutants(module):
     if module == "designs":
         yield from ((f"core/designs/{name}.py", what, change) for name, what, change in traits())
         return
-    path = HERE.parents[1] / "core" / f"{module}.py"
+    path = HERE.parents[1] / "core" / f"{module.replace('.', '/')}.py"
     lines = path.read_text().splitlines()
     for number, (function, node, how) in enumerate(places(ast.parse(path.read_text()))):
-        where = f"core/{module}.py:{node.lineno}, column {node.col_offset}, in {function}()"
+        where = f"core.{module}:{node.lineno}, column {node.col_offset}, in {function}()"
         yield where, f"{how}: {lines[node.lineno - 1].strip()}", lambda n=number: load(module, n)
 
 
@@ -55,13 +66,19 @@ def traits():
 
     for name, design in DESIGNS.items():
         for trait, other in others(design, READ[design.charges]):
-            yield name, f"{trait}={other}", lambda n=name, d=design, t=trait, o=other: DESIGNS.__setitem__(
-                n, dataclasses.replace(d, **{t: o})
+            yield (
+                name,
+                f"{trait}={other}",
+                lambda n=name, d=design, t=trait, o=other: DESIGNS.__setitem__(n, dataclasses.replace(d, **{t: o})),
             )
         for as_of in ("5.9", "5.11", "5.15", "6.1") if design.objcg_version else ():
             for trait, other in others(design.objcg_version(as_of), get_type_hints(ObjcgVersion)):
-                yield name, f"{trait}={other} as of {as_of}", lambda n=name, d=design, t=trait, o=other, a=as_of: (
-                    DESIGNS.__setitem__(n, dataclasses.replace(d, objcg_version=other_version(d, t, o, a)))
+                yield (
+                    name,
+                    f"{trait}={other} as of {as_of}",
+                    lambda n=name, d=design, t=trait, o=other, a=as_of: DESIGNS.__setitem__(
+                        n, dataclasses.replace(d, objcg_version=other_version(d, t, o, a))
+                    ),
                 )
 
 

@@ -9,9 +9,9 @@ from points import default_point
 from reference import charge as reference
 from reference.slub import Geometry
 
+from core.charge.machine import Machine
 from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE
-from core.heap import CACHE
-from core.machine import Machine
+from core.slabs.heap import CACHE
 
 KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE}
 PAGE_BYTES = 4096

@@ -1,4 +1,4 @@
-"""Cases worked by hand, and what holds for every run of `core.charge`."""
+"""Cases worked by hand, and what holds for every run of `core.charge.count`."""
 
 from dataclasses import replace
 
@@ -11,12 +11,13 @@ from reference import charge as reference
 from reference.slub import Geometry
 from scenarios import Scenario, machine, point
 
-from core import charge, stock
-from core.charge import count, count_lanes
+from core.charge import stock
+from core.charge.count import count, count_lanes
+from core.charge.machine import machine_of
+from core.charge.window import charge_window
 from core.designs import DESIGNS
-from core.events import ALLOC, FREE, OFFLINE, ONLINE, charge_window, cpu_hash
-from core.machine import machine_of
-from core.slab import array_limits
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash
+from core.slabs.slab import array_limits
 
 ONE_PAGE = Geometry(objects=1, pages=1, object_bytes=1016, min_partial=0, cpu_partial=0)
 ON_CPU_0, ON_CPU_1 = 0, 2**31  # of two CPUs
@@ -108,9 +109,7 @@ def test_reference_on_the_cache_costs_one_atomic_each_way():
 
 def test_percpu_ref_is_atomic_after_offline():
     """A slab freed after offline drops its reference by an atomic, and its page from the parent's counters only."""
-    found = counted(
-        "reparent_percpu", lane(depth=2), *allocs(1, 1), ("offline", 1, ON_CPU_0), ("free", 0, ON_CPU_0)
-    )
+    found = counted("reparent_percpu", lane(depth=2), *allocs(1, 1), ("offline", 1, ON_CPU_0), ("free", 0, ON_CPU_0))
 
     # one charge walk and one drain of the stock at offline visit the memcg, the late uncharge does not
     assert (found["leaf_counter_atomics"], found["upper_counter_atomics"]) == (2, 2 * 2 + 2)
@@ -254,7 +253,7 @@ def test_unbalanced_books_name_design_batch_and_both_numbers(monkeypatch):
         tally = stock.run_stock(*arguments, **settings_of_stock)
         return replace(tally, stocked_pages=tally.stocked_pages - 1)
 
-    monkeypatch.setattr(charge, "run_stock", leaky)
+    monkeypatch.setattr("core.charge.count.run_stock", leaky)
 
     with pytest.raises(AssertionError, match=r"page_ref, batch 4: 3 pages on the counters, but 2 in use or stocked"):
         counted("page_ref", lane(), *allocs(1, 1))

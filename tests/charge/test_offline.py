@@ -3,8 +3,8 @@
 import pytest
 from points import default_point
 
+from core.charge.offline import offline_cost
 from core.designs import DESIGNS
-from core.offline import offline_cost
 
 MEMCG = {"caches_per_memcg": [3.0], "slabs_per_memcg": [20.0], "cpu_slabs_per_memcg": [12.0], "stocks_per_memcg": [2.0]}
 

@@ -1,4 +1,4 @@
-"""Every count of `core.charge` equals the reference's, on random scenarios, for every design and cross-setting."""
+"""Every count of the charge path equals the reference's, on random scenarios, for every design and cross-setting."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from reference import charge as reference
 from scenarios import machine, point, scenarios, settings_of_a_lane
 
-from core.charge import count_lanes
+from core.charge.count import count_lanes
+from core.charge.stock import DIRECT_FREE
+from core.charge.streams import page_stream
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE
-from core.stock import DIRECT_FREE
-from core.streams import page_stream
 
 COUNTED = (
     "objects_allocated",

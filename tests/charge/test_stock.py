@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from core.charge.stock import LANES, run_stock, victim
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
-from core.heap import PAGE_EVENT
-from core.stock import LANES, run_stock, victim
+from core.slabs.heap import PAGE_EVENT
 
 A, B = 1, 2
 

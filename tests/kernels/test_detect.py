@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep import btf, detect
+from sweep.config import btf, detect
 from sweep.errors import InputError
 
 INT, ARRAY, STRUCT, ENUM = 1, 3, 4, 6

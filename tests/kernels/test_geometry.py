@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.geometry import slab_geometry
+from core.slabs.geometry import slab_geometry
 
 REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "figures"
 CPUS = (4, 16, 64, 128, 256)

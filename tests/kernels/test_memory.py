@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.memory import kmalloc, kmem_cache_components, memcg_components, memcg_percpu, objcg_components
+from core.lifecycle.memory import kmalloc, kmem_cache_components, memcg_components, memcg_percpu, objcg_components
 from core.profile import Structs
 
 REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "figures"

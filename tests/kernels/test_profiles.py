@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from core.designs import DESIGNS
-from core.memory import KMALLOC
+from core.lifecycle.memory import KMALLOC
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PROFILES = sorted(path.stem for path in (CONF / "kernel").glob("[a-z]*.yaml"))

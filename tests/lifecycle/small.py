@@ -5,9 +5,9 @@ from dataclasses import replace
 from points import default_point
 
 from core.designs import DESIGNS
-from core.lives import make_rules
-from core.population import populate
-from core.weights import weigh
+from core.lifecycle.life import make_rules
+from core.lifecycle.population import populate
+from core.lifecycle.weights import weigh
 from core.workload import Leftover, Pressure
 
 DAY_S = 86400.0

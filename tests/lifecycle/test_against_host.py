@@ -9,10 +9,10 @@ from reference.lifecycle import Host
 from reference.reuse import ReusingHost
 from small import DAY_S, drawn, leftover, small_point
 
-from core.leaving import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
-from core.pinning import SAMPLES, pin
-from core.reuse import take_over
-from core.seats import Charges
+from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
+from core.lifecycle.pinning import SAMPLES, pin
+from core.lifecycle.reuse import take_over
+from core.lifecycle.seats import Charges
 from core.workload import PAGE_CACHE
 
 HOSTS, SCENARIOS = 60, 120

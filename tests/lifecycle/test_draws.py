@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from core.commons import random_bits, uniform
+from core.lifecycle.reclaim import random_bits, uniform
 
 SIDE = 64  # places are small numbers: objects, turns, steps, uses
 FALSE_ALARM = 1e-5  # of each test, for a seed that nobody chose

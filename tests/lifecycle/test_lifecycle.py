@@ -10,10 +10,10 @@ from points import default_point
 from small import DAY_S, leftover, small_point
 
 from core.designs import DESIGNS
-from core.lifecycle import COLUMNS, GROUPS, SERIES_COLUMNS, age
-from core.lives import check_books, live
-from core.pinning import SAMPLES
-from core.population import populate
+from core.lifecycle.age import COLUMNS, GROUPS, SERIES_COLUMNS, age
+from core.lifecycle.life import check_books, live
+from core.lifecycle.pinning import SAMPLES
+from core.lifecycle.population import populate
 from core.workload import PAGE_CACHE, Pressure
 
 Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests

@@ -8,8 +8,8 @@ from reference.lifecycle import STEPS, Recount
 from reference.lifecycle import slab_of as slab_in_turn
 from small import DESIGN_NAMES, drawn, leftover, small_point
 
-from core.leaving import cpu_of, slab_of
-from core.pinning import SAMPLES, pin
+from core.lifecycle.leftovers import cpu_of, slab_of
+from core.lifecycle.pinning import SAMPLES, pin
 from core.workload import PAGE_CACHE, Pressure
 
 turnovers = st.floats(0.05, 8)

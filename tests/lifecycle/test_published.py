@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from points import CONF, default_point
 
-from core.memory import memcg_percpu
-from core.published import POINTS, _trajectory, figures, fit_churn
+from core.lifecycle.memory import memcg_percpu
+from core.validation.published_memory import POINTS, _trajectory, figures, fit_churn
 
 SETTINGS = {"cpus": int, "nodes": int, "duration_s": float, "churn_hz": float}
 

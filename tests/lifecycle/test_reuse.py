@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from small import DAY_S, drawn, leftover, small_point
 
-from core.leaving import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
-from core.reuse import take_over
-from core.seats import Charges
+from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
+from core.lifecycle.reuse import take_over
+from core.lifecycle.seats import Charges
 from core.workload import PAGE_CACHE
 
 MIB = 2**20

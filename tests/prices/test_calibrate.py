@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from core.host import Host
-from core.lines import transfer_ns
-from sweep import atomics, calibrate, hosts, series
-from sweep.bursts import Bench, Round, Series
-from sweep.pricing import PRESETS, Node, price_table
-from sweep.schema import build
-from sweep.topology import Cpu, distance, parse_cpulist, usable_cpus
+from core.prices.lines import transfer_ns
+from sweep.calibrate import atomics, job, loops
+from sweep.calibrate.bursts import Bench, Round, Series
+from sweep.calibrate.pricing import PRESETS, Node, price_table
+from sweep.calibrate.topology import Cpu, distance, parse_cpulist, usable_cpus
+from sweep.config import hosts
+from sweep.config.schema import build
 
 CPUS = usable_cpus()
 BURSTS = 3
@@ -29,16 +30,16 @@ def bench():
     with_threads.close()
 
 
-def loops():
+def every_loop():
     """Return every series that can be measured here."""
-    alone = [*series.single(CPUS[0]), *series.shapes(CPUS[:1])]
+    alone = [*loops.single(CPUS[0]), *loops.shapes(CPUS[:1])]
     if len(CPUS) < 2:
         return alone[:-1]
     two = CPUS[:2]
-    return [*alone[:-1], *series.pair(two, None), series.hammer(two), *series.pressure(two), *series.shapes(two)]
+    return [*alone[:-1], *loops.pair(two, None), loops.hammer(two), *loops.pressure(two), *loops.shapes(two)]
 
 
-@pytest.mark.parametrize("each", loops(), ids=lambda each: f"{each.name}-{len(each.cpus)}-{each.setting}")
+@pytest.mark.parametrize("each", every_loop(), ids=lambda each: f"{each.name}-{len(each.cpus)}-{each.setting}")
 def test_counters_say_what_was_done(bench, each):
     """Whatever the scheduler does, no update is lost but in the control, whose race two CPUs lose."""
     bench.prepare(each)
@@ -78,14 +79,14 @@ def test_rounds_of_another_place_do_not_count():
     """Of five rounds one was measured 100 ns apart and one while a CPU moved: the median is of the other three."""
     stay = [(10.0, 20, 30.0, 30.0), (11.0, 20, 31.0, 30.0), (12.0, 20, 29.0, 30.0)]
     each, plan = planned(*stay, (50.0, 20, 100.0, 100.0), (70.0, 20, 30.0, 100.0))
-    found, _, ns, _ = calibrate._settled(each, plan)
+    found, _, ns, _ = job._settled(each, plan)
 
     assert (found, sorted(ns)) == (3, [10.0, 11.0, 12.0])
 
 
 def test_too_few_rounds_give_no_figure():
     """Two rounds are no measurement: the row has no ns and says why."""
-    row = calibrate._row("socket", *planned(*[(10.0, 20, 30.0, 30.0)] * 2))
+    row = job._row("socket", *planned(*[(10.0, 20, 30.0, 30.0)] * 2))
 
     assert row["ns"] is None
     assert "2 of 2 rounds" in row["unreliable"]
@@ -94,7 +95,7 @@ def test_too_few_rounds_give_no_figure():
 def test_rounds_that_disagree_are_unreliable():
     """Half of the rounds at 10 ns and half at 20: a figure, and the reason not to trust it."""
     rounds = [(ns, 20, 30.0, 30.0) for ns in (10.0, 20.0) * 5]
-    row = calibrate._row("socket", *planned(*rounds))
+    row = job._row("socket", *planned(*rounds))
 
     assert "rounds disagree" in row["unreliable"]
 
@@ -103,7 +104,7 @@ def test_wrong_counters_give_no_figure():
     """A series whose check fails has measured something else."""
     each, plan = planned(*[(10.0, 20, 30.0, 30.0)] * 9)
     each.check = lambda _w, _done: False
-    row = calibrate._row("socket", each, plan)
+    row = job._row("socket", each, plan)
 
     assert (row["ns"], row["verified"]) == (None, False)
 
@@ -128,13 +129,13 @@ def test_another_figure_than_last_time_is_a_doubt():
     """16 % more than in the run before is said, 14 % is not."""
     before = {("xadd", 1): 2.0, ("hammer", 2): 9.1}
 
-    assert list(calibrate._doubts(rows(xadd=2.28), before)) == []
-    assert list(calibrate._doubts(rows(xadd=2.32), before)) == ["xadd of 1: 2.32 ns, 2 ns last time"]
+    assert list(job._doubts(rows(xadd=2.28), before)) == []
+    assert list(job._doubts(rows(xadd=2.32), before)) == ["xadd of 1: 2.32 ns, 2 ns last time"]
 
 
 def test_a_lost_price_is_a_doubt():
     """A series of role fit without a figure is named with its reason."""
-    assert list(calibrate._doubts(rows(chase=None), {})) == ["1 series of role fit have no figure; chase: busy"]
+    assert list(job._doubts(rows(chase=None), {})) == ["1 series of role fit have no figure; chase: busy"]
 
 
 def table(cpus, measured, preset="epyc_milan_2s48", **machine):
@@ -211,8 +212,8 @@ def test_calibrated_without_a_measurement_ends_with_the_way_out(tmp_path, monkey
 def test_a_measurement_is_kept_and_found(tmp_path, monkeypatch):
     """A short calibration leaves a table and rows, with verified counters, that host=calibrated and validate find."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr(calibrate, "BUDGET_S", 3.0)
-    tables = calibrate.job({}).work(0, 1)
+    monkeypatch.setattr(job, "BUDGET_S", 3.0)
+    tables = job.job({}).work(0, 1)
 
     assert hosts._calibrated() == f"/host/{hosts.name()}"
     assert all(tables["calibration"]["verified"].to_pylist())

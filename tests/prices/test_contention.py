@@ -9,10 +9,10 @@ from charge.points import default_point
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.charge import COLUMNS as COUNTED
-from core.charge import count
-from core.contention import COLUMNS, COUNTS, price
+from core.charge.count import COLUMNS as COUNTED
+from core.charge.count import count
 from core.designs import DESIGNS
+from core.prices.contention import COLUMNS, COUNTS, price
 
 from .hosts import host
 
@@ -133,5 +133,5 @@ def test_a_point_is_priced_as_if_it_were_alone():
 
 
 def test_every_count_that_is_priced_is_counted():
-    """The columns read here are columns of core.charge."""
+    """The columns read here are columns of core.charge.count."""
     assert set(COUNTS) <= set(COUNTED)

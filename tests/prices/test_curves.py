@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from charge.points import CONF, default_point
 
-from core.curves import POINTS, figures
+from core.validation.curves import POINTS, figures
 
 
 @pytest.fixture(scope="module")

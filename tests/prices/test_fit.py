@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.fit import LoopPrices, executor, hold_and_weight, hold_ns, loop_prices, paced_ns, rows_of_pair, shapes_ns
-from core.lines import hammer_ns, transfer_ns, turn_ns
+from core.prices.fit import (
+    LoopPrices,
+    executor,
+    hold_and_weight,
+    hold_ns,
+    loop_prices,
+    paced_ns,
+    rows_of_pair,
+    shapes_ns,
+)
+from core.prices.lines import hammer_ns, transfer_ns, turn_ns
 
 from .hosts import host
 

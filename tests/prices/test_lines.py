@@ -8,7 +8,7 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.lines import MAX_CPUS, Stations, hammer_ns, queue, ticket_ns, transfer_ns, turn_ns
+from core.prices.lines import MAX_CPUS, Stations, hammer_ns, queue, ticket_ns, transfer_ns, turn_ns
 
 from .hosts import host
 

@@ -1,7 +1,7 @@
 """The charge path as a specification: every object, page, counter, reference and stock by itself.
 
-Read it to learn what `core.charge` counts. One class per design, the kernel's names, one increment of `ops` for each
-operation that a kernel would execute. It shares no code with `core` and is as slow as it looks.
+Read it to learn what `core.charge.count` counts. One class per design, the kernel's names, one increment of `ops` for
+each operation that a kernel would execute. It shares no code with `core` and is as slow as it looks.
 
 When the events are over, a worker on CPU 0 uncharges what is still charged, so that no design hides half of its work.
 
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from reference import slab, slub
 from reference.slub import Geometry
 
-COUNTERS = tuple(f"{name}_atomics" for name in (
-    "leaf_counter", "upper_counter", "memsw_counter", "kmem_counter", "protection"
-))
+COUNTERS = tuple(
+    f"{name}_atomics" for name in ("leaf_counter", "upper_counter", "memsw_counter", "kmem_counter", "protection")
+)
 SHARED = ("refcount_atomics", "byte_atomics", "stat_atomics")
 POINTER_BYTES = 8  # of an object's slot in the vector of obj_cgroups
 

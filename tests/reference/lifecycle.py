@@ -1,7 +1,7 @@
 """The lifecycle as a specification: every memcg, kmem_cache, slab and object by itself.
 
-Two simulators that share no code with `core`. `Recount` takes the draws of `core.population` and must give the same
-counts, to the last one. `Host` draws for itself, in continuous time, and must agree in distribution.
+Two simulators that share no code with `core`. `Recount` takes the draws of `core.lifecycle.population` and must give
+the same counts, to the last one. `Host` draws for itself, in continuous time, and must agree in distribution.
 """
 
 import heapq
@@ -100,7 +100,7 @@ def tally(memcgs, kinds, rules):
 
 
 class Recount:
-    """`core.pinning.pin`, object by object, on the same draws."""
+    """`core.lifecycle.pinning.pin`, object by object, on the same draws."""
 
     def __init__(self, population, rules):
         self.population, self.rules, self.kinds = population, rules, len(rules.slab_objects)
@@ -256,8 +256,8 @@ def uniform(x):
 class Host:
     """A host in continuous time, with draws of its own. No feedback: reclaim turns the page cache over steadily.
 
-    rng: random.Random. turnovers_hz: of the page cache. rules: `core.pinning.Rules`, of which nothing about bytes is
-    used. Common objects are needed at a memcg's birth, each by a toss of a coin.
+    rng: random.Random. turnovers_hz: of the page cache. rules: `core.lifecycle.pinning.Rules`, of which nothing about
+    bytes is used. Common objects are needed at a memcg's birth, each by a toss of a coin.
     """
 
     def __init__(self, rng, workload, rules, churn_hz, turnovers_hz):

@@ -1,6 +1,7 @@
 """Reuse of dead memcgs as a specification: a host in continuous time whose new cgroups take dead memcgs over.
 
-Shares no code with `core.reuse`, which follows seats in steps: here every cgroup, memcg and leftover is by itself.
+Shares no code with `core.lifecycle.reuse`, which follows seats in steps: here every cgroup, memcg and leftover is by
+itself.
 """
 
 from dataclasses import dataclass, field

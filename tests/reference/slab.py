@@ -1,7 +1,8 @@
 """SLAB as a specification: arrays of free objects per CPU and shared, and slabs in three states.
 
-Written from mm/slab.c of Linux 5.2, for one node and without cache_reap(), independently of `core.slab`. `Geometry`
-is that of `reference.slub`, its `cpu_partial` the limit of a CPU's array and its `min_partial` that of the shared one.
+Written from mm/slab.c of Linux 5.2, for one node and without cache_reap(), independently of `core.slabs.slab`.
+`Geometry` is that of `reference.slub`, its `cpu_partial` the limit of a CPU's array and its `min_partial` that of the
+shared one.
 """
 
 from dataclasses import dataclass, field

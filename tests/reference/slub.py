@@ -1,6 +1,6 @@
 """SLUB as a specification: slabs with lists of free objects, CPUs and nodes with lists of slabs.
 
-Slow and plain on purpose. Written from mm/slub.c of Linux 5.2 and 6.1, independently of `core.slub`.
+Slow and plain on purpose. Written from mm/slub.c of Linux 5.2 and 6.1, independently of `core.slabs.slub`.
 """
 
 from dataclasses import dataclass, field

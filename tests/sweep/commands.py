@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from sweep.compact import run_digest
-from sweep.store import PARTS, Store
+from sweep.engine.compact import run_digest
+from sweep.engine.store import PARTS, Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep import where
-from sweep.axes import Listed, Sampled, Spaced, parse
 from sweep.errors import InputError
-from sweep.plan import Dim, Plan
+from sweep.plan import where
+from sweep.plan.axes import Listed, Sampled, Spaced, parse
+from sweep.plan.plan import Dim, Plan
 
 
 def whole(value):
@@ -200,7 +200,8 @@ def test_a_plan_of_1e8_points_is_walked_not_held():
 FIRST_TASK = """
 import os, sys
 from pathlib import Path
-from sweep import __main__, executors
+from sweep import __main__
+from sweep.engine import executors
 
 def submit(self, task):
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))

@@ -20,7 +20,7 @@ from sweep.errors import BAD_INPUT, TERMINATED
 BATCH = ROOT / "sweep" / "batch"
 SHIMS = {
     "scontrol": "#!/bin/sh\necho node-1\necho node-2\n",
-    "srun": f"#!/bin/sh\nexec {sys.executable} {HERE / 'srun.py'} \"$@\"\n",
+    "srun": f'#!/bin/sh\nexec {sys.executable} {HERE / "srun.py"} "$@"\n',
 }
 
 
@@ -61,7 +61,7 @@ def test_another_core_is_refused(tmp_path):
     (tmp_path / "core").mkdir()
     (tmp_path / "core" / "__init__.py").write_text("")
     code = (
-        "from sweep.engine import Task; from sweep.on_ray import _work;"
+        "from sweep.engine.loop import Task; from sweep.engine.on_ray import _work;"
         f"print(_work(b'never unpickled', {str(tmp_path / 'out')!r}, '0123456789ab', Task(0, 1)))"
     )
     path = os.environ | {"PYTHONPATH": str(ROOT)}

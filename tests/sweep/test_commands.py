@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sweep.run
-from sweep import schema, signals
 from sweep.__main__ import main
+from sweep.config import schema
+from sweep.engine import signals
 
 BAD = {
     "batc=3": "did you mean batch?",

@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 import pytest
 from commands import digests, folder, sweep
 
-from sweep.crossover import half_way, half_width
-from sweep.store import Store
+from sweep.engine.store import Store
+from sweep.jobs.crossover import half_way, half_width
 
 FEW = ("+experiment=crossover", "axes.cpus=[1,64]", "axes.batch=[1,64]", "refine.budget=60", "refine.rounds=3",
        "refine.interval=0.001", "duration_s=3600", "cluster=inline")  # fmt: skip

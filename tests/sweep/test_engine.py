@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import Squares
 
-from sweep import lock, signals
-from sweep.compact import TornPartError, compact, run_digest
-from sweep.engine import Outcome, Policy, Task, drive, run_task
+from sweep.engine import lock, signals
+from sweep.engine.compact import TornPartError, compact, run_digest
+from sweep.engine.executors import Inline
+from sweep.engine.loop import Outcome, Policy, Task, drive, run_task
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import Ranges, disjoint, missing
+from sweep.engine.store import PARTS, Store, part
 from sweep.errors import FAILED, InputError
-from sweep.executors import Inline
-from sweep.progress import Progress
-from sweep.ranges import Ranges, disjoint, missing
 from sweep.run import run as run_whole
 from sweep.run import show_plan
-from sweep.store import PARTS, Store, part
 from sweep.version import core_digest
 
 POLICY = Policy(task_s=0.01, in_flight=2, retries=1, max_failed=100)

@@ -14,11 +14,11 @@ from commands import TINY, command, digests, folder, sweep
 from pyarrow import fs
 from toys import Squares
 
-from sweep import lock
-from sweep.compact import TornPartError, compact, run_digest
-from sweep.engine import Task, run_task
+from sweep.engine import lock
+from sweep.engine.compact import TornPartError, compact, run_digest
+from sweep.engine.loop import Task, run_task
+from sweep.engine.store import PARTS, Store
 from sweep.errors import BAD_INPUT, TERMINATED, InputError
-from sweep.store import PARTS, Store
 from sweep.version import core_digest
 
 BUCKET = ("--in-memory", "--default-bucket", "bucket")

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from commands import children, command, digests, folder, sweep
 
-from sweep.store import PARTS
+from sweep.engine.store import PARTS
 
 LINE = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]")
 SHORT, LONG = 8, 16  # replicates

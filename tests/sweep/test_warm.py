@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from sweep.warm import compile_once
+from sweep.engine.warm import compile_once
 
 
 def test_one_of_many_compiles(tmp_path):

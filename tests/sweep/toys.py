@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sweep import executors
-from sweep.compact import compact, run_digest
-from sweep.engine import Outcome, Policy, drive
-from sweep.progress import Progress
-from sweep.ranges import missing
-from sweep.store import Store
+from sweep.engine import executors
+from sweep.engine.compact import compact, run_digest
+from sweep.engine.loop import Outcome, Policy, drive
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import missing
+from sweep.engine.store import Store
 from sweep.version import core_digest
 
 

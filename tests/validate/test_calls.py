@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.calls import Calls, count_calls
+from core.validation.calls import Calls, count_calls
 
 PHASES = ("create", "unlink", "pipe3")
 

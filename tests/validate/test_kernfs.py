@@ -1,7 +1,7 @@
 """Nodes of a kernfs root and their radix tree, by hand."""
 
-from core.kernfs import KernfsRoot, radix_slots
-from core.program import Program
+from core.validation.kernfs import KernfsRoot, radix_slots
+from core.validation.program import Program
 
 
 def live(program):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.replay import replay
+from core.validation.tmpfs import replay
 from core.workload import TmpfsProgram
 
 

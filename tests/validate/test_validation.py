@@ -14,8 +14,9 @@ import pytest
 from analysis.run import InputError as Refused
 from analysis.run import open_run
 from analysis.validate import OWN, _view, score, verdicts
-from sweep import detect, hosts, schema, validate
+from sweep.config import detect, hosts, schema
 from sweep.errors import InputError
+from sweep.jobs import validate
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 KERNELS = "kernel,profile 5.8.1,tiny-5.8.1"

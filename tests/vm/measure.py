@@ -7,6 +7,7 @@ from the serial console and appends rows to the csv files of an output directory
     memory   vm_memory.csv, vm_slabs.csv (run 1 only, caches whose figures changed) and workloads.csv
     calls    ftrace_calls.csv (the kernel needs the function profiler)
 """
+
 import argparse
 import csv
 import gzip
@@ -16,10 +17,32 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-MEMORY_COLUMNS = ["kernel", "cpus", "workload", "run", "cgroups_removed", "phase", "dying_memcgs", "memcg_kmem_caches",
-                  "slab_kib", "sunreclaim_kib", "sreclaimable_kib", "percpu_kib"]
-SLAB_COLUMNS = ["kernel", "cpus", "workload", "phase", "kmem_cache", "object_bytes", "objects_per_slab",
-                "pages_per_slab", "active_objects", "total_objects"]
+MEMORY_COLUMNS = [
+    "kernel",
+    "cpus",
+    "workload",
+    "run",
+    "cgroups_removed",
+    "phase",
+    "dying_memcgs",
+    "memcg_kmem_caches",
+    "slab_kib",
+    "sunreclaim_kib",
+    "sreclaimable_kib",
+    "percpu_kib",
+]
+SLAB_COLUMNS = [
+    "kernel",
+    "cpus",
+    "workload",
+    "phase",
+    "kmem_cache",
+    "object_bytes",
+    "objects_per_slab",
+    "pages_per_slab",
+    "active_objects",
+    "total_objects",
+]
 WORKLOAD_COLUMNS = ["workload", "control", "cgroups", "files", "keep", "warm_ms"]
 CALL_COLUMNS = ["kernel", "cpus", "depth", "files", "phase", "function", "calls"]
 
@@ -27,6 +50,7 @@ CALL_COLUMNS = ["kernel", "cpus", "depth", "files", "phase", "function", "calls"
 @dataclass(frozen=True)
 class Workload:
     """Parameters of the churn; `control` names the workload whose growth is subtracted from this one's."""
+
     control: str
     cgroups: int
     files: int
@@ -64,8 +88,12 @@ def build_initramfs(init: Path, target: Path) -> None:
         program = init.read_bytes()
     except OSError as error:
         raise MeasureError(f"cannot read the init program {init}: {error.strerror}") from error
-    archive = (cpio_entry("dev", 0o40755) + cpio_entry("dev/console", 0o20600, device=(5, 1))
-               + cpio_entry("init", 0o100755, program) + cpio_entry("TRAILER!!!", 0))
+    archive = (
+        cpio_entry("dev", 0o40755)
+        + cpio_entry("dev/console", 0o20600, device=(5, 1))
+        + cpio_entry("init", 0o100755, program)
+        + cpio_entry("TRAILER!!!", 0)
+    )
     target.write_bytes(gzip.compress(archive))
 
 
@@ -84,11 +112,33 @@ def boot(arguments: argparse.Namespace, initramfs: Path, cpus: int, parameters: 
     append = " ".join(["console=ttyS0", "quiet", "panic=-1", "no_timer_check", *words])
     # The profiler patches code that other CPUs may be running; under multi-threaded TCG that crashes some guests.
     accelerator = "tcg,thread=single" if arguments.mode == "calls" else "tcg"
-    command = [arguments.qemu, "-accel", accelerator, "-smp", str(cpus), "-m", "1G", "-nographic", "-no-reboot",
-               "-kernel", str(arguments.bzimage), "-initrd", str(initramfs), "-append", append]
+    command = [
+        arguments.qemu,
+        "-accel",
+        accelerator,
+        "-smp",
+        str(cpus),
+        "-m",
+        "1G",
+        "-nographic",
+        "-no-reboot",
+        "-kernel",
+        str(arguments.bzimage),
+        "-initrd",
+        str(initramfs),
+        "-append",
+        append,
+    ]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                              timeout=arguments.timeout, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=arguments.timeout,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise MeasureError(f"there is no {arguments.qemu}") from error
     except subprocess.TimeoutExpired as error:
@@ -123,8 +173,11 @@ def append_rows(path: Path, columns: list[str], rows: list[list[object]]) -> Non
 
 def next_run(path: Path, kernel: str, cpus: int, workload: str) -> int:
     """Return the number of the next run of a workload, counting from 1."""
-    runs = [int(row["run"]) for row in read_rows(path)
-            if (row["kernel"], row["cpus"], row["workload"]) == (kernel, str(cpus), workload)]
+    runs = [
+        int(row["run"])
+        for row in read_rows(path)
+        if (row["kernel"], row["cpus"], row["workload"]) == (kernel, str(cpus), workload)
+    ]
     return max(runs, default=0) + 1
 
 
@@ -160,8 +213,9 @@ def measure_memory(arguments: argparse.Namespace, initramfs: Path) -> None:
                     print(*rows[-1], flush=True)
                 append_rows(memory_csv, MEMORY_COLUMNS, rows)
                 if run == 1:
-                    append_rows(arguments.out / "vm_slabs.csv", SLAB_COLUMNS,
-                                slab_rows(records, [arguments.kernel, cpus, name]))
+                    append_rows(
+                        arguments.out / "vm_slabs.csv", SLAB_COLUMNS, slab_rows(records, [arguments.kernel, cpus, name])
+                    )
 
 
 def measure_calls(arguments: argparse.Namespace, initramfs: Path) -> None:
@@ -170,8 +224,11 @@ def measure_calls(arguments: argparse.Namespace, initramfs: Path) -> None:
         for depth in arguments.depths:
             parameters = {"mode": "calls", "depth": depth, "files": arguments.files, "pipes": arguments.pipes}
             records = boot(arguments, initramfs, cpus, parameters)
-            rows = [[arguments.kernel, cpus, depth, arguments.files, phase, function, calls]
-                    for _, phase, cpu, function, calls in (r for r in records if r[0] == "@calls") if cpu == "0"]
+            rows = [
+                [arguments.kernel, cpus, depth, arguments.files, phase, function, calls]
+                for _, phase, cpu, function, calls in (r for r in records if r[0] == "@calls")
+                if cpu == "0"
+            ]
             append_rows(arguments.out / "ftrace_calls.csv", CALL_COLUMNS, rows)
             print(f"{arguments.kernel}: {len(rows)} functions counted at depth {depth}", flush=True)
 

@@ -10,12 +10,12 @@ import yaml
 from point import cost
 
 import conf
-from sweep import executors
-from sweep.compact import compact
-from sweep.engine import Outcome, Policy, drive
-from sweep.progress import Progress
-from sweep.ranges import Ranges
-from sweep.store import Store
+from sweep.engine import executors
+from sweep.engine.compact import compact
+from sweep.engine.loop import Outcome, Policy, drive
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import Ranges
+from sweep.engine.store import Store
 from sweep.version import core_digest
 
 

@@ -1,0 +1,232 @@
+"""count(points): what the charge path of each design does with one scenario's window, in exact numbers.
+
+Objects go through the allocator (`core.slabs.slub`) or through byte stocks (`core.charge.objcg`), which makes page
+events; page events go through the stocks of pages (`core.charge.stock`); what is left is arithmetic: a walk costs one
+atomic per level and counter. Nothing is sampled here. Limits are never hit, so no charge fails and nothing is
+reclaimed. A window is settled at its end (`core.charge.streams`), so that what is charged is uncharged, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.charge.machine import Machine, machine_of, slabs_of
+from core.charge.stock import DIRECT_FREE, Tally, run_stock
+from core.charge.streams import Stream, page_stream, parent_levels
+from core.charge.vmstat import run_vmstat
+from core.charge.window import charge_window
+from core.columns import Column
+from core.designs import DESIGNS, Design
+from core.events import ALLOC, FREE, ROOT
+from core.params import Point
+from core.profile import KernelProfile
+from core.slabs.heap import SlabTrace
+
+COLUMNS: dict[str, Column] = {
+    "objects_allocated": Column("int64", "1", "objects that memcgs allocated in the window"),
+    "objects_freed": Column("int64", "1", "of these and earlier, freed in the window"),
+    "slabs_allocated": Column("int64", "1", "slabs taken from the page allocator, the root caches' included"),
+    "slabs_freed": Column("int64", "1", "slabs given back to the page allocator"),
+    "page_charges": Column("int64", "1", "charges of pages: one per slab, or per shortage of bytes"),
+    "page_uncharges": Column("int64", "1", "uncharges of pages, when the window is settled included"),
+    "pages_charged": Column("int64", "pages", "pages of all page charges"),
+    "stock_hits": Column("int64", "1", "page charges served by a CPU's stock"),
+    "stock_drains": Column("int64", "1", "stocks drained of pages, for another memcg, when too full or at offline"),
+    "stock_offline_drains": Column("int64", "1", "of these, by drain_all_stock() at offline"),
+    "charge_walks": Column("int64", "1", "walks up the hierarchy by a charge that missed the stock"),
+    "uncharge_walks": Column("int64", "1", "walks up the hierarchy by an uncharge outside the stock"),
+    "drain_walks": Column("int64", "1", "walks up the hierarchy by a drained stock"),
+    "leaf_counter_atomics": Column("int64", "1", "atomics on the memory counters of the memcgs themselves"),
+    "upper_counter_atomics": Column("int64", "1", "atomics on the memory counters of all levels above"),
+    "memsw_counter_atomics": Column("int64", "1", "atomics on memory+swap counters (cgroup v1 with swap accounting)"),
+    "kmem_counter_atomics": Column("int64", "1", "atomics on kernel memory counters (cgroup v1)"),
+    "protection_atomics": Column("int64", "1", "atomics that propagate the usage of memory.min and memory.low"),
+    "counter_atomics": Column("int64", "1", "atomics on all page counters: the five columns before this"),
+    "uncharge_counter_atomics": Column("int64", "1", "of these, by uncharges; else by charges and drained stocks"),
+    "refcount_atomics": Column("int64", "1", "atomics on references: kmem_caches, and what is offline"),
+    "byte_atomics": Column("int64", "1", "atomics on nr_charged_bytes of obj_cgroups"),
+    "stat_atomics": Column("int64", "1", "atomics that propagate per-CPU statistics (before rstat, 5.13)"),
+    "shared_atomics": Column("int64", "1", "counter, refcount, byte and stat atomics"),
+    "percpu_ref_ops": Column("int64", "1", "references taken or dropped by a per-CPU add"),
+    "percpu_stat_ops": Column("int64", "1", "per-CPU statistics written"),
+    "percpu_ops": Column("int64", "1", "per-CPU references and statistics together"),
+    "lock_acquisitions": Column("int64", "1", "acquisitions of the lock of a list of charged pages"),
+    "atomics_per_page_charge": Column("float64", "1", "shared atomics per page charge, uncharges included"),
+    "atomics_per_object": Column("float64", "1", "shared atomics per object allocated, frees included"),
+    "caches_per_memcg": Column("float64", "1", "kmem_caches of an online memcg that have slabs, when the window ends"),
+    "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
+    "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
+    "stocks_per_memcg": Column("float64", "1", "stocks with pages when the window is settled, per online memcg"),
+    "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
+}
+Counts = NDArray[np.int64]
+Lanes = dict[str, Any]  # column -> `[lanes]`, or one number where the batch changes nothing
+
+
+def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
+    """Count the operations of every point; all points share one scenario.
+
+    Returns the columns of COLUMNS, each `[len(points)]`. Raises AssertionError, naming design, lane and both numbers,
+    if pages charged to the counters are not the pages that are in use or stocked.
+    """
+    events = charge_window(points[0])
+    kernels: list[KernelProfile] = []
+    settings_of: dict[Hashable, dict[Hashable, list[int]]] = {}
+    for i, point in enumerate(points):
+        if point.kernel not in kernels:
+            kernels.append(point.kernel)
+        where = (kernels.index(point.kernel), point.cpus, point.possible_cpus, point.nodes, point.allocator)
+        settings_of.setdefault(where, {}).setdefault(_setting(point), []).append(i)
+
+    out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
+    for settings in settings_of.values():
+        machine = machine_of(points[next(iter(settings.values()))[0]], events)
+        for members in settings.values():
+            for name, values in count_lanes([points[i] for i in members], machine).items():
+                out[name][members] = values
+    return out
+
+
+def _setting(point: Point) -> Hashable:
+    """All that makes lanes of one setting differ is the batch, of charges or of statistics."""
+    return (
+        point.design,
+        point.stock,
+        point.uncharge_batched,
+        point.depth,
+        point.cgroup_version,
+        point.swap_accounting,
+        point.protected_levels,
+        point.objcg_as_of,
+    )
+
+
+def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
+    """Columns of points that differ in their batches only, on a machine; each point is a lane."""
+    point = points[0]
+    design = DESIGNS[point.design]
+    stream = page_stream(point, design, machine)
+    batches = np.array([p.batch if p.stock else 0 for p in points])
+    thresholds = np.array([p.stat_batch or p.batch for p in points]) * stream.stat_unit
+    tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots)
+    _check_books(design, stream, tally, batches)
+    flushes = run_vmstat(stream.stats, thresholds, cpus=point.cpus)
+
+    kinds = stream.pages["kind"]
+    trace = machine.slabs(slabs_of(design))
+    page_charges = int(np.count_nonzero(kinds == ALLOC))
+    charge_walks = page_charges - tally.hits
+    objects = np.count_nonzero(machine.events["kind"] == ALLOC)
+    counters = _counters(point, design, stream, tally, page_charges)
+    percpu_refs, shared_refs = _references(stream, tally, charge_walks)
+    stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
+    shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
+    return {
+        "objects_allocated": objects,
+        "objects_freed": np.count_nonzero(machine.events["kind"] == FREE),
+        "slabs_allocated": np.count_nonzero(trace.pages["kind"] == ALLOC),
+        "slabs_freed": np.count_nonzero(trace.pages["kind"] == FREE),
+        "page_charges": page_charges,
+        "page_uncharges": stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges,
+        "pages_charged": stream.pages["pages"][kinds == ALLOC].sum(),
+        "stock_hits": tally.hits,
+        "stock_drains": tally.drains,
+        "stock_offline_drains": tally.offline_drains,
+        "charge_walks": charge_walks,
+        "uncharge_walks": np.count_nonzero(kinds == DIRECT_FREE),
+        "drain_walks": tally.drains,
+        **counters,
+        "refcount_atomics": shared_refs,
+        "byte_atomics": stream.byte_atomics,
+        "stat_atomics": stat,
+        "shared_atomics": shared,
+        "percpu_ref_ops": percpu_refs,
+        "percpu_stat_ops": stream.percpu_stats,
+        "percpu_ops": percpu_refs + stream.percpu_stats,
+        "lock_acquisitions": stream.lock_acquisitions,
+        "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
+        "atomics_per_object": shared / objects,
+        **_at_end(point, trace, tally),
+        "cpus_per_memcg": _cpus_per_memcg(stream.pages),
+    }
+
+
+def _counters(point: Point, design: Design, stream: Stream, tally: Tally, page_charges: int) -> Lanes:
+    """Atomics on page counters, each `[lanes]`: a walk is one per level and counter, and one per protected level.
+
+    A walk from a memcg visits its own counter and those above, one from the parent those above. Not all of those can
+    be protected: the root has no parent to tell.
+    """
+    at_once = stream.pages["kind"] == DIRECT_FREE
+    of_parent = int(np.count_nonzero(at_once & (stream.pages["memcg"] == ROOT)))
+    own = int(np.count_nonzero(at_once)) - of_parent
+    leaf = page_charges - tally.hits + own + tally.drains - tally.parent_drains
+    parent = of_parent + tally.parent_drains
+
+    levels, upper = point.depth + 1, parent_levels(point, design)
+    v1 = int(point.cgroup_version == 1)
+    memsw = int(v1 and point.swap_accounting)
+    guarded = 0 if point.kernel.protection_xchg_elided else point.protected_levels
+    above = leaf * point.depth + parent * upper
+    protection = leaf * guarded + parent * min(guarded, upper - 1)
+    kmem_uncharges = v1 * ((stream.own_uncharges + stream.dead_uncharges) * levels + stream.parent_uncharges * upper)
+    kmem = v1 * page_charges * levels + kmem_uncharges
+    uncharge = own * (levels * (1 + memsw) + guarded) + of_parent * (upper * (1 + memsw) + min(guarded, upper - 1))
+    return {
+        "leaf_counter_atomics": leaf,
+        "upper_counter_atomics": above,
+        "memsw_counter_atomics": memsw * (leaf + above),
+        "kmem_counter_atomics": kmem,
+        "protection_atomics": protection,
+        "counter_atomics": (1 + memsw) * (leaf + above) + kmem + protection,
+        "uncharge_counter_atomics": uncharge + kmem_uncharges,
+    }
+
+
+def _references(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[Counts, Counts]:
+    """References taken and dropped, `[lanes]`: by per-CPU adds, and by atomics."""
+    if stream.ref_per_slot:
+        percpu, shared = 2 * tally.taken - tally.left - tally.dead_puts, tally.dead_puts
+    else:
+        percpu, shared = charge_walks + tally.drains - tally.dead_drains, tally.dead_drains
+    return percpu + stream.percpu_refs, shared + stream.shared_refs
+
+
+def _at_end(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
+    """What a mean online memcg has at the end of the window, for `core.charge.offline`."""
+    online = point.workload.charge.memcgs
+    alive = trace.dead[1:] == 0
+    slabs = trace.instances["slabs"][1:][alive]
+    return {
+        "caches_per_memcg": np.count_nonzero(slabs) / online,
+        "slabs_per_memcg": slabs.sum() / online,
+        "cpu_slabs_per_memcg": trace.cpus_holding[1:][alive].sum() / online,
+        "stocks_per_memcg": tally.holding / online,
+    }
+
+
+def _check_books(design: Design, stream: Stream, tally: Tally, batches: NDArray[np.integer]) -> None:
+    """What the counters hold is what is in use and what the stocks hold; nobody holds a negative number of pages."""
+    at_once = stream.pages["pages"][stream.pages["kind"] == DIRECT_FREE].sum()
+    counted = tally.balance - at_once
+    held = stream.held_pages + tally.stocked_pages
+    # lanes count in 32 bits; at 8192 CPUs and a batch of a million pages their sum may have gone around
+    for lane in np.flatnonzero(((counted - held) % (1 << 32) != 0) | (tally.stocked_pages < 0)):
+        raise AssertionError(
+            f"{design.name}, batch {batches[lane]}: {counted[lane]} pages on the counters, "
+            f"but {held[lane]} in use or stocked"
+        )
+
+
+def _cpus_per_memcg(pages: NDArray[np.void]) -> float:
+    moves = pages[(pages["pages"] > 0) & (pages["memcg"] != ROOT)]
+    if not moves.size:
+        return 0.0
+    cpus = int(moves["cpu"].max()) + 1
+    pairs = np.unique(moves["memcg"].astype(np.int64) * cpus + moves["cpu"])
+    sharers = np.bincount(pairs // cpus)
+    return float(sharers[moves["memcg"]].mean())

@@ -1,0 +1,95 @@
+"""A machine that replays a scenario's objects: on slabs, or as bytes, at most once per way of holding them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.charge.objcg import ObjcgTrace, run_objcg
+from core.charge.vmstat import RECLAIMABLE
+from core.designs import Design, ObjcgVersion
+from core.events import ALLOC, EVENT, FREE
+from core.params import Point
+from core.slabs.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
+from core.slabs.geometry import slab_allocator_geometry, slab_geometry
+from core.slabs.heap import CACHE, SlabTrace
+from core.slabs.slab import array_limits
+from core.slabs.slub import PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS
+
+PARTIAL_RULES = {"off": PARTIAL_OFF, "objects": PARTIAL_OBJECTS, "slabs": PARTIAL_SLABS, "arrays": ARRAYS}
+
+
+class Machine:
+    """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them.
+
+    `slabs(slabs_of)` and `bytes(version)` are the replays; `caches` is `[caches]` of `core.slabs.heap.CACHE`,
+    `object_bytes` and `reclaimable` go with it.
+    """
+
+    def __init__(
+        self,
+        events: NDArray[np.void],
+        caches: NDArray[np.void],
+        *,
+        object_bytes: NDArray[np.int64],
+        reclaimable: NDArray[np.bool_],
+        partial_rule: str,
+        page_bytes: int,
+        cpus: int,
+        nodes: int,
+    ) -> None:
+        rule = PARTIAL_RULES[partial_rule]
+        self.events = events
+        self.reclaimable = reclaimable
+        self.slab_pages = caches["pages"].astype(np.int64)
+        self.slabs: Callable[[int], SlabTrace] = cache(
+            lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
+        )
+        self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
+            lambda version: run_objcg(
+                _settled(events), object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes
+            )
+        )
+
+
+def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
+    """Return the machine of a point, with the caches that its workload charges."""
+    names = list(point.workload.charge.caches)
+    object_bytes = [point.kernel.caches[name] for name in names]
+    possible_cpus, page_bytes = point.possible_cpus or point.cpus, point.kernel.page_bytes
+    if point.allocator == "slab":
+        limits = [array_limits(size, page_bytes, possible_cpus) for size in object_bytes]
+        slabs = [slab_allocator_geometry(point.kernel, name) for name in names]
+        geometry = [(g.objects, g.pages, shared, own) for g, (own, shared) in zip(slabs, limits, strict=True)]
+    else:
+        slabs = [slab_geometry(point.kernel, name, possible_cpus, point.cpus) for name in names]
+        geometry = [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in slabs]
+    return Machine(
+        events,
+        np.array(geometry, CACHE),
+        object_bytes=np.array(object_bytes, np.int64),
+        reclaimable=np.array([name in RECLAIMABLE for name in names]),
+        partial_rule="arrays" if point.allocator == "slab" else point.kernel.cpu_partial_rule,
+        page_bytes=page_bytes,
+        cpus=point.cpus,
+        nodes=point.nodes,
+    )
+
+
+def slabs_of(design: Design) -> int:
+    """Return whose slabs a design's objects are on, as `core.slabs.allocator` has it."""
+    if not design.per_memcg_caches:
+        return SHARED
+    return REUSED if design.reuses_dead else OWN
+
+
+def _settled(events: NDArray[np.void]) -> NDArray[np.void]:
+    """Return the events, and after them one that frees each object which is still there."""
+    objects, kinds = events["object"], events["kind"]
+    left = np.setdiff1d(objects[kinds == ALLOC], objects[kinds == FREE])
+    frees = np.zeros(left.size, EVENT)
+    frees["kind"], frees["object"] = FREE, left
+    return np.concatenate([events, frees])

@@ -1,0 +1,253 @@
+"""The per-CPU stock of prepaid pages, for all batch sizes at once.
+
+A stock is (memcg, pages). Every lane is one value of MEMCG_CHARGE_BATCH; all lanes see the same page events, and the
+loop over lanes has no branch, so it compiles to vector instructions. Follows consume_stock(), refill_stock(),
+drain_stock() and drain_all_stock() of mm/memcontrol.c, Linux 4.19 to 6.15 for one slot, 6.16 for several.
+
+The exceptions that make lanes differ in more than the pages they hold: a request larger than the batch bypasses the
+stock; a request of at least the batch charges without touching the slot; an uncharge that overflows empties it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
+
+LANES = 32  # lanes of one pass, a constant so that the compiler unrolls the loop over them
+DIRECT_FREE = 4  # a page event beside ALLOC, FREE, ONLINE, OFFLINE: an uncharge that goes to the counters at once
+NOBODY = -2  # an empty slot. Memcg m is 2m in a slot while online and 2m + 1 after; the parent of all is ROOT
+HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, BALANCE = range(8)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What the stocks did, each `[lanes]`.
+
+    hits: charges served by consume_stock(). taken: slots given to a memcg. left: slots still held at the end, holding:
+    those with pages in them. drains: drain_stock() with pages to give back, among them those of the parent's pages,
+    those of a memcg after offline, and those by drain_all_stock() at offline. dead_puts: slots given up whose memcg is
+    offline. stocked_pages: held at the end. balance: pages charged to the counters, less those drained.
+    """
+
+    hits: NDArray[np.int64]
+    taken: NDArray[np.int64]
+    left: NDArray[np.int64]
+    holding: NDArray[np.int64]
+    drains: NDArray[np.int64]
+    parent_drains: NDArray[np.int64]
+    dead_drains: NDArray[np.int64]
+    offline_drains: NDArray[np.int64]
+    dead_puts: NDArray[np.int64]
+    stocked_pages: NDArray[np.int64]
+    balance: NDArray[np.int64]
+
+
+def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int, slots: int) -> Tally:
+    """Run page events (`core.slabs.heap.PAGE_EVENT`) through the stocks of all CPUs, once for each batch.
+
+    batches: `[lanes]` pages; 0 models no stock. slots: memcgs that a stock caches; 1 up to Linux 6.15.
+    FREE uncharges to the stock; DIRECT_FREE is not the stock's business.
+    """
+    columns = columns_of(events)
+    parts = [
+        single_slot(*columns, lanes, cpus) if slots == 1 else many_slots(*columns, lanes, cpus, slots)
+        for lanes in _full(batches)
+    ]
+    sums = np.concatenate([part[0] for part in parts], axis=1)[:, : len(batches)].astype(np.int64)
+    left, holding, stocked_pages = (np.concatenate([part[i] for part in parts])[: len(batches)] for i in (1, 2, 3))
+    return Tally(
+        hits=sums[HITS],
+        taken=sums[TAKEN],
+        left=left,
+        holding=holding,
+        drains=sums[DRAINS],
+        parent_drains=sums[PARENT_DRAINS],
+        dead_drains=sums[DEAD_DRAINS],
+        offline_drains=sums[OFFLINE_DRAINS],
+        dead_puts=sums[DEAD_PUTS],
+        stocked_pages=stocked_pages,
+        balance=sums[BALANCE],
+    )
+
+
+def columns_of(events: NDArray[np.void]) -> tuple[NDArray[np.int32], ...]:
+    """Return kind, CPU, who (as a slot holds it) and pages of page events, each in one piece."""
+    who = 2 * events["memcg"] + events["dead"]
+    return tuple(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"]))
+
+
+def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
+    """Yield the batches in runs of LANES, the last filled up with lanes that nobody reads."""
+    for i in range(0, len(batches), LANES):
+        lanes = np.zeros(LANES, np.int32)
+        lanes[: len(batches) - i] = batches[i : i + LANES]
+        yield lanes
+
+
+@njit(cache=True)
+def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore[no-untyped-def]
+    """One pass over page events; returns sums `[8, LANES]`, and slots, stocks and pages held at the end, `[LANES]`."""
+    # every term is cast to int32, for Numba widens sums to int64 and the compiler then gives up on vectors
+    stock = np.zeros((cpus, 2, LANES), np.int32)  # who, how many pages
+    stock[:, 0] = NOBODY
+    sums = np.zeros((8, LANES), np.int32)
+    for i in range(kinds.size):
+        kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(who_of[i]), np.int32(pages_of[i])
+        if kind == ALLOC:
+            for lane in range(LANES):
+                batch, who, held = batches[lane], stock[cpu, 0, lane], stock[cpu, 1, lane]
+                same = who == me
+                hit = same & (held >= pages) & (batch >= pages)
+                refill = (not hit) & (batch > pages)
+                evict = refill & (not same)
+                given_back = held if evict else np.int32(0)
+                walked = np.int32(0) if hit else (batch if refill else pages)
+                into_stock = walked if refill else np.int32(0)
+                from_stock = pages if (hit | refill) else np.int32(0)
+                drained = given_back > 0
+                dead = (who & 1) != 0
+                sums[HITS, lane] += np.int32(hit)
+                sums[TAKEN, lane] += np.int32(evict)
+                sums[DRAINS, lane] += np.int32(drained)
+                sums[PARENT_DRAINS, lane] += np.int32(drained & (who == ROOT))
+                sums[DEAD_DRAINS, lane] += np.int32(drained & dead)
+                sums[DEAD_PUTS, lane] += np.int32(evict & dead)
+                sums[BALANCE, lane] += walked - given_back
+                stock[cpu, 0, lane] = me if refill else who
+                stock[cpu, 1, lane] = held - given_back + into_stock - from_stock
+        elif kind == FREE:
+            for lane in range(LANES):
+                who, held = stock[cpu, 0, lane], stock[cpu, 1, lane]
+                evict = who != me
+                given_back = held if evict else np.int32(0)
+                total = np.int32(held - given_back + pages)
+                over = total > batches[lane]
+                drained = given_back > 0
+                dead = (who & 1) != 0
+                sums[TAKEN, lane] += np.int32(evict)
+                sums[DRAINS, lane] += np.int32(drained) + np.int32(over)
+                sums[PARENT_DRAINS, lane] += np.int32(drained & (who == ROOT)) + np.int32(over & (me == ROOT))
+                sums[DEAD_DRAINS, lane] += np.int32(drained & dead) + np.int32(over & ((me & 1) != 0))
+                sums[DEAD_PUTS, lane] += np.int32(evict & dead) + np.int32(over & ((me & 1) != 0))
+                sums[BALANCE, lane] -= given_back + (total if over else np.int32(0))
+                stock[cpu, 0, lane] = np.int32(NOBODY) if over else me
+                stock[cpu, 1, lane] = np.int32(0) if over else total
+        elif kind != DIRECT_FREE:
+            _pass_away(stock, sums, kind, me, 1)
+    return sums, *_at_end(stock, 1)
+
+
+@njit(cache=True)
+def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
+    """A memcg goes offline: drain_all_stock(). Or it is taken over by a new cgroup: whoever is cached lives again."""
+    for cpu in range(stock.shape[0]):
+        mine = stock[cpu]
+        for lane in range(LANES):
+            flush = False
+            for slot in range(slots):
+                if kind == ONLINE and mine[slot, lane] == me | 1:
+                    mine[slot, lane] = me
+                elif kind == OFFLINE and mine[slot, lane] == me:
+                    mine[slot, lane] = me | 1
+                    flush |= mine[slots + slot, lane] > 0
+            if flush:
+                # one match and the whole stock of that CPU is drained: drain_local_stock()
+                for slot in range(slots):
+                    who, held = mine[slot, lane], mine[slots + slot, lane]
+                    sums[DRAINS, lane] += held > 0
+                    sums[OFFLINE_DRAINS, lane] += held > 0
+                    sums[PARENT_DRAINS, lane] += (held > 0) & (who == ROOT)
+                    sums[DEAD_DRAINS, lane] += (held > 0) & (who & 1)
+                    sums[DEAD_PUTS, lane] += who & 1
+                    sums[BALANCE, lane] -= held
+                    mine[slot, lane] = NOBODY
+                    mine[slots + slot, lane] = 0
+
+
+@njit(cache=True)
+def _at_end(stock, slots):  # type: ignore[no-untyped-def]
+    left = np.zeros(LANES, np.int64)
+    holding = np.zeros(LANES, np.int64)
+    stocked_pages = np.zeros(LANES, np.int64)
+    for cpu in range(stock.shape[0]):
+        for lane in range(LANES):
+            for slot in range(slots):
+                left[lane] += stock[cpu, slot, lane] != NOBODY
+                holding[lane] += stock[cpu, slots + slot, lane] > 0
+                stocked_pages[lane] += stock[cpu, slots + slot, lane]
+    return left, holding, stocked_pages
+
+
+@njit(cache=True)
+def victim(event, slots):  # type: ignore[no-untyped-def]
+    """Slot to drain, from the index of the event: splitmix64 (Steele et al., OOPSLA 2014)."""
+    z = np.uint64(event + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((z >> np.uint64(33)) % np.uint64(slots))
+
+
+@njit(cache=True)
+def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: ignore[no-untyped-def]
+    """The same for stocks of several slots; where the kernel draws one at random, `victim` stands in."""
+    stock = np.zeros((cpus, 2 * slots, LANES), np.int32)  # who, then how many pages, by slot
+    stock[:, :slots] = NOBODY
+    sums = np.zeros((8, LANES), np.int32)
+    for i in range(kinds.size):
+        kind, pages, me = kinds[i], pages_of[i], who_of[i]
+        mine = stock[cpu_of[i]]
+        if kind in (ALLOC, FREE):
+            for lane in range(LANES):
+                batch = batches[lane]
+                mine_at, empty_at = -1, -1
+                for slot in range(slots):
+                    if mine[slot, lane] == me:
+                        mine_at = slot
+                        break
+                    if mine[slot, lane] == NOBODY and empty_at == -1:
+                        empty_at = slot
+                put = pages
+                if kind == ALLOC:
+                    if mine_at != -1 and pages <= batch and mine[slots + mine_at, lane] >= pages:
+                        mine[slots + mine_at, lane] -= pages
+                        sums[HITS, lane] += 1
+                        continue
+                    sums[BALANCE, lane] += max(batch, pages)
+                    put = batch - pages
+                    if put <= 0:
+                        continue
+                elif pages > batch:  # since 6.16 such an uncharge does not go through the stock
+                    sums[DRAINS, lane] += 1
+                    sums[PARENT_DRAINS, lane] += me == ROOT
+                    sums[DEAD_DRAINS, lane] += me & 1
+                    sums[BALANCE, lane] -= pages
+                    continue
+                drop = mine_at
+                if mine_at == -1:
+                    slot = empty_at if empty_at != -1 else victim(i, slots)
+                    drop = slot if empty_at == -1 else -1
+                else:
+                    mine[slots + mine_at, lane] += put
+                    drop = mine_at if mine[slots + mine_at, lane] > batch else -1
+                if drop != -1:
+                    who, held = mine[drop, lane], mine[slots + drop, lane]
+                    sums[DRAINS, lane] += held > 0
+                    sums[PARENT_DRAINS, lane] += (held > 0) & (who == ROOT)
+                    sums[DEAD_DRAINS, lane] += (held > 0) & (who & 1)
+                    sums[DEAD_PUTS, lane] += who & 1
+                    sums[BALANCE, lane] -= held
+                    mine[drop, lane] = NOBODY
+                    mine[slots + drop, lane] = 0
+                if mine_at == -1:
+                    mine[slot, lane] = me
+                    mine[slots + slot, lane] = put
+                    sums[TAKEN, lane] += 1
+        elif kind != DIRECT_FREE:
+            _pass_away(stock, sums, kind, me, slots)
+    return sums, *_at_end(stock, slots)

@@ -1,0 +1,154 @@
+"""A memcg goes offline: what it leaves behind, on which slabs that was, and until when each thing is pinned."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.lifecycle.reclaim import ANGLE, CALENDAR_TICKS, CPU, LIFE, NONE, int64s, random_bits, uniform
+
+# What is counted. After the first three, one number per kind of leftover (index into Workload.leftovers).
+DYING, DYING_WITH_CACHES, OBJCGS = int64s(*range(3))
+# Dangling caches; slabs of gone memcgs; leftover objects on these slabs; leftover objects on slabs that all share.
+CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = int64s(*range(4))
+
+# A common object that an online memcg is charged for: fields of an entry. Siblings are of the same memcg; the first
+# entry of a memcg that is not followed also stands for the memcg.
+SIBLING, NEXT_DUE, KIND, END, SPOT, KEY = range(6)
+ENTRY_FIELDS = 6
+
+
+@njit(cache=True)
+def state(which: int, kind: int, kinds: int) -> int:
+    """Return the index of a per-kind number among all that is counted."""
+    return 3 + which * kinds + kind
+
+
+class Rules(NamedTuple):
+    """What a design, a kernel and a machine make of the scenario."""
+
+    own_caches: bool  # each memcg has its own kmem_caches
+    slab_pins_memcg: bool
+    lru_pins_memcg: bool
+    stacks_pin_memcg: bool
+    cpu_slabs: bool  # each CPU allocates from a slab of its own (SLUB)
+    cpus: int
+    kinds: int  # kinds of leftovers
+    page_kind: int  # which of them is page cache; -1: none
+    allocated: NDArray[np.int64]  # [kinds] objects that a memcg allocates
+    slab_objects: NDArray[np.int64]  # [kinds]
+    stays: int  # on a CPU, per memcg
+    life_mu: float  # lognormal lifetime
+    life_sigma: float
+    cache_creation_s: float
+    page_cache_bytes: float  # of the host, were there no cgroups
+    live_bytes: NDArray[np.float64]  # [STEPS] of live memcgs
+    bytes_each: NDArray[np.float64]  # [counts] of what is counted here
+
+
+@njit(cache=True)
+def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ignore[no-untyped-def]
+    """Count what a memcg leaves behind; returns the tick until which it is pinned, -1 if by nothing."""
+    lru_end, slab_end = NONE, NONE
+    for i in range(size):
+        left[i, 3] = left[i, 2] * life_s < rules.cache_creation_s * 4294967296.0  # before the memcg's caches existed
+    for i in range(size):
+        kind, end = left[i, 0], left[i, 1]
+        if end < now:
+            continue
+        if kind == rules.page_kind:
+            lru_end = max(lru_end, end)
+            continue
+        if not rules.own_caches or left[i, 3]:
+            if not rules.own_caches:
+                slab_end = max(slab_end, end)
+            keep(count, leaves, state(SHARED_OBJECTS, kind, rules.kinds), end)
+            continue
+        slab_end = max(slab_end, end)
+        last_on_slab = last_in_cache = True
+        for k in range(size):
+            if left[k, 0] == kind and not left[k, 3] and (left[k, 1] > end or (left[k, 1] == end and k > i)):
+                last_in_cache = False
+                if slab_of(left[k, 2], key, kind, rules) == slab_of(left[i, 2], key, kind, rules):
+                    last_on_slab = False
+        keep(count, leaves, state(OWN_OBJECTS, kind, rules.kinds), end)
+        if last_on_slab:
+            keep(count, leaves, state(SLABS, kind, rules.kinds), end)
+        if last_in_cache:
+            keep(count, leaves, state(CACHES, kind, rules.kinds), end)
+    if slab_end != NONE:
+        keep(count, leaves, OBJCGS, slab_end)
+    until = NONE
+    if rules.lru_pins_memcg:
+        until = lru_end
+    if rules.slab_pins_memcg:
+        until = max(until, slab_end)
+    return until
+
+
+@njit(cache=True)
+def slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
+    """Number of the slab of a memcg's object, given its place among the objects that the memcg allocated.
+
+    The memcg's tasks stay on one CPU after another; what they allocate there comes from that CPU's slabs.
+    """
+    allocated, size = rules.allocated[kind], rules.slab_objects[kind]
+    place = (spot * allocated) >> 32
+    if not rules.cpu_slabs or rules.cpus == 1:
+        return place // size
+    stay = place * rules.stays // allocated
+    cpu = cpu_of(key, stay, rules.cpus)
+    before = place - -(-stay * allocated // rules.stays)
+    for earlier in range(stay):
+        if cpu_of(key, earlier, rules.cpus) == cpu:
+            before += -(-(earlier + 1) * allocated // rules.stays) - -(-earlier * allocated // rules.stays)
+    return before // size * rules.cpus + cpu
+
+
+@njit(cache=True)
+def cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
+    hash32 = random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)
+    return np.int64((hash32 * np.uint64(cpus)) >> np.uint64(32))
+
+
+@njit(cache=True)
+def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
+    """One more of a thing, until a tick."""
+    count[which] += 1
+    if end < CALENDAR_TICKS:
+        leaves[end, which] += 1
+
+
+@njit(cache=True)
+def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
+    if until >= now:
+        keep(count, leaves, DYING, until)
+        if has_caches:
+            keep(count, leaves, DYING_WITH_CACHES, until)
+
+
+@njit(cache=True)
+def take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
+    """Move a memcg's list of entries to `left`; returns its new size and the new list of free entries."""
+    while e != NONE:
+        left[size, 0] = entries[e, KIND]
+        left[size, 1] = entries[e, END]
+        left[size, 2] = entries[e, SPOT]
+        size += 1
+        following = entries[e, SIBLING]
+        entries[e, SIBLING] = free
+        free, e = e, following
+    return size, free
+
+
+@njit(cache=True)
+def life_of(key, rules):  # type: ignore[no-untyped-def]
+    """Lognormal lifetime of a memcg that is not followed (Box and Muller)."""
+    if rules.life_sigma == 0.0:
+        return np.exp(rules.life_mu)
+    angle = 2 * np.pi * uniform(np.uint64(key), NONE, NONE, ANGLE)
+    radius = np.sqrt(-2 * np.log(uniform(np.uint64(key), NONE, NONE, LIFE)))
+    return np.exp(rules.life_mu + rules.life_sigma * radius * np.cos(angle))

@@ -1,0 +1,240 @@
+"""Who is still pinned, and by what: one design at one CPU count walks through a scenario's memcgs.
+
+Two clocks. Wall time goes in steps, at whose ends memcgs have gone offline and counts are read. Reclaim goes in ticks:
+memory pressure turns that clock, faster the less memory is left for the page cache, and a leftover object's age is
+drawn in ticks, so the feedback of a design's own memory on reclaim is exact up to one step's lag. What dies when is
+known as soon as a memcg goes offline (the last object of a slab, of a kmem_cache, of a memcg: a maximum), so a death is
+one number in a calendar by tick, and a memcg costs the same however long it is pinned.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.lifecycle.leftovers import (
+    DYING,
+    DYING_WITH_CACHES,
+    END,
+    ENTRY_FIELDS,
+    KEY,
+    KIND,
+    NEXT_DUE,
+    SHARED_OBJECTS,
+    SIBLING,
+    SPOT,
+    Rules,
+    die,
+    go_offline,
+    keep,
+    life_of,
+    state,
+    take_entries,
+)
+from core.lifecycle.population import NEVER, STEPS, Population
+from core.lifecycle.reclaim import (
+    CALENDAR_TICKS,
+    MEMCG,
+    NONE,
+    PLACE,
+    age_ticks,
+    cache_until,
+    miss,
+    new_common,
+    random_bits,
+    turn_clock,
+)
+
+SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
+
+
+class Charged(NamedTuple):
+    """Which memcgs are online and charged for common objects: lists of entries."""
+
+    entries: NDArray[np.int64]  # [capacity, ENTRY_FIELDS]
+    of: NDArray[np.int64]  # [memcgs] first entry of a followed memcg; NONE
+    due: NDArray[np.int64]  # [STEPS + 1] first entry of the first other memcg that goes offline in a step; NONE
+    by_rank: NDArray[np.int64]  # [arrivals] the step's memcgs: a followed one, or memcgs + its first entry
+    by_rank_step: NDArray[np.int64]  # [arrivals] step for which by_rank holds
+
+
+class Books(NamedTuple):
+    """What is counted."""
+
+    counted: NDArray[np.int64]  # [counts] now
+    leaves: NDArray[np.int32]  # [CALENDAR_TICKS, counts] how many cease at a tick
+    sums: NDArray[np.int64]  # [counts] over all steps
+    samples: NDArray[np.int64]  # [SAMPLES, counts]
+    left: NDArray[np.int64]  # [objects, 4] kind, end, spot, early: leftovers of the memcg that goes offline
+    pinned_until: NDArray[np.int64]  # [memcgs] without the stacks of stray tasks
+
+
+def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Walk a design through a scenario; returns the counts as sampled, their sums over all steps, the clock at the end.
+
+    Shapes `[SAMPLES, counts]` and `[counts]`; the clock in ticks. The working memory is NumPy's, whose zero pages cost
+    nothing until they are touched.
+    """
+    objects, memcgs, kinds = population.objects.kind.size, population.followed.key.size, rules.kinds
+    counts, most_born = 3 + 4 * kinds, int(population.arrivals.max())
+    capacity, clock = max(objects, 16), -1.0
+    while clock < 0:
+        common = new_common(objects)
+        charged = Charged(
+            entries=np.empty((capacity, ENTRY_FIELDS), np.int64),
+            of=np.full(memcgs, NONE, np.int64),
+            due=np.full(STEPS + 1, NONE, np.int64),
+            by_rank=np.empty(most_born, np.int64),
+            by_rank_step=np.full(most_born, NONE, np.int64),
+        )
+        books = Books(
+            counted=np.zeros(counts, np.int64),
+            leaves=np.zeros((CALENDAR_TICKS, counts), np.int32),
+            sums=np.zeros(counts, np.int64),
+            samples=np.zeros((SAMPLES, counts), np.int64),
+            left=np.empty((objects + int(np.diff(population.followed.left_start).max(initial=0)), 4), np.int64),
+            pinned_until=np.empty(memcgs if population.followed.stray.size else 0, np.int64),
+        )
+        clock = _walk(population, rules, common, charged, books)
+        capacity *= 4
+    return books.samples, books.sums, clock
+
+
+@njit(cache=True)
+def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped-def]
+    """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
+    step_s, arrivals, _, followed, objects = population
+    # Arrays by themselves: Numba counts references, atomically, whenever one is taken out of a tuple.
+    count, leaves, left = books.counted, books.leaves, books.left
+    entries, entry_of = charged.entries, charged.of
+    left_start, left_kind, left_ticks, left_spot = (
+        followed.left_start, followed.left_kind, followed.left_ticks, followed.left_spot
+    )  # fmt: skip
+    life_s, key, stack_step = followed.life_s, followed.key, followed.stack_step
+    fresh = stray = missing = np.int64(0)
+    free, clock = NONE, 0.0
+    for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
+        end, kind = age_ticks(objects, j, np.int64(0)), np.int64(objects.kind[j])
+        cache_until(end, j, common)
+        if kind != rules.page_kind:
+            keep(count, leaves, state(SHARED_OBJECTS, kind, rules.kinds), end)
+
+    for step in range(STEPS):
+        used = rules.live_bytes[step]
+        for i in range(count.size):
+            used += count[i] * rules.bytes_each[i]
+        before = int(clock)
+        clock = turn_clock(clock, used, rules.page_cache_bytes)
+        now, born = int(clock), arrivals[step]
+
+        missing = _reclaim(before, now, born, missing, objects, common, books)
+        for i in range(followed.birth_start[step], followed.birth_start[step + 1]):
+            charged.by_rank[followed.rank[i]] = followed.birth_order[i]
+            charged.by_rank_step[followed.rank[i]] = step
+        if fresh + missing > charged.entries.shape[0]:
+            return -1.0
+        missing, fresh, free = _allocate(
+            step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged
+        )
+        for m in range(followed.off_start[step], followed.off_start[step + 1]):
+            size = np.int64(0)
+            for k in range(left_start[m], left_start[m + 1]):
+                left[size, 0] = left_kind[k]
+                left[size, 1] = (before + now) // 2 + left_ticks[k]
+                left[size, 2] = left_spot[k]
+                size += 1
+            if entry_of[m] != NONE:
+                size, free = take_entries(entries, entry_of[m], left, size, free)
+            has_caches = life_s[m] > rules.cache_creation_s
+            until = go_offline(left, size, np.int64(key[m]), life_s[m], now, rules, count, leaves)
+            if rules.stacks_pin_memcg and stack_step[m] > step:
+                books.pinned_until[m] = until
+                until = np.int64(NEVER)
+            die(until, now, has_caches, count, leaves)
+        while stray < followed.stray.size and stack_step[followed.stray[stray]] == step:
+            m = followed.stray[stray]  # its last stack is gone
+            if rules.stacks_pin_memcg:
+                has_caches = life_s[m] > rules.cache_creation_s
+                count[DYING] -= 1
+                count[DYING_WITH_CACHES] -= has_caches
+                die(books.pinned_until[m], now, has_caches, count, leaves)
+            stray += 1
+        e = charged.due[step]
+        while e != NONE:
+            following, its_key = entries[e, NEXT_DUE], entries[e, KEY]
+            its_life_s = life_of(its_key, rules)
+            size, free = take_entries(entries, e, left, np.int64(0), free)
+            until = go_offline(left, size, its_key, its_life_s, now, rules, count, leaves)
+            die(until, now, its_life_s > rules.cache_creation_s, count, leaves)
+            e = following
+
+        for i in range(count.size):
+            books.sums[i] += count[i]
+            if (step + 1) % (STEPS // SAMPLES) == 0:
+                books.samples[(step + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
+    return clock
+
+
+@njit(cache=True)
+def _reclaim(before, now, born, missing, objects, common, books):  # type: ignore[no-untyped-def]
+    """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
+    for tick in range(before, now):
+        for i in range(books.counted.size):
+            books.counted[i] -= books.leaves[tick, i]
+        j = common.evicts[tick]
+        while j != NONE:
+            miss(j, tick, before, now, born, objects, common)
+            common.missing[missing] = j
+            missing += 1
+            j = common.evicts_next[j]
+    return missing
+
+
+@njit(cache=True)
+def _allocate(step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged):  # type: ignore[no-untyped-def]
+    """Give the missing objects to the memcgs born in this step that need them; returns `(missing, fresh, free)`.
+
+    An object that is evicted again before the step is over may find its next memcg in the same step. `fresh` entries
+    were never used; `free` is the list of those given back.
+    """
+    still_missing, memcgs, entries = 0, charged.of.size, charged.entries
+    for i in range(missing):
+        j, end = common.missing[i], NONE
+        while common.wait[j] < born:
+            end = before + common.wait[j] * (now - before) // born + age_ticks(objects, j, common.turn[j])
+            if end >= now:
+                break
+            miss(j, end, before, now, born, objects, common)
+        rank, turn = common.wait[j], common.turn[j]
+        if rank >= born:
+            common.wait[j] -= born
+            common.missing[still_missing] = j
+            still_missing += 1
+            continue
+        cache_until(end, j, common)
+        if free != NONE:
+            e, free = free, entries[free, SIBLING]
+        else:
+            e, fresh = fresh, fresh + 1
+        entries[e, KIND] = objects.kind[j]
+        entries[e, END] = end
+        entries[e, SPOT] = random_bits(objects.seed, j, turn, PLACE) >> np.uint64(32)
+        entries[e, SIBLING] = NONE
+        if charged.by_rank_step[rank] != step:
+            charged.by_rank_step[rank] = step
+            charged.by_rank[rank] = memcgs + e
+            entries[e, KEY] = random_bits(objects.seed, j, turn, MEMCG) >> np.uint64(32)
+            off = int(min(step + (rank + 0.5) / born + life_of(entries[e, KEY], rules) / step_s, float(STEPS)))
+            entries[e, NEXT_DUE] = charged.due[off]
+            charged.due[off] = e
+        elif charged.by_rank[rank] < memcgs:
+            entries[e, SIBLING] = charged.of[charged.by_rank[rank]]
+            charged.of[charged.by_rank[rank]] = e
+        else:
+            first = charged.by_rank[rank] - memcgs
+            entries[e, SIBLING] = entries[first, SIBLING]
+            entries[first, SIBLING] = e
+    return still_missing, fresh, free

@@ -1,0 +1,215 @@
+"""A scenario's memcgs: when they come and go, and what they leave behind. Knows no design, no CPU and no kernel.
+
+Cost does not grow with churn: a memcg that leaves nothing of its own behind is only counted (a thinned Poisson process
+is a Poisson process, and its points split by fate are independent Poisson numbers), and a common object is followed
+from the object's side (see `core.lifecycle.pinning`).
+"""
+
+from __future__ import annotations
+
+from math import erf, exp, log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.checks import at_most
+from core.params import Point
+from core.rng import generator
+from core.workload import Workload
+
+STEPS = 512  # of a scenario; counts are exact at their ends
+TICKS_PER_STEP = 4  # of the reclaim clock at its base speed
+NEVER = 2**30  # a tick that no run reaches
+MAX_FOLLOWED = 5_000_000  # memcgs that leave something behind; beyond it a worker's memory is at stake
+
+
+class Followed(NamedTuple):
+    """The memcgs that leave something of their own behind, in the order in which they go offline, and their leftovers.
+
+    Leftovers of memcg `m` are `left_start[m]:left_start[m + 1]`. `left_spot` is the place of the object among those
+    that the memcg allocated from the cache, in 2**-32: it decides on which slab and CPU it was, and when.
+    """
+
+    birth_start: NDArray[np.int64]  # [STEPS + 1] memcgs born before each step
+    birth_order: NDArray[np.int64]  # [memcgs] in the order in which they are born
+    rank: NDArray[np.int32]  # [memcgs] in that order: rank among all memcgs born in the same step
+    off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
+    life_s: NDArray[np.float64]  # [memcgs]
+    stack_step: NDArray[np.int32]  # in which the last stack of a stray task goes; that of going offline if none
+    stray: NDArray[np.int64]  # memcgs with a stack that goes later than they, by the step in which it does
+    key: NDArray[np.uint32]  # decides on which CPUs it ran
+    left_start: NDArray[np.int64]  # [memcgs + 1]
+    left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
+    left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
+    left_spot: NDArray[np.uint32]
+
+
+class Objects(NamedTuple):
+    """The common objects; `[objects]`. Their draws are hashes of `seed`, the object and how often it was cached."""
+
+    kind: NDArray[np.int32]  # index into Workload.leftovers
+    touch: NDArray[np.float64]  # chance that a memcg needs it
+    ticks: NDArray[np.float64]  # mean age at which it is reclaimed
+    seed: np.uint64
+
+
+class Population(NamedTuple):
+    """One scenario, as every design sees it."""
+
+    step_s: float
+    arrivals: NDArray[np.int64]  # [STEPS] memcgs that come online
+    online: NDArray[np.int64]  # [STEPS] memcgs online at the end of the step, without the resident ones
+    followed: Followed
+    objects: Objects
+
+
+def populate(point: Point) -> Population:
+    """Draw the population of a point's scenario.
+
+    Raises ValueError if more memcgs than fit in memory would leave something behind.
+    """
+    load, step_s = point.workload, point.duration_s / STEPS
+    leave_means = np.array([*(left.private for left in load.leftovers.values()), load.stray_tasks])
+    leave_hz = point.churn_hz * -np.expm1(-leave_means.sum())
+    at_most(
+        "churn_hz",
+        leave_hz * point.duration_s,
+        MAX_FOLLOWED,
+        "that many memcgs leave objects behind: lower churn_hz, duration_s or workload.leftovers",
+    )
+    born, gone = _counted(generator(point, "counted memcgs"), load, point.churn_hz - leave_hz, step_s)
+    followed = _followed(generator(point, "followed memcgs"), point, leave_hz, leave_means, born)
+    arrivals = born + np.diff(followed.birth_start)
+    return Population(
+        step_s=step_s,
+        arrivals=arrivals,
+        online=np.cumsum(arrivals - gone - np.diff(followed.off_start)),
+        followed=followed,
+        objects=_objects(point, step_s),
+    )
+
+
+def tick_turnovers(load: Workload, step_s: float) -> float:
+    """Turnovers of the page cache per tick of the reclaim clock; 0 if there is no memory pressure."""
+    pressure = load.pressure
+    return pressure.refill_mib_s * step_s / (pressure.memory_mib - pressure.in_use_mib) / TICKS_PER_STEP
+
+
+def gone_by_step(load: Workload, step_s: float) -> NDArray[np.float64]:
+    """Chance that a memcg born at a uniform time of a step goes offline `k` steps later; `[STEPS + 1]`, last: later.
+
+    Second differences of the integrated lifetime distribution, `H(k) = integral of F from 0 to k`, in steps.
+    """
+    integral = [0.0, *(_integrated_cdf(load, k * step_s) / step_s for k in range(STEPS + 1))]  # H(-1) = 0
+    chance = np.maximum(np.diff(integral, 2), 0.0)
+    return np.append(chance, max(1.0 - chance.sum(), 0.0))
+
+
+def _integrated_cdf(load: Workload, t_s: float) -> float:
+    """Integral of the lifetime's distribution function from 0 to `t_s`: the mean of max(t - lifetime, 0)."""
+    if load.lifetime_sigma == 0 or t_s == 0:
+        return max(t_s - load.lifetime_s, 0.0)
+    z = (log(t_s / load.lifetime_s) + load.lifetime_sigma**2 / 2) / load.lifetime_sigma
+    return t_s * _normal_cdf(z) - load.lifetime_s * _normal_cdf(z - load.lifetime_sigma)
+
+
+def _normal_cdf(z: float) -> float:
+    return (1 + erf(z / sqrt(2))) / 2
+
+
+def _counted(
+    rng: np.random.Generator, load: Workload, rate_hz: float, step_s: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Memcgs that leave nothing: numbers born and gone in each step, as independent Poisson numbers by fate."""
+    by_fate = rng.poisson(rate_hz * step_s * gone_by_step(load, step_s), size=(STEPS, STEPS + 1))
+    gone_in = np.add.outer(np.arange(STEPS), np.arange(STEPS + 1))
+    gone = np.bincount(gone_in.ravel(), weights=by_fate.ravel(), minlength=STEPS)[:STEPS]
+    return by_fate.sum(axis=1), gone.astype(np.int64)
+
+
+def _followed(
+    rng: np.random.Generator, point: Point, rate_hz: float, means: NDArray[np.float64], born: NDArray[np.int64]
+) -> Followed:
+    load, step_s = point.workload, point.duration_s / STEPS
+    memcgs = int(rng.poisson(rate_hz * point.duration_s))
+    sigma = load.lifetime_sigma
+    birth_s = rng.random(memcgs) * point.duration_s
+    life_s = load.lifetime_s * np.exp(sigma * rng.standard_normal(memcgs) - sigma**2 / 2)
+    by_off = np.argsort(birth_s + life_s)
+    birth_s, life_s = birth_s[by_off], life_s[by_off]
+    off_step = _step(birth_s + life_s, step_s)
+    birth_order = np.argsort(birth_s)
+    birth_start = np.searchsorted(_step(birth_s[birth_order], step_s), np.arange(STEPS + 1))
+    own = np.diff(birth_start)
+    rank = np.concatenate(
+        [rng.choice(total, n, replace=False) for total, n in zip(born + own, own, strict=True)]
+    ).astype(np.int32)
+    key = rng.integers(0, 2**32, memcgs, dtype=np.uint32)
+
+    number = _poisson_at_least_one(rng, float(means.sum()), memcgs)
+    memcg = np.repeat(np.arange(memcgs), number)
+    shares = np.cumsum(means / means.sum()) if memcgs else np.zeros(1)
+    kind = np.minimum(np.searchsorted(shares, rng.random(memcg.size), side="right"), len(means) - 1)
+    turnovers = np.array([*(left.private_turnovers for left in load.leftovers.values()), 0.0])
+    ticks = _ticks(rng.standard_exponential(memcg.size) * turnovers[kind], tick_turnovers(load, step_s))
+    spot = rng.integers(0, 2**32, memcg.size, dtype=np.uint32)
+
+    stray = kind == len(load.leftovers)
+    stack_s = birth_s + life_s
+    stay_s = load.stray_task_s * rng.standard_exponential(stray.sum())
+    np.maximum.at(stack_s, memcg[stray], (birth_s + life_s)[memcg[stray]] + stay_s)
+    stack_step = _step(stack_s, step_s)
+    by_stack = np.argsort(stack_step, kind="stable")
+    left = ~stray
+    left_start = np.searchsorted(memcg[left], np.arange(memcgs + 1))
+    return Followed(
+        birth_start=birth_start,
+        birth_order=birth_order,
+        rank=rank,
+        off_start=np.searchsorted(off_step, np.arange(STEPS + 1)),
+        life_s=life_s,
+        stack_step=stack_step,
+        stray=by_stack[stack_step[by_stack] > off_step[by_stack]],
+        key=key,
+        left_start=left_start,
+        left_kind=kind[left].astype(np.int32),
+        left_ticks=ticks[left],
+        left_spot=spot[left],
+    )
+
+
+def _objects(point: Point, step_s: float) -> Objects:
+    lefts = list(point.workload.leftovers.values())
+    kind = np.repeat(np.arange(len(lefts)), [left.common for left in lefts])
+    per_tick = tick_turnovers(point.workload, step_s)
+    turnovers = np.array([left.common_turnovers for left in lefts], dtype=np.float64)[kind]
+    return Objects(
+        kind=kind.astype(np.int32),
+        touch=np.array([left.common_touch for left in lefts], dtype=np.float64)[kind],
+        ticks=turnovers / per_tick if per_tick else np.full(kind.size, float(NEVER)),
+        seed=generator(point, "common objects").integers(0, 2**64, dtype=np.uint64),
+    )
+
+
+def _poisson_at_least_one(rng: np.random.Generator, mean: float, size: int) -> NDArray[np.int64]:
+    """Poisson numbers given that they are not 0, by inversion."""
+    chance = exp(-mean)
+    target = chance + rng.random(size) * -np.expm1(-mean)
+    number, below = np.zeros(size, np.int64), chance
+    for k in range(1, int(mean + 12 * sqrt(mean)) + 20):
+        number += target >= below
+        chance *= mean / k
+        below += chance
+    return number
+
+
+def _step(time_s: NDArray[np.float64], step_s: float) -> NDArray[np.int32]:
+    return np.minimum(time_s / step_s, STEPS).astype(np.int32)
+
+
+def _ticks(turnovers: NDArray[np.float64], per_tick: float) -> NDArray[np.int32]:
+    """Ages in whole ticks, at least one."""
+    if per_tick == 0:
+        return np.full(turnovers.shape, NEVER, np.int32)
+    return np.clip(np.ceil(turnovers / per_tick), 1, NEVER).astype(np.int32)

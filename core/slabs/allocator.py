@@ -1,0 +1,104 @@
+"""Objects on slabs: replay a scenario's events on the allocator of a kernel, SLUB or SLAB."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.events import ALLOC, FREE, ONLINE, ROOT
+from core.slabs import slab, slub
+from core.slabs.heap import NONE, SlabTrace, emit, memcgs_of, new_heap, slabs_held
+
+SHARED, OWN, REUSED = range(3)  # whose slabs: all memcgs', each memcg's own, own with dead memcgs taken over
+ARRAYS = 3  # the rule of SLAB, beside SLUB's PARTIAL_OFF, PARTIAL_OBJECTS and PARTIAL_SLABS
+
+
+def run_slabs(
+    events: NDArray[np.void], caches: NDArray[np.void], *, cpus: int, nodes: int, slabs_of: int, rule: int
+) -> SlabTrace:
+    """Replay `EVENT` records (`core.events`) on caches of the given `CACHE` geometry (`core.slabs.heap`).
+
+    cpus, nodes: online; CPU `c` is on node `c * nodes // cpus`. slabs_of: SHARED (one set of slabs), OWN (each memcg
+    has caches of its own, deactivated at offline), REUSED (a new memcg takes over the longest dead one that still has
+    slabs). rule: what a CPU keeps (`core.slabs.slub`), or ARRAYS for SLAB, which has one node.
+    """
+    owners = 1 if slabs_of == SHARED else memcgs_of(events)
+    arrays = rule == ARRAYS
+    lists = slab.LISTS if arrays else nodes
+    heap = new_heap(events, caches, owners, cpus=cpus, nodes=lists, rule=rule, arrays=arrays)
+    memcg = np.full(int(events["object"].max(initial=NONE)) + 1, NONE)
+    identity = np.arange(memcgs_of(events), dtype=np.int64)
+    _replay(heap, events, slabs_of, memcg, identity)
+    holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
+    return SlabTrace(
+        pages=heap.pages[: heap.used[1]],
+        instances=heap.instances.reshape(owners, caches.size),
+        cpus_holding=np.count_nonzero(holding.reshape(owners, caches.size, cpus), axis=2),
+        dead=heap.dead,
+        memcg=memcg,
+        identity=identity,
+    )
+
+
+@njit(cache=True)
+def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-untyped-def]
+    ncaches = heap.caches.size
+    slab_of = np.full(memcg_of.size, NONE, np.int64)
+    graveyard = np.zeros(identity.size, np.int64)
+    buried, taken_over, none = 0, 0, np.int64(0)
+    for i in range(events.size):
+        event = events[i]
+        kind, memcg = np.int64(event.kind), np.int64(event.memcg)
+        cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(heap.cpus)) >> np.uint64(32))
+        if kind == ALLOC:
+            owner = ROOT if slabs_of == SHARED else identity[memcg]
+            inst = owner * ncaches + event.cache
+            if not heap.instances[inst].created:
+                if event.early:
+                    owner, inst = ROOT, np.int64(event.cache)
+                else:
+                    heap.instances[inst].created = 1
+            c = heap.cpu[inst * heap.cpus + cpu]
+            if c.free == 0:
+                if heap.rule == ARRAYS:
+                    slab.refill(heap, inst, cpu)
+                else:
+                    slub.refill(heap, inst, cpu)
+            c.free -= 1
+            if heap.rule == ARRAYS:
+                c.slab = heap.arrays[inst * heap.cpus + cpu, c.free]
+            slab_of[event.object] = c.slab
+            memcg_of[event.object] = memcg if slabs_of == SHARED else owner
+        elif kind == FREE:
+            s = slab_of[event.object]
+            inst = heap.slabs[s].cache
+            c = heap.cpu[inst * heap.cpus + cpu]
+            if heap.rule == ARRAYS:
+                slab.free(heap, inst, cpu, s)
+            elif c.slab == s:
+                c.free += 1
+            else:
+                slub.free(heap, inst, cpu, s)
+        elif slabs_of == SHARED:
+            emit(heap, kind, cpu, memcg, none, none)
+        elif kind == ONLINE:
+            while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:
+                corpse = graveyard[taken_over]
+                taken_over += 1
+                if slabs_held(heap, corpse):
+                    identity[memcg] = corpse
+                    heap.dead[corpse] = 0
+                    slub.activate(heap, corpse)
+            emit(heap, kind, cpu, identity[memcg], none, none)
+        else:
+            owner = identity[memcg]
+            emit(heap, kind, cpu, owner, none, none)
+            heap.dead[owner] = 1
+            for inst in range(owner * ncaches, (owner + 1) * ncaches):
+                if heap.rule == ARRAYS:
+                    slab.deactivate(heap, inst, cpu)
+                else:
+                    slub.deactivate(heap, inst, cpu)
+            graveyard[buried] = owner
+            buried += 1

@@ -1,0 +1,193 @@
+"""What the allocators have in common: slabs, the lists they are on, and word of each slab taken and given back.
+
+An instance is a kmem_cache of an owner, `owner * caches + cache`. Lists are links between records: a slab is on a
+node's list (`prev`, `next`), on a CPU's partial list (`next` only), or on none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.events import ALLOC, FREE, ROOT, record
+
+NONE = -1
+
+CACHE = record(objects="i8", pages="i8", min_partial="i8", cpu_partial="i8")
+"""Geometry of a kmem_cache: objects and pages of a slab, empty slabs a node keeps, bound of a CPU's partial list.
+
+Under SLAB, `cpu_partial` is the limit of a CPU's array of free objects and `min_partial` that of the array they share.
+"""
+
+PAGE_EVENT = record(kind="i4", cpu="i4", memcg="i4", cache="i4", pages="i4", dead="i4")
+"""A slab of `memcg` taken (ALLOC) or given back (FREE), or the memcg going ONLINE or OFFLINE; `dead`: after offline."""
+
+# all of one width, so that Numba compiles each function once
+INSTANCE = record(min_partial="i8", cpu_partial="i8", created="i8", slabs="i8", free_objects="i8", shared="i8")
+_SLAB = record(cache="i8", node="i8", inuse="i8", frozen="i8", prev="i8", next="i8", taken="i8")
+_CPU = record(slab="i8", free="i8", partial="i8")
+_NODE = record(head="i8", tail="i8", nr_partial="i8")
+
+
+@dataclass(frozen=True)
+class SlabTrace:
+    """What a run of events did to the slabs.
+
+    pages: `PAGE_EVENT` records in order. instances: `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches:
+    limits and slabs held at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
+    a partial list at the end. dead: `[memcgs]` 1 after offline. memcg: `[objects]` whose slab each object was on, ROOT
+    if nobody is charged. identity: `[memcgs]` the memcg that each one is, itself unless it took over a dead one.
+    """
+
+    pages: NDArray[np.void]
+    instances: NDArray[np.void]
+    cpus_holding: NDArray[np.intp]
+    dead: NDArray[np.int64]
+    memcg: NDArray[np.int64]
+    identity: NDArray[np.int64]
+
+
+class Heap(NamedTuple):
+    """All state of a replay."""
+
+    cpus: int
+    nodes: int
+    rule: int
+    caches: NDArray[np.void]
+    instances: NDArray[np.void]
+    slabs: NDArray[np.void]
+    cpu: NDArray[np.void]  # [instances * cpus]
+    node: NDArray[np.void]  # [instances * nodes]
+    free_ids: NDArray[np.int64]  # stack of unused slab records
+    dead: NDArray[np.int64]  # [owners] 1 after offline
+    pages: NDArray[np.void]
+    used: NDArray[np.int64]  # how many slab records are left, how many page events there are
+    arrays: NDArray[np.int64]  # [instances * cpus, limit] SLAB: slabs of a CPU's free objects
+    shared: NDArray[np.int64]  # [instances, limit] SLAB: slabs of the objects that CPUs share
+
+
+def new_heap(
+    events: NDArray[np.void], caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int, arrays: bool
+) -> Heap:
+    """Return the state before the first event: root caches only, no slabs."""
+    allocations = int(np.count_nonzero(events["kind"] == ALLOC))
+    instances = np.zeros(owners * caches.size, INSTANCE)
+    for limit in ("min_partial", "cpu_partial"):
+        instances[limit] = np.tile(caches[limit], owners)
+    instances["created"][: caches.size] = 1
+    return Heap(
+        cpus=cpus,
+        nodes=nodes,
+        rule=rule,
+        caches=caches,
+        instances=instances,
+        slabs=np.empty(allocations, _SLAB),
+        cpu=np.array([(NONE, 0, NONE)], _CPU).repeat(owners * caches.size * cpus),
+        node=np.array([(NONE, NONE, 0)], _NODE).repeat(owners * caches.size * nodes),
+        free_ids=np.arange(allocations),
+        dead=np.zeros(owners, np.int64),
+        pages=np.empty(2 * allocations + 2 * memcgs_of(events), PAGE_EVENT),
+        used=np.array([allocations, 0]),
+        arrays=np.empty((owners * caches.size * cpus, caches["cpu_partial"].max() if arrays else 0), np.int64),
+        shared=np.empty((owners * caches.size, caches["min_partial"].max() if arrays else 0), np.int64),
+    )
+
+
+def memcgs_of(events: NDArray[np.void]) -> int:
+    """Return how many memcgs the events speak of, the root included."""
+    return int(events["memcg"].max(initial=ROOT)) + 1
+
+
+@njit(cache=True)
+def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
+    """A new slab for an instance, on the node of `cpu`, all its objects in use."""
+    cache = inst % heap.caches.size
+    heap.used[0] -= 1
+    s = heap.free_ids[heap.used[0]]
+    slab = heap.slabs[s]
+    slab.cache = inst
+    slab.node = inst * heap.nodes + cpu * heap.nodes // heap.cpus
+    slab.inuse = heap.caches[cache].objects
+    slab.frozen = 1
+    heap.instances[inst].slabs += 1
+    emit(heap, np.int64(ALLOC), cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
+    return s
+
+
+@njit(cache=True)
+def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
+    """An empty slab, on no list, goes back to the page allocator."""
+    inst = heap.slabs[s].cache
+    cache = inst % heap.caches.size
+    heap.instances[inst].slabs -= 1
+    heap.free_ids[heap.used[0]] = s
+    heap.used[0] += 1
+    emit(heap, np.int64(FREE), cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
+
+
+@njit(cache=True)
+def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
+    """Append a page event. All arguments are int64: Numba compiles a function once more for each literal."""
+    event = heap.pages[heap.used[1]]
+    event.kind = kind
+    event.cpu = cpu
+    event.memcg = memcg
+    event.cache = cache
+    event.pages = pages
+    event.dead = heap.dead[memcg] if memcg < heap.dead.size else 0
+    heap.used[1] += 1
+
+
+@njit(cache=True)
+def add_tail(heap, place, s):  # type: ignore[no-untyped-def]
+    """Link a slab to the end of a list."""
+    node, slab = heap.node[place], heap.slabs[s]
+    node.nr_partial += 1
+    slab.prev, slab.next = node.tail, NONE
+    if node.tail != NONE:
+        heap.slabs[node.tail].next = s
+    else:
+        node.head = s
+    node.tail = s
+
+
+@njit(cache=True)
+def add_head(heap, place, s):  # type: ignore[no-untyped-def]
+    """Link a slab to the front of a list."""
+    node, slab = heap.node[place], heap.slabs[s]
+    node.nr_partial += 1
+    slab.prev, slab.next = NONE, node.head
+    if node.head != NONE:
+        heap.slabs[node.head].prev = s
+    else:
+        node.tail = s
+    node.head = s
+
+
+@njit(cache=True)
+def unlink(heap, place, s):  # type: ignore[no-untyped-def]
+    """Take a slab off a list."""
+    node = heap.node[place]
+    slab = heap.slabs[s]
+    node.nr_partial -= 1
+    if slab.prev != NONE:
+        heap.slabs[slab.prev].next = slab.next
+    else:
+        node.head = slab.next
+    if slab.next != NONE:
+        heap.slabs[slab.next].prev = slab.prev
+    else:
+        node.tail = slab.prev
+
+
+@njit(cache=True)
+def slabs_held(heap, owner):  # type: ignore[no-untyped-def]
+    """Slabs that an owner has, over all its caches."""
+    held = 0
+    for cache in range(heap.caches.size):
+        held += heap.instances[owner * heap.caches.size + cache].slabs
+    return held

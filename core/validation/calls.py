@@ -1,0 +1,136 @@
+"""The charge-path functions that a kernel calls for a program pinned to one CPU, counted.
+
+The program (conf/figures/README.md): in a cgroup whose kmem_caches exist already, create empty files on tmpfs;
+unlink them; then open and close pipes. Objects go to slabs on `core.slabs.allocator`, slabs or bytes to the stock on
+`core.charge.stock` and `core.charge.objcg`: the sweep's own charge path, held against a kernel's function profiler.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.charge.objcg import run_objcg
+from core.charge.stock import DIRECT_FREE, run_stock
+from core.designs.objcg import AS_OF
+from core.events import ALLOC, FREE
+from core.lifecycle.memory import kmalloc
+from core.profile import KernelProfile
+from core.validation.program import Program
+
+MEMCG = 1
+CPU = 0
+GRACE_PERIOD_US = 12_000  # as core.validation.tmpfs.GRACE_PERIOD_MS
+# When `create` ended on 5.2.1, 675 of its files were not freed yet, and 2405 pipes of `pipe20000` (kmem_cache_free in
+# ftrace_calls.csv). What waits is the work of 1 to 2 grace periods, 1.5 in the mean; so, on that emulated CPU:
+FILE_US = 27  # to create, or to unlink, a file
+PIPE_US = 7.5  # to open and close a pipe
+PIPE_INODE_INFO_BYTES = 152  # struct pipe_inode_info, fs/pipe.c, 5.2 to 5.9; kmalloc'ed and accounted
+PIPE_BUFFERS_BYTES = 16 * 40  # PIPE_DEF_BUFFERS of struct pipe_buffer
+PIPE_PHASE = re.compile(r"pipe(\d+)")
+
+
+@dataclass(frozen=True)
+class Calls:
+    """One phase. Walks are of the page counters; an atomic is one level of a walk (page_counter_cancel())."""
+
+    charges: int
+    charge_walks: int
+    uncharges: int
+    uncharge_walks: int
+    uncharge_atomics: int
+
+
+def count_calls(profile: KernelProfile, cpus: int, depth: int, files: int, phases: Sequence[str]) -> dict[str, Calls]:
+    """Run the program to the end of each phase; `phases` are 'create', 'unlink' and 'pipeN' for N pipes.
+
+    Raises ValueError for a phase that is none of these.
+    """
+    program = _Pinned(profile, cpus)
+    ends = [0]
+    for phase in phases:
+        program.phase(phase, files)
+        ends.append(len(program))
+    so_far = [_count(program, end) for end in ends]
+    counted = {}
+    for phase, (before, after) in zip(phases, pairwise(so_far), strict=True):
+        charges, charge_walks, uncharges, uncharge_walks = (int(number) for number in after - before)
+        counted[phase] = Calls(charges, charge_walks, uncharges, uncharge_walks, (depth + 1) * uncharge_walks)
+    return counted
+
+
+class _Pinned(Program):
+    """What RCU frees is freed in one go when a grace period that began after it has ended."""
+
+    def __init__(self, profile: KernelProfile, cpus: int) -> None:
+        self.pipe = [kmalloc(size, profile.page_bytes)[0] for size in (PIPE_INODE_INFO_BYTES, PIPE_BUFFERS_BYTES)]
+        self.pipe += ["dentry", "inode_cache"]
+        super().__init__(profile, cpus, [*self.pipe, "shmem_inode_cache", "filp"])
+        self.files: list[list[int]] = []
+        self.waiting: list[int] = []  # for the grace period in progress to end
+        self.queued: list[int] = []  # for the next one
+        self.clock_us = 0.0
+
+    def phase(self, name: str, files: int) -> None:
+        """Append a phase. After the second one, the program waits for RCU."""
+        pipes = PIPE_PHASE.fullmatch(name)
+        if name == "create":
+            for _ in range(files):
+                dentry, inode, file = self._make(("dentry", "shmem_inode_cache", "filp"))
+                self.files.append([dentry, inode])
+                self._pass(FILE_US, rcu=[file])
+        elif name == "unlink":
+            for objects in self.files:
+                self._pass(FILE_US, rcu=objects)
+            self._free(self.waiting + self.queued)
+            self.files, self.waiting, self.queued = [], [], []
+        elif pipes:
+            for _ in range(int(pipes[1])):
+                pipe, ends = self._make(self.pipe), self._make(("filp", "filp"))
+                self._free(pipe)  # at once: DCACHE_NORCU (5.2), free_inode_nonrcu() of pipefs
+                self._pass(PIPE_US, rcu=ends)
+        else:
+            raise ValueError(f"phase must be create, unlink or pipe and a number (got {name!r}); correct the reference")
+
+    def _make(self, caches: Iterable[str]) -> list[int]:
+        return [self.alloc(cache, CPU, MEMCG) for cache in caches]
+
+    def _free(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self.free(number, CPU)
+
+    def _pass(self, us: float, rcu: list[int]) -> None:
+        before, self.clock_us = self.clock_us, self.clock_us + us
+        self.queued += rcu
+        if self.clock_us // GRACE_PERIOD_US > before // GRACE_PERIOD_US:
+            self._free(self.waiting)
+            self.waiting, self.queued = self.queued, []
+
+
+def _count(program: _Pinned, stop: int) -> NDArray[np.int64]:
+    """Charges, their walks, uncharges and their walks of the first `stop` events."""
+    if not stop:
+        return np.zeros(4, np.int64)
+    profile = program.profile
+    if program.design.charges == "bytes":
+        sizes = np.array([profile.caches[name] for name in program.caches], np.int64)
+        reclaimable = np.zeros(sizes.size, np.bool_)  # decides on statistics, which are not looked at
+        version = AS_OF[max((name for name in AS_OF if _number(name) <= _number(profile.version)), key=_number)]
+        events = program.events(stop)
+        pages = run_objcg(events, sizes, reclaimable, version, cpus=program.cpus, page_bytes=profile.page_bytes).pages
+    else:
+        pages = program.slabs(stop).pages.copy()
+        pages["kind"][(pages["kind"] == FREE) & (not profile.uncharge_batched)] = DIRECT_FREE
+    batches = np.array([profile.charge_batch_pages])
+    tally = run_stock(pages, batches, cpus=program.cpus, slots=program.design.stock_slots)
+    charges, direct, stocked = (np.count_nonzero(pages["kind"] == kind) for kind in (ALLOC, DIRECT_FREE, FREE))
+    return np.array([charges, charges - tally.hits[0], direct + stocked, direct + tally.drains[0]], np.int64)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

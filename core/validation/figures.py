@@ -1,0 +1,78 @@
+"""A figure that can be held against a reference, and how the model's side of those from real kernels is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from core.profile import KernelProfile
+from core.validation.calls import count_calls
+from core.validation.tmpfs import Left, replay
+from core.workload import TmpfsProgram
+
+DRAWS = 8  # ways to wander over which a replay is averaged; their standard error is under 1 % of a figure
+NO_CHANGE_KIB = 0.1  # per cgroup: caches whose memory differs by less, in the model, make no figure of their own
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of the model; (group, figure, kernel, cpus, workload) finds its reference."""
+
+    group: str
+    figure: str
+    kernel: str
+    cpus: int
+    workload: str
+    unit: str
+    model: float
+
+
+def memory_figures(
+    profile: KernelProfile, program: TmpfsProgram, control: TmpfsProgram, *, kernel: str, cpus: int, workload: str
+) -> list[Figure]:
+    """What `program` leaves behind beyond its control, per removed cgroup: bytes, memcgs, kmem_caches."""
+    left, left_by_control = (_per_cgroup(profile, each, cpus) for each in (program, control))
+    return [
+        Figure("memory", name, kernel, cpus, workload, unit, amount - left_by_control[name, unit])
+        for (name, unit), amount in left.items()
+        if not name.startswith("slab of ") or abs(amount - left_by_control[name, unit]) >= NO_CHANGE_KIB
+    ]
+
+
+def _per_cgroup(profile: KernelProfile, program: TmpfsProgram, cpus: int) -> dict[tuple[str, str], float]:
+    """By name and unit, what a program leaves behind per cgroup, averaged over the ways in which its tasks wander."""
+    draws = [_amounts(replay(profile, program, cpus, draw)) for draw in range(DRAWS)]
+    return {key: fmean(amounts[key] for amounts in draws) / program.cgroups for key in draws[0]}
+
+
+def _amounts(left: Left) -> dict[tuple[str, str], float]:
+    slab_kib = sum(left.slab_kib.values())
+    return {
+        ("slab + percpu", "KiB/cgroup"): slab_kib + left.percpu_kib,
+        ("slab", "KiB/cgroup"): slab_kib,
+        ("percpu", "KiB/cgroup"): left.percpu_kib,
+        ("dying memcgs", "1/cgroup"): left.dying_memcgs,
+        ("memcg kmem_caches", "1/cgroup"): left.memcg_kmem_caches,
+        **{(f"slab of {name}", "KiB/cgroup"): kib for name, kib in left.slab_kib.items()},
+    }
+
+
+def call_figures(
+    profile: KernelProfile, phases: Sequence[str], *, kernel: str, cpus: int, depth: int, files: int
+) -> list[Figure]:
+    """Counter walks per charge and per uncharge, and atomics per uncharge, of each phase that has any."""
+    found = []
+    for phase, calls in count_calls(profile, cpus, depth, files, phases).items():
+        ratios = {
+            "charge walks": (calls.charge_walks, calls.charges, "1/charge"),
+            "uncharge walks": (calls.uncharge_walks, calls.uncharges, "1/uncharge"),
+            "uncharge atomics": (calls.uncharge_atomics, calls.uncharges, "1/uncharge"),
+        }
+        workload = f"{phase}, depth {depth}"
+        found += [
+            Figure("calls", name, kernel, cpus, workload, unit, times / per)
+            for name, (times, per, unit) in ratios.items()
+            if per
+        ]
+    return found

@@ -1,0 +1,34 @@
+"""How long a plan should take: a few stretches of it are run and timed, and nothing is kept."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from sweep.engine.cost import CostModel
+from sweep.engine.loop import Job
+
+PROBES = 8  # stretches to time, spread over the plan
+BUDGET_S = 10.0  # no new probe is begun after this
+SAMPLES = 1000  # positions at which the fitted cost is asked for
+
+
+def seconds(job: Job, total: int, cores: int) -> float:
+    """Return the wall time that `total` positions should take on so many cores, start-up left out."""
+    cost, began, grain = CostModel(), time.monotonic(), max(job.grains)
+    starts = np.unique(np.linspace(0, total - 1, PROBES).astype(np.int64) // grain * grain).tolist()
+    _timed(job, starts[0], 1)  # compiles
+    for start in starts:
+        if time.monotonic() - began > BUDGET_S:
+            break
+        count = min(grain, total - start)
+        cost.learn(job.features(start), _timed(job, start, count) / count)
+    at = np.linspace(0, total - 1, min(SAMPLES, total)).astype(np.int64).tolist()
+    return float(np.mean([cost.predict(job.features(position)) for position in at])) * total / cores
+
+
+def _timed(job: Job, start: int, count: int) -> float:
+    began = time.perf_counter()
+    job.work(start, start + count)
+    return time.perf_counter() - began

@@ -1,0 +1,47 @@
+"""Where tasks run: in this process, or on Ray. Same tasks, same rows."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import deque
+from typing import Any
+
+from sweep.engine.loop import Done, Executor, Failed, Job, Task, run_task
+
+
+class Inline:
+    """Runs a task when its end is waited for: nothing happens behind a debugger's back."""
+
+    cores = 1
+
+    def __init__(self, job: Job, root: str, code: str) -> None:
+        self._root, self._code = root, code
+        self.serve(job)
+        self._tasks: deque[Task] = deque()
+        self.nodes = [{"host": platform.node(), "cores": os.cpu_count()}]
+
+    def serve(self, job: Job) -> None:
+        """Take tasks of this job from now on."""
+        self._job = job
+
+    def submit(self, task: Task) -> None:
+        """Queue a task."""
+        self._tasks.append(task)
+
+    def wait(self, timeout_s: float) -> list[Done | Failed]:  # noqa: ARG002 (a task runs as long as it runs)
+        """Run the task queued first."""
+        return [run_task(self._job, self._root, self._code, self._tasks.popleft())]
+
+    def close(self) -> None:
+        """Forget what is queued."""
+        self._tasks.clear()
+
+
+def start(cluster: dict[str, Any], job: Job, root: str, code: str) -> Executor:
+    """Return the executor that `cluster.kind` names."""
+    if cluster["kind"] == "inline":
+        return Inline(job, root, code)
+    from sweep.engine.on_ray import OnRay
+
+    return OnRay(cluster, job, root, code)

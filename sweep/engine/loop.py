@@ -1,0 +1,238 @@
+"""The loop that every job runs in: cut the plan into tasks, keep the cluster busy, land each position once.
+
+A job is a row of positions. A task is a stretch of them, of any length: rows are a function of the position alone, so
+how the plan is cut, where a piece runs and how often it is tried never shows in the results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from sweep.engine.cost import CostModel
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import Ranges
+
+if TYPE_CHECKING:
+    from sweep.engine.store import Store
+
+POLL_S = 0.25
+LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
+MOST_OVER = 3.0  # a grain may take so many times `task_s` before it is cut: cutting it nearly doubles its work
+FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
+
+
+class Job(Protocol):
+    """What a run does. A job is pickled once and sent to every worker, so it is small: a plan, not its points."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of what `work` returns; the last is the record, which says that a task is done."""
+
+    @property
+    def grains(self) -> tuple[int, ...]:
+        """Ascending, from 1: numbers of positions that share work, so that cuts between them cost least."""
+
+    @property
+    def inputs(self) -> str:
+        """Digest of what it reads beside its config; '' if nothing."""
+
+    @property
+    def per_node(self) -> bool:
+        """Whether each position wants a node of its own, and to be alone there."""
+
+    def positions(self, nodes: int) -> int:
+        """Return how many positions there are, on a cluster of so many nodes."""
+
+    def count(self) -> int:
+        """Return how many of the positions are points."""
+
+    def work(self, start: int, stop: int) -> dict[str, pa.Table]:
+        """Return the tables of the positions from `start` to `stop`, rows in order of position."""
+
+    def features(self, position: int) -> tuple[float, ...]:
+        """Return numbers that the logarithm of a position's cost may be linear in."""
+
+    def settings(self, position: int) -> Mapping[str, Any]:
+        """Return what a position is, for a message about it."""
+
+
+@runtime_checkable
+class Growing(Job, Protocol):
+    """A job that decides by what landed whether there is more to do."""
+
+    def extended(self, store: Store) -> Growing | None:
+        """Return a job that continues this one, with the same positions and more; None when it is done."""
+
+
+@runtime_checkable
+class Telling(Job, Protocol):
+    """A job whose results are few and of interest at once."""
+
+    def told(self, store: Store) -> Iterator[str]:
+        """Yield lines about what landed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Positions from `start` to `stop`, tried before as often as `attempts` says."""
+
+    start: int
+    stop: int
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task whose parts are committed."""
+
+    task: Task
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task that did not land.
+
+    why: `raised` by one of its positions; `lost` with its worker; `fatal`, which no other task would fare better with.
+    """
+
+    task: Task
+    reason: str
+    why: str
+
+
+class Executor(Protocol):
+    """Where tasks run."""
+
+    cores: int
+    nodes: list[dict[str, Any]]
+
+    def serve(self, job: Job) -> None:
+        """Take tasks of this job from now on."""
+
+    def submit(self, task: Task) -> None:
+        """Start a task, or queue it."""
+
+    def wait(self, timeout_s: float) -> list[Done | Failed]:
+        """Return what ended; wait for it no longer than `timeout_s`."""
+
+    def close(self) -> None:
+        """Drop what is under way and let the cluster go."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """See `conf/cluster/_policy.yaml`."""
+
+    task_s: float
+    in_flight: int
+    retries: int
+    max_failed: int
+
+
+@dataclass
+class Outcome:
+    """What became of a run."""
+
+    failed: dict[int, str] = field(default_factory=dict)  # position -> reason
+    simulation_s: float = 0.0
+    tasks: int = 0
+    rows: int = 0
+    fatal: str | None = None  # why the run cannot go on
+
+
+def drive(  # noqa: PLR0917 (a loop has what it has)
+    job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress, outcome: Outcome
+) -> None:
+    """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
+    cost, again = CostModel(), list[Task]()
+    under_way = 0
+    while outcome.fatal is None and (under_way or todo or again):
+        while under_way < executor.cores * policy.in_flight and (todo or again):
+            executor.submit(again.pop() if again else _cut(job, todo, cost, policy, executor.cores))
+            under_way += 1
+        for end in executor.wait(POLL_S):
+            under_way -= 1
+            outcome.tasks += 1
+            if isinstance(end, Done):
+                _learn(job, cost, end)
+                outcome.simulation_s += end.seconds
+                outcome.rows += end.rows
+                progress.advance(end.task.stop - end.task.start)
+            else:
+                again += _smaller(end, policy, outcome)
+        progress.show()
+
+
+def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:
+    """Take the next task off that end of `todo` which costs more, so that what is long is not left for last.
+
+    A task is as many whole grains as `task_s` allows. A grain that takes much longer is cut, at the next finer grain
+    that fits: its parts do what they share once each. Until a task has ended, a task is one grain.
+    """
+    first, last = todo.ends()
+    from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
+    each_s = cost.predict(job.features(last if from_last else first))
+    share_s = max(len(todo) / (2 * cores) * each_s, LEAST_TASK * policy.task_s)  # so that all cores end together
+    wanted = min(policy.task_s, share_s) / each_s if cost.knows else FIRST_TASK
+    grain = max(grain for grain in job.grains if grain == 1 or grain <= wanted * MOST_OVER)
+    count = max(1, int(wanted // grain))
+    if from_last:
+        return Task(*todo.take_last(last - last % grain - (count - 1) * grain))
+    return Task(*todo.take_first(first - first % grain + count * grain))
+
+
+def _learn(job: Job, cost: CostModel, end: Done) -> None:
+    cost.learn(job.features(end.task.start), end.seconds / (end.task.stop - end.task.start))
+
+
+def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:
+    """Return what to try next: the task again if its worker died, else its halves, until one position stands alone."""
+    task = end.task
+    if end.why == "fatal":
+        outcome.fatal = end.reason
+        return []
+    if end.why == "lost" and task.attempts < policy.retries:
+        return [Task(task.start, task.stop, task.attempts + 1)]
+    if task.stop - task.start == 1:
+        outcome.failed[task.start] = end.reason
+        if len(outcome.failed) > policy.max_failed:
+            outcome.fatal = f"more than {policy.max_failed} points failed (cluster.max_failed); the last: {end.reason}"
+        return []
+    middle = (task.start + task.stop) // 2
+    return [Task(task.start, middle), Task(middle, task.stop)]
+
+
+def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
+    """Do a task and commit its parts: the only function that travels. `code` names the core that the driver has."""
+    from sweep.engine.store import Store
+    from sweep.version import refusal
+
+    if (reason := refusal(code)) is not None:
+        return Failed(task, reason, "fatal")
+    began = time.perf_counter()
+    try:
+        tables = job.work(task.start, task.stop)
+    except ImportError as error:
+        return Failed(task, f"a worker lacks a module ({error}); install the same packages everywhere", "fatal")
+    except Exception as error:
+        return Failed(task, f"{type(error).__name__}: {error}", "raised")
+    seconds = time.perf_counter() - began
+    try:
+        store = Store(root)
+        for name in job.tables:
+            store.write_part(name, task.start, task.stop, tables[name])
+    except OSError as error:
+        return Failed(task, unwritable(root, error), "fatal")
+    return Done(task, tables[job.tables[-1]].num_rows, seconds)
+
+
+def unwritable(root: str, error: OSError) -> str:
+    """Return the line for a run's folder that takes no more."""
+    return f"cannot write to {root}: {error}; make room, then the same command resumes"

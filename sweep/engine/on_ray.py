@@ -1,0 +1,193 @@
+"""Tasks on Ray: an embedded one on this machine, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import pickle
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sweep.engine import signals
+from sweep.engine.loop import Done, Failed, Job, Task, run_task
+from sweep.engine.warm import compile_once, keep_compiled
+from sweep.errors import ClusterError, InputError, first_line
+from sweep.version import refusal
+
+OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go to the run's folder
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's switch for "this machine only", whatever its name says
+LOOK_S = 1.0  # how often nodes are counted: those that join are used, and those that left are not waited for
+
+
+class OnRay:
+    """Runs tasks on Ray's workers, one core each; a lost worker is an outcome like any other."""
+
+    def __init__(self, cluster: dict[str, Any], job: Job, root: str, code: str) -> None:
+        environment = QUIET | (ON_LOOPBACK if cluster["kind"] == "local" else {})
+        os.environ.update({key: value for key, value in environment.items() if key not in os.environ})
+        keep_compiled()
+        import ray
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+
+        self._ray = ray
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._connect(cluster)
+        signals.install()
+        self._most = cluster["cores"] or 1 << 30
+        self.cores, self.nodes = 0, list[dict[str, Any]]()
+        self._per_node = False
+        self._root, self._code = root, code
+        self._socket = ray._private.worker._global_node.raylet_socket_name  # it has no public name
+        self._watched = self._raylet_listens()  # not where the driver's /proc is that of another container
+        with self._node():
+            self._look()
+        self.serve(job)
+        self._remote = ray.remote(_work)
+        self._running: dict[Any, Task] = {}
+
+    def serve(self, job: Job) -> None:
+        """Take tasks of this job from now on."""
+        self._per_node = job.per_node
+        with self._node():
+            if job.per_node:
+                self.nodes = self._one_of_each_type()
+            self._fixed = (self._ray.put(self._ray.cloudpickle.dumps(job)), self._root, self._code)
+
+    @contextmanager
+    def _node(self) -> Iterator[None]:
+        """Do what fails only with the node that the driver runs on."""
+        try:
+            yield
+        except self._ray.exceptions.RayError as error:
+            raise ClusterError(f"Ray is gone ({first_line(error)}); the same command resumes") from error
+
+    def _look(self) -> None:
+        """Take note of nodes that joined and of cores that there are now; one, if all are still to come."""
+        if self._watched and not self._raylet_listens():
+            # Ray notices after a quarter of a minute, and ends the driver from within
+            raise ClusterError("Ray is gone (the raylet of this machine died); the same command resumes")
+        alive = [
+            {"host": node["NodeManagerHostname"], "id": node["NodeID"], "cores": int(node["Resources"].get("CPU", 0))}
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+        self._looked = time.monotonic()
+        if self._per_node:
+            return
+        known = {node["id"] for node in self.nodes}
+        self.nodes += [node for node in alive if node["id"] not in known]
+        self.cores = max(1, min(sum(node["cores"] for node in alive), self._most))
+
+    def _raylet_listens(self) -> bool:
+        return self._socket in Path("/proc/net/unix").read_text()
+
+    def submit(self, task: Task) -> None:
+        """Hand a task to Ray."""
+        options: dict[str, Any] = {"num_cpus": 1}
+        if self._per_node:
+            node = self.nodes[task.start]
+            options = {"num_cpus": node["cores"], "scheduling_strategy": self._on(node)}
+        remote = self._remote.options(max_retries=0, **options)
+        self._running[remote.remote(*self._fixed, task)] = task
+
+    def wait(self, timeout_s: float) -> list[Done | Failed]:
+        """Return what ended."""
+        try:
+            return self._wait(timeout_s)
+        except SystemError as error:
+            if isinstance(error.__cause__, signals.Stopped):  # a signal as Ray's compiled code was about to return
+                raise error.__cause__ from None
+            raise
+
+    def _wait(self, timeout_s: float) -> list[Done | Failed]:
+        with self._node():
+            ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+            if time.monotonic() > self._looked + LOOK_S:
+                self._look()
+            if ended:
+                ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        return [self._outcome(ref, self._running.pop(ref)) for ref in ended]
+
+    def close(self) -> None:
+        """Drop what is under way; end an embedded Ray, leave a cluster as it was."""
+        for ref in self._running:
+            self._ray.cancel(ref, force=True)
+        self._ray.shutdown()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _on(self, node: dict[str, Any]) -> Any:
+        return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["id"], soft=False)
+
+    def _one_of_each_type(self) -> list[dict[str, Any]]:
+        """Return the nodes without those that are like another one: same model, same number of CPUs."""
+        remote = self._ray.remote(_node_type)
+        nodes = [node for node in self.nodes if node["cores"]]  # a head may have none, and is not measured
+        named = [remote.options(num_cpus=0, scheduling_strategy=self._on(node)).remote() for node in nodes]
+        return list(dict(zip(reversed(self._ray.get(named)), reversed(nodes), strict=True)).values())[::-1]
+
+    def _connect(self, cluster: dict[str, Any]) -> None:
+        common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        if cluster["kind"] == "local":
+            self._folder = tempfile.TemporaryDirectory(prefix="memcg-sweep-", ignore_cleanup_errors=True)
+            try:
+                self._ray.init(
+                    address="local",
+                    _temp_dir=self._folder.name,
+                    num_cpus=cluster["cores"] or os.cpu_count(),
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    **common,
+                )
+            except Exception as error:  # Ray has no class of its own for it
+                raise ClusterError(
+                    f"Ray did not start on this machine ({first_line(error)}); try again, or use cluster=inline"
+                ) from error
+            return
+        try:
+            self._ray.init(address=cluster["address"], **common)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: "
+                f"{first_line(error)}); start one with `ray start --head`, or use cluster=local"
+            ) from error
+
+    def _outcome(self, ref: Any, task: Task) -> Done | Failed:
+        try:
+            end: Done | Failed = self._ray.get(ref)
+        except self._ray.exceptions.RayTaskError as error:
+            # what a point raises comes back as a Failed: this is a worker that cannot take tasks at all
+            return Failed(task, f"a worker cannot run tasks: {str(error).strip().splitlines()[-1]}", "fatal")
+        except self._ray.exceptions.RayError as error:
+            return Failed(task, f"{type(error).__name__}: {first_line(error)}", "lost")
+        return end
+
+
+def _node_type() -> str:
+    from sweep.config import hosts
+
+    return hosts.name()
+
+
+def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
+    folder = keep_compiled()
+    if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
+        return Failed(task, reason, "fatal")
+    found = _unpickled(job)
+    if not found.per_node:  # its positions take long, and each is alone on its node anyway
+        compile_once(folder, code, lambda: found.work(task.start, task.start + 1))
+    return run_task(found, root, code, task)
+
+
+@functools.lru_cache(maxsize=1)
+def _unpickled(job: bytes) -> Job:
+    """Return the job, once per worker: what it has compiled and expanded stays with it."""
+    found: Job = pickle.loads(job)
+    return found

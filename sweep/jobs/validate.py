@@ -1,0 +1,205 @@
+"""The validate job: the model on the kernels, CPU counts and workloads that a folder of reference figures lists."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hydra
+import pyarrow as pa
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from core.params import Point
+from core.profile import KernelProfile
+from core.validation import curves, figures, published_charging, published_memory
+from core.validation.figures import Figure
+from core.workload import TmpfsProgram
+from sweep.config import hosts
+from sweep.config.schema import PLANNED, build
+from sweep.engine.progress import say
+from sweep.errors import InputError, one_of
+
+Tables = dict[str, list[dict[str, str]]]
+
+OWN = Path(__file__).resolve().parents[2] / "conf" / "figures"
+NEEDED = {  # columns that a table must have
+    "kernels": ("kernel", "profile"),
+    "workloads": ("workload", "control", "cgroups", "files", "keep", "warm_ms"),
+    "vm_memory": ("kernel", "cpus", "workload"),
+    "ftrace_calls": ("kernel", "cpus", "depth", "files", "phase"),
+}
+PUBLISHED: dict[str, ModuleType] = {  # each has figures() and POINTS
+    "published": published_memory,
+    "curves": curves,
+    "observed": published_charging,
+}
+SCHEMA = pa.schema(
+    [  # core.validation.figures.Figure
+        pa.field(name, kind, metadata={"unit": unit, "doc": doc})
+        for name, kind, unit, doc in (
+            ("group", pa.string(), "1", "what kind of figure: memory, calls, or of published tables"),
+            ("figure", pa.string(), "1", "name of the figure"),
+            ("kernel", pa.string(), "1", "kernel version, as in kernels.csv"),
+            ("cpus", pa.int64(), "1", "CPUs of the machine"),
+            ("workload", pa.string(), "1", "workload, or phase and depth"),
+            ("unit", pa.string(), "1", "unit of the figure"),
+            ("model", pa.float64(), "column unit", "the model's value"),
+        )
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is replayed once: a workload with its control, a program of the function profiler, or published tables."""
+
+    kind: str  # memory, calls, or a key of PUBLISHED
+    kernel: str = ""
+    cpus: int = 0
+    workload: str = ""
+    depth: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A position is a case; its rows are its figures."""
+
+    cases: tuple[Case, ...]
+    tables_read: Tables
+    profiles: Mapping[str, KernelProfile]  # by kernel
+    points: Mapping[str, Point]  # that published figures start from
+    tables = ("figures",)
+    grains = (1,)
+    per_node = False
+
+    @property
+    def inputs(self) -> str:
+        """Return a digest of the tables that were read."""
+        return blake2b(json.dumps(self.tables_read, sort_keys=True).encode(), digest_size=10).hexdigest()
+
+    def positions(self, nodes: int) -> int:  # noqa: ARG002 (the cases are the cases)
+        """Return the number of cases."""
+        return len(self.cases)
+
+    def count(self) -> int:
+        """Return the number of cases."""
+        return len(self.cases)
+
+    def features(self, position: int) -> tuple[float, ...]:
+        """Return whether a case is a replay of many cgroups, the dear kind."""
+        return (float(self.cases[position].kind == "memory"),)
+
+    def settings(self, position: int) -> Mapping[str, Any]:
+        """Return what a case is."""
+        return {name: value for name, value in vars(self.cases[position]).items() if value}
+
+    def work(self, start: int, stop: int) -> dict[str, pa.Table]:
+        """Return the figures of some cases."""
+        found = [figure for case in self.cases[start:stop] for figure in self._figures(case)]
+        return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], SCHEMA)}
+
+    def _figures(self, case: Case) -> list[Figure]:
+        if case.kind in PUBLISHED:
+            published_figures: list[Figure] = PUBLISHED[case.kind].figures(self.tables_read, self.points)
+            return published_figures
+        if case.kind == "memory":
+            workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
+            row = workloads[case.workload]
+            programs = _program(row), _program(workloads[row["control"]])
+            return figures.memory_figures(
+                self.profiles[case.kernel], *programs, kernel=case.kernel, cpus=case.cpus, workload=case.workload
+            )
+        rows = self.tables_read["ftrace_calls"]
+        mine = [row for row in rows if _call_case(row) == case]
+        phases = tuple(dict.fromkeys(row["phase"] for row in mine))
+        return figures.call_figures(
+            self.profiles[case.kernel], phases, kernel=case.kernel, cpus=case.cpus, depth=case.depth, files=case.files
+        )
+
+
+def job(config: Mapping[str, Any]) -> Validation:
+    """Return the job of a config: its `reference` names the folder, null the project's own."""
+    tables = read(Path(config["reference"]) if config["reference"] is not None else OWN)
+    measured = hosts.newest_rows()
+    if measured:
+        say(f"calibration of this node, {hosts.rows_path()}, stands in for calibration.csv")
+        tables["calibration"] = measured
+    cases = tuple(dict.fromkeys(_cases(tables)))
+    names = {row["kernel"]: row["profile"] for row in tables["kernels"]}
+    kernels = {case.kernel for case in cases if case.kernel}
+    for kernel in sorted(kernels - set(names)):
+        raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row for it")
+    profiles = {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)}
+    overrides = {name: paths for module in PUBLISHED.values() for name, paths in module.POINTS.items()}
+    return Validation(cases, tables, profiles, {name: _point(paths) for name, paths in overrides.items()})
+
+
+def read(folder: Path) -> Tables:
+    """Return the CSV files of a folder as rows of text, and of the project's own folder those that it lacks."""
+    if not folder.is_dir():
+        raise InputError(f"reference must be a folder (got {str(folder)!r}); leave it out for the project's own")
+    paths = {path.stem: path for where in (OWN, folder) for path in sorted(where.glob("*.csv"))}
+    tables: Tables = {}
+    for name, path in paths.items():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            tables[name] = list(rows)
+        columns = rows.fieldnames or ()
+        for column in NEEDED.get(name, ()):
+            if column not in columns:
+                raise InputError(f"{path} must have a column {column} (got {', '.join(columns) or 'nothing'}); add it")
+    return tables
+
+
+def _cases(tables: Tables) -> Iterator[Case]:
+    workloads = {row["workload"]: row for row in tables["workloads"]}
+    for row in tables["vm_memory"]:
+        for needed in (row["workload"], workloads.get(row["workload"], {}).get("control")):
+            if needed and needed not in workloads:
+                raise InputError(f"workload {needed} must stand in workloads.csv (got {', '.join(workloads)}); add it")
+            if needed:
+                _program(workloads[needed])
+        if workloads[row["workload"]]["control"]:
+            yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
+    yield from map(_call_case, tables["ftrace_calls"])
+    yield from map(Case, PUBLISHED)
+
+
+def _call_case(row: Mapping[str, str]) -> Case:
+    cpus, depth, files = (_whole(column, row[column]) for column in ("cpus", "depth", "files"))
+    return Case("calls", row["kernel"], cpus, depth=depth, files=files)
+
+
+def _program(row: Mapping[str, str]) -> TmpfsProgram:
+    return TmpfsProgram(**{name: _whole(name, row[name]) for name in ("cgroups", "files", "keep", "warm_ms")})
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"{name} must be a whole number in every row of the reference (got {text!r}); correct it")
+    return int(text)
+
+
+def _profile(kernel: str, name: str) -> KernelProfile:
+    known = GlobalHydra.instance().config_loader().get_group_options("kernel")
+    if name not in known:
+        offered = (option for option in known if option[0] != "_")
+        raise InputError(one_of(f"profile of kernel {kernel} in kernels.csv", name, offered))
+    composed: Any = OmegaConf.to_container(hydra.compose("config", [f"kernel={name}"])["kernel"], resolve=True)
+    return build(KernelProfile, composed, "kernel.")
+
+
+def _point(overrides: tuple[str, ...]) -> Point:
+    """Return the point of the default config with some overrides."""
+    composed: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=True)
+    fields = {field.name for field in dataclasses.fields(Point)}
+    return build(Point, {key: value for key, value in composed.items() if key in fields} | {PLANNED: 0})
