@@ -1,7 +1,6 @@
 """What tests of more than one part share."""
 
 from functools import cache
-from pathlib import Path
 
 import hydra
 import pytest
@@ -11,8 +10,7 @@ from omegaconf import OmegaConf
 from core.profile import KernelProfile
 from sweep.config import detect, hosts, schema
 from sweep.config.schema import build
-
-CONF = Path(__file__).resolve().parents[1] / "conf"
+from tests.support import CONF
 
 settings.register_profile("patient", deadline=None)  # the first example of many compiles; machines are shared
 settings.load_profile("patient")

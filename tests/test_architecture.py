@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support import ROOT
+
 OURS = {"core", "sweep", "analysis"}
 PURE = {"numpy", "numba", "llvmlite", "scipy"}  # besides the standard library's types and tools
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "logging", "random", "socket", "subprocess", "sys", "threading"}

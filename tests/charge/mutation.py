@@ -1,6 +1,6 @@
 """Break `core.charge.count` and what it stands on, one place at a time, and see whether the reference notices.
 
-    python tests/charge/mutation.py [module ...]
+    python -m tests.charge.mutation [module ...]
 
 A mutant drops or doubles an increment, turns around a sum or a comparison, flips a truth value, moves a constant by
 one, or gives a design another trait (module `designs`). It is killed if some random scenario's counts or page events
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
-from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.support import ROOT
 
 # in the order in which they import one another
 CHAIN = (
@@ -53,7 +53,7 @@ def mutants(module):
     if module == "designs":
         yield from ((f"core/designs/{name}.py", what, change) for name, what, change in traits())
         return
-    path = HERE.parents[1] / "core" / f"{module.replace('.', '/')}.py"
+    path = ROOT / "core" / f"{module.replace('.', '/')}.py"
     lines = path.read_text().splitlines()
     for number, (function, node, how) in enumerate(places(ast.parse(path.read_text()))):
         where = f"core.{module}:{node.lineno}, column {node.col_offset}, in {function}()"
@@ -162,7 +162,7 @@ def survives(make, examples):
 
 def hand_worked():
     """The tests of the stock by itself."""
-    test_stock = importlib.reload(importlib.import_module("test_stock"))
+    test_stock = importlib.reload(importlib.import_module("tests.charge.test_stock"))
     return [test for name, test in vars(test_stock).items() if name.startswith("test_")]
 
 
@@ -175,13 +175,13 @@ def load(module, number):
             _, node, how = list(places(tree))[number]
             mutate(node, how)
         exec(compile(tree, loaded.__file__, "exec"), loaded.__dict__)
-    for name in ("scenarios", "test_reference"):
+    for name in ("tests.support.scenarios", "tests.charge.test_reference"):
         importlib.reload(importlib.import_module(name))
 
 
 def check(design, examples):
-    from scenarios import scenarios, settings_of_a_lane
-    from test_reference import assert_equal_to_reference
+    from tests.charge.test_reference import assert_equal_to_reference
+    from tests.support.scenarios import scenarios, settings_of_a_lane
 
     @settings(
         max_examples=examples,

@@ -6,10 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from points import default_point
-from reference import charge as reference
-from reference.slub import Geometry
-from scenarios import Scenario, machine, point
 
 from core.charge import stock
 from core.charge.count import count, count_lanes
@@ -18,6 +14,10 @@ from core.charge.window import charge_window
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash
 from core.slabs.slab import array_limits
+from tests.reference import charge as reference
+from tests.reference.slub import Geometry
+from tests.support.points import default_point
+from tests.support.scenarios import Scenario, machine, point
 
 ONE_PAGE = Geometry(objects=1, pages=1, object_bytes=1016, min_partial=0, cpu_partial=0)
 ON_CPU_0, ON_CPU_1 = 0, 2**31  # of two CPUs

@@ -1,10 +1,10 @@
 """What rmdir costs, worked by hand from what a memcg has."""
 
 import pytest
-from points import default_point
 
 from core.charge.offline import offline_cost
 from core.designs import DESIGNS
+from tests.support.points import default_point
 
 MEMCG = {"caches_per_memcg": [3.0], "slabs_per_memcg": [20.0], "cpu_slabs_per_memcg": [12.0], "stocks_per_memcg": [2.0]}
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference import charge as reference
-from scenarios import machine, point, scenarios, settings_of_a_lane
 
 from core.charge.count import count_lanes
 from core.charge.stock import DIRECT_FREE
 from core.charge.streams import page_stream
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE
+from tests.reference import charge as reference
+from tests.support.scenarios import machine, point, scenarios, settings_of_a_lane
 
 COUNTED = (
     "objects_allocated",

@@ -5,15 +5,15 @@ from random import Random
 
 import numpy as np
 import pytest
-from reference.lifecycle import Host
-from reference.reuse import ReusingHost
-from small import DAY_S, drawn, leftover, small_point
 
 from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
 from core.lifecycle.pinning import SAMPLES, pin
 from core.lifecycle.reuse import take_over
 from core.lifecycle.seats import Charges
 from core.workload import PAGE_CACHE
+from tests.reference.lifecycle import Host
+from tests.reference.reuse import ReusingHost
+from tests.support.small import DAY_S, drawn, leftover, small_point
 
 HOSTS, SCENARIOS = 60, 120
 Z = 5.0  # standard errors: a case compares some 50 means, and is out by chance once in 35 000 runs

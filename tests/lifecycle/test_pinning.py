@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from reference.lifecycle import STEPS, Recount
-from reference.lifecycle import slab_of as slab_in_turn
-from small import DESIGN_NAMES, drawn, leftover, small_point
 
 from core.lifecycle.leftovers import cpu_of, slab_of
 from core.lifecycle.pinning import SAMPLES, pin
 from core.workload import PAGE_CACHE, Pressure
+from tests.reference.lifecycle import STEPS, Recount
+from tests.reference.lifecycle import slab_of as slab_in_turn
+from tests.support.small import DESIGN_NAMES, drawn, leftover, small_point
 
 turnovers = st.floats(0.05, 8)
 leftovers = st.builds(

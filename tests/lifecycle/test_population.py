@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small import leftover, small_point
 
 from core.lifecycle.population import STEPS, _poisson_at_least_one, gone_by_step, populate
+from tests.support.small import leftover, small_point
 
 Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from small import DAY_S, drawn, leftover, small_point
 
 from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
 from core.lifecycle.reuse import take_over
 from core.lifecycle.seats import Charges
 from core.workload import PAGE_CACHE
+from tests.support.small import DAY_S, drawn, leftover, small_point
 
 MIB = 2**20
 

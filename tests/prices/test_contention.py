@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from charge.points import default_point
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +12,8 @@ from core.charge.count import COLUMNS as COUNTED
 from core.charge.count import count
 from core.designs import DESIGNS
 from core.prices.contention import COLUMNS, COUNTS, price
-
-from .hosts import host
+from tests.support.hosts import host
+from tests.support.points import default_point
 
 BANDS = ("ns_per_page_charge", "ns_per_object")
 

@@ -18,8 +18,7 @@ from core.prices.fit import (
     shapes_ns,
 )
 from core.prices.lines import hammer_ns, transfer_ns, turn_ns
-
-from .hosts import host
+from tests.support.hosts import host
 
 PRICES = LoopPrices(percpu=0.5, local=2.0, hand_over=30.0, overlapped=5.0, hold=20.0)
 

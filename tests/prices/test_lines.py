@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.prices.lines import MAX_CPUS, Stations, hammer_ns, queue, ticket_ns, transfer_ns, turn_ns
-
-from .hosts import host
+from tests.support.hosts import host
 
 
 def stations(visits, service, idle=None, retry=0.0, lines=1.0):

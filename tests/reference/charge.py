@@ -12,8 +12,8 @@ An event is a tuple: ("alloc", object, memcg, cache, early, cpu), ("free", objec
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from reference import slab, slub
-from reference.slub import Geometry
+from tests.reference import slab, slub
+from tests.reference.slub import Geometry
 
 COUNTERS = tuple(
     f"{name}_atomics" for name in ("leaf_counter", "upper_counter", "memsw_counter", "kmem_counter", "protection")

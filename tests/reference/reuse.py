@@ -6,7 +6,7 @@ itself.
 
 from dataclasses import dataclass, field
 
-from reference.lifecycle import Host
+from tests.reference.lifecycle import Host
 
 
 @dataclass(eq=False)

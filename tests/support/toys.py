@@ -1,0 +1,89 @@
+"""Jobs that need no simulation: what the engine does is seen best when the work is trivial."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from sweep.engine import executors
+from sweep.engine.compact import compact, run_digest
+from sweep.engine.loop import Outcome, Policy, drive
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import missing
+from sweep.engine.store import Store
+from sweep.version import core_digest
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A row per position and three rows per group of `grain`; it may fail, or die, where it is told to."""
+
+    length: int
+    grain: int = 10
+    poisoned: tuple[int, ...] = ()
+    deadly: tuple[int, ...] = ()
+    seconds: float = 0.0
+    tables = ("series", "points")
+    per_node = False
+
+    @property
+    def grains(self):
+        return (1, self.grain)
+
+    def positions(self, nodes):
+        return self.length
+
+    def count(self):
+        return self.length
+
+    def features(self, position):
+        return ()
+
+    def settings(self, position):
+        return {"position": position}
+
+    def work(self, start, stop):
+        time.sleep(self.seconds * (stop - start))
+        positions = np.arange(start, stop)
+        if set(self.deadly) & set(positions.tolist()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        bad = set(self.poisoned) & set(positions.tolist())
+        if bad:
+            raise ZeroDivisionError(f"position {min(bad)}")
+        groups = np.unique(positions // self.grain)
+        return {
+            "points": pa.table({"position": positions, "square": positions**2}),
+            "series": pa.table({"group": np.repeat(groups, 3), "t": np.tile(np.arange(3), groups.size)}),
+        }
+
+
+def main(root, kind, address, length, *options):
+    """Run squares as a driver would: `python -m tests.support.toys ROOT KIND ADDRESS LENGTH [FIELD=VALUE...]`."""
+    fields = {name: ast.literal_eval(value) for name, _, value in (option.partition("=") for option in options)}
+    cores = fields.pop("cores", None)
+    job = Squares(int(length), **fields)
+    executor = executors.start({"kind": kind, "address": address, "cores": cores}, job, root, core_digest())
+    store = Store(root)
+    try:
+        done = store.parts("points")
+        todo = missing(done, job.length)
+        outcome = Outcome()
+        with Progress(job.length, job.length - len(todo)) as progress:
+            drive(job, todo, executor, Policy(0.05, 2, 2, 100), progress, outcome)
+        compact(store, job.tables, job.grain, store.parts("points"))
+    finally:
+        executor.close()
+    found = {table: run_digest(store, table) for table in job.tables}
+    print(json.dumps({"failed": outcome.failed, "digests": found, "nodes": executor.nodes, "tasks": outcome.tasks}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,117 @@
+"""Workers, nodes and drivers that die: nothing is lost, nothing is there twice, and the rows are the same bits."""
+
+import os
+import signal
+import subprocess
+import time
+
+import duckdb
+import pytest
+
+from tests.support.commands import TINY, alive, children, command, digests, folder, sweep, until_landed
+
+LONG = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "replicates=6", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]",
+        "cluster.task_s=0.5")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory):
+    """A run in one process, undisturbed."""
+    return folder(sweep(*TINY, "cluster=inline", f"out={tmp_path_factory.mktemp('inline')}"))
+
+
+def points_once(run):
+    """Return how many points a run has, and how many different ones."""
+    return duckdb.sql(f"select count(*), count(distinct point_id) from '{run}/points/*.parquet'").fetchall()[0]
+
+
+def test_ray_lands_what_one_process_lands(inline, tmp_path):
+    """The embedded Ray writes the same rows as one process, and says so in the same words the second time."""
+    run = folder(sweep(*TINY, f"out={tmp_path}", "cluster.cores=2", "cluster.task_s=0.05"))
+
+    assert digests(run) == digests(inline)
+    assert points_once(run) == (72, 72)
+
+    began = time.monotonic()
+    again = sweep(*TINY, f"out={tmp_path}")
+    assert "nothing left to do" in again.stderr
+    assert folder(again) == run
+    assert time.monotonic() - began < 5
+
+
+def test_a_killed_driver_resumes(inline, tmp_path):
+    """A driver killed in the middle leaves sound parts; the same command does the rest, to the same bits."""
+    driver = subprocess.Popen(
+        command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline"), stdout=subprocess.DEVNULL
+    )
+    until_landed(driver, tmp_path)
+    driver.kill()
+    driver.wait()
+    left = list(tmp_path.glob("smoke/*/parts/points/*.parquet"))
+    again = sweep(*TINY, f"out={tmp_path}", "cluster=inline")
+
+    assert left
+    assert digests(folder(again)) == digests(inline)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
+    """Ctrl-C and a batch system's SIGTERM end a run with their own status, one line, and no process left behind."""
+    line = command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster.cores=1")
+    driver = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until_landed(driver, tmp_path)
+    below = children(driver.pid)
+    driver.send_signal(number)
+    said = driver.communicate(timeout=60)[1]
+
+    assert driver.returncode == status
+    assert "the same command resumes" in said
+    assert "Traceback" not in said
+    assert not any(alive(pid) for pid in below)
+    assert digests(folder(sweep(*TINY, f"out={tmp_path}", "cluster=inline"))) == digests(inline)
+
+
+def test_a_raylet_that_dies_ends_the_run_at_once(tmp_path):
+    """Without its raylet an embedded Ray is no more: the run says so, names its folder, and exits with 1."""
+    line = command(*LONG, f"out={tmp_path}")
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until_landed(driver, tmp_path)
+    os.kill(next(pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line), signal.SIGKILL)
+    said, trouble = driver.communicate(timeout=10)
+
+    assert driver.returncode == 1
+    assert [str(found) for found in tmp_path.glob("smoke/*")] == said.splitlines()
+    assert trouble.splitlines()[-1].startswith("Ray is gone")
+    assert "Traceback" not in trouble
+
+
+def test_a_full_disk_is_said_once(tmp_path):
+    """When nothing more can be written, one line says so, and the run can be resumed."""
+    limit = f"ulimit -f 8; exec {' '.join(command(*LONG, f'out={tmp_path}', 'cluster=inline'))}"
+    full = subprocess.run(["bash", "-c", limit], capture_output=True, text=True, timeout=120)
+
+    assert full.returncode == 1
+    assert "cannot write to" in full.stderr
+    assert "Traceback" not in full.stderr
+
+
+@pytest.mark.slow
+def test_a_ray_that_does_not_start_is_one_line(tmp_path):
+    """When the raylet dies as it starts, Ray gives up after half a minute: one line, and no process stays behind."""
+    driver = subprocess.Popen(
+        command(*TINY, f"out={tmp_path}"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while not (raylets := [pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line]):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    below = children(driver.pid)
+    os.kill(raylets[0], signal.SIGKILL)
+    said = driver.communicate(timeout=120)[1]
+
+    assert driver.returncode == 1
+    assert len(said.splitlines()) == 1
+    assert "Ray did not start on this machine" in said
+    until = time.monotonic() + 30
+    while any(alive(pid) for pid in below):  # they see that the driver is gone
+        assert time.monotonic() < until
+        time.sleep(0.1)

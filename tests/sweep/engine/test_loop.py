@@ -1,0 +1,277 @@
+"""The loop, the store and the compaction, with work so trivial that only they can be wrong."""
+
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from itertools import cycle, pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep.engine import lock, signals
+from sweep.engine.compact import TornPartError, compact, run_digest
+from sweep.engine.executors import Inline
+from sweep.engine.loop import Outcome, Policy, Task, drive, run_task
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import Ranges, disjoint, missing
+from sweep.engine.store import PARTS, Store, part
+from sweep.errors import FAILED, InputError
+from sweep.run import run as run_whole
+from sweep.run import show_plan
+from sweep.version import core_digest
+from tests.support.toys import Squares
+
+POLICY = Policy(task_s=0.01, in_flight=2, retries=1, max_failed=100)
+
+
+def run(job, folder, todo=None, policy=POLICY):
+    """Drive a job in this process; return what became of it."""
+    executor = Inline(job, str(folder), core_digest())
+    todo = todo or Ranges([(0, job.length)])
+    outcome = Outcome()
+    with Progress(job.length, 0) as progress:
+        drive(job, todo, executor, policy, progress, outcome)
+    return outcome
+
+
+def digests(job, folder):
+    """Compact a run; return the digest of each table."""
+    store = Store(str(folder))
+    compact(store, job.tables, job.grain, store.parts("points"))
+    return {table: run_digest(store, table) for table in job.tables}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The digests of 100 squares done in one task."""
+    folder = tmp_path_factory.mktemp("whole")
+    job = Squares(100)
+    run_task(job, str(folder), core_digest(), Task(0, 100))
+    return digests(job, folder)
+
+
+@settings(max_examples=25)
+@given(cuts=st.sets(st.integers(1, 99), max_size=30))
+def test_rows_do_not_show_the_cuts(cuts, tmp_path_factory, expected):
+    """However a plan is cut into tasks, the files of the run hold the same rows in the same order."""
+    folder, job = tmp_path_factory.mktemp("cut"), Squares(100)
+    ends = [0, *sorted(cuts), 100]
+    for start, stop in pairwise(ends):
+        run_task(job, str(folder), core_digest(), Task(start, stop))
+
+    assert digests(job, folder) == expected
+
+
+def test_a_bad_point_fails_alone(tmp_path):
+    """Points that raise are found by halving, and every other point lands."""
+    job = Squares(100, poisoned=(7, 63))
+    outcome = run(job, tmp_path)
+
+    assert outcome.failed == {7: "ZeroDivisionError: position 7", 63: "ZeroDivisionError: position 63"}
+    assert outcome.rows == 98
+    assert sum(stop - start for start, stop in Store(str(tmp_path)).parts("points")) == 98
+
+
+def test_a_plan_whose_point_fails_has_no_estimate(capfd):
+    """A failing point is said in one line by `plan=only`, as it would be by a run."""
+    status = show_plan(Squares(100, poisoned=(0,)), {"kind": "inline", "cores": None, "task_s": 4.0})
+    said = capfd.readouterr()
+
+    assert status == FAILED
+    assert said.out == ""
+    assert said.err == "no estimate, as a point failed, as it would in a run: ZeroDivisionError: position 0\n"
+
+
+def test_too_many_bad_points_end_the_run(tmp_path):
+    """A job that is wrong everywhere stops after `max_failed` points, not after all."""
+    outcome = run(Squares(1000, poisoned=tuple(range(1000))), tmp_path, policy=Policy(0.01, 2, 1, max_failed=5))
+
+    assert len(outcome.failed) == 6
+    assert "cluster.max_failed" in outcome.fatal
+
+
+def test_another_core_is_refused(tmp_path):
+    """A worker whose core differs from the driver's does nothing, and the run ends."""
+    end = run_task(Squares(10), str(tmp_path), "0123456789ab", Task(0, 10))
+
+    assert end.why == "fatal"
+    assert "another core" in end.reason
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_folder_ends_the_run(tmp_path):
+    """What cannot be landed is said once, not blamed on the points one by one."""
+    (tmp_path / PARTS).write_text("in the way")
+    outcome = run(Squares(100), tmp_path)
+
+    assert "cannot write to" in outcome.fatal
+    assert not outcome.failed
+
+
+def test_a_jumping_clock_changes_nothing(tmp_path, monkeypatch, expected):
+    """While the wall clock jumps by a century, forth and back, rows, durations and their order are as ever."""
+    jumps = cycle([0.0, 4e9, -4e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    job = Squares(100)
+    outcome = run(job, tmp_path)
+
+    assert 0 < outcome.simulation_s < 60
+    assert digests(job, tmp_path) == expected
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_cleanly_and_resumes(number, status, tmp_path):
+    """A signal ends the loop at once; what was landed stays, and the rest is done later, to the same rows."""
+    job = Squares(400, seconds=0.002)
+    before = {each: signal.getsignal(each) for each in signals.STATUS}
+    signals.install()
+    threading.Timer(0.5, signal.raise_signal, [number]).start()
+    with pytest.raises(signals.Stopped) as stopped:
+        run(job, tmp_path / "stopped")
+    for each, handler in before.items():
+        signal.signal(each, handler)
+    done = Store(str(tmp_path / "stopped")).parts("points")
+
+    assert stopped.value.status == status
+    assert 0 < sum(stop - start for start, stop in done) < 400
+
+    run(job, tmp_path / "stopped", missing(done, 400))
+    run(job, tmp_path / "whole")
+    assert digests(job, tmp_path / "stopped") == digests(job, tmp_path / "whole")
+
+
+def test_a_torn_part_is_done_again(tmp_path, expected):
+    """A part cut short is no part; a part that rotted inside is found when it is read."""
+    job = Squares(100)
+    for start in range(0, 100, 20):
+        run_task(job, str(tmp_path), core_digest(), Task(start, start + 20))
+    short, rotten = sorted((tmp_path / PARTS / "points").iterdir())[1:3]
+    short.write_bytes(short.read_bytes()[:-30])
+    content = bytearray(rotten.read_bytes())
+    content[60] ^= 0xFF
+    rotten.write_bytes(content)
+    store = Store(str(tmp_path))
+    done = store.parts("points")
+
+    assert (20, 40) not in done
+    with pytest.raises(TornPartError) as torn:
+        compact(store, job.tables, job.grain, done)
+    assert torn.value.record == part("points", (40, 60))
+
+    store.delete(torn.value.record)
+    run(job, tmp_path, missing(store.parts("points"), 100))
+    assert digests(job, tmp_path) == expected
+
+
+def test_a_straggler_changes_nothing(tmp_path, expected):
+    """A worker that outlived its driver may commit what the next driver cut otherwise: its part is left aside."""
+    job = Squares(100)
+    for start, stop in ((0, 50), (50, 100), (30, 60)):
+        run_task(job, str(tmp_path), core_digest(), Task(start, stop))
+
+    assert digests(job, tmp_path) == expected
+
+
+@dataclass(frozen=True)
+class Haunted(Squares):
+    """Squares that somebody else computes, too: a task of an earlier driver lands while this driver's are under way."""
+
+    stray: Task | None = None
+    folder: str = ""
+    inputs = ""
+
+    def work(self, start, stop):
+        if self.stray is not None and stop == self.length:
+            (store,) = Path(self.folder).glob("toys/*")
+            run_task(Squares(self.length), str(store), core_digest(), self.stray)
+        return super().work(start, stop)
+
+
+@pytest.mark.parametrize("poisoned", [(), (700,)])
+def test_a_straggler_leaves_no_gap(poisoned, tmp_path, capfd):
+    """Where an old part takes the place of new ones that reach further, what is missing then is done again."""
+    cluster = {"kind": "inline", "task_s": 1e-3, "in_flight": 2, "retries": 1, "max_failed": 100}
+    names = {group: {"name": "none"} for group in ("kernel", "workload", "host")}
+    found = []
+    for stray in (None, Task(0, 150)):
+        folder = str(tmp_path / str(stray))
+        job = Haunted(1000, poisoned=poisoned, stray=stray, folder=folder)
+        status = run_whole(job, {"out": folder, "cluster": cluster} | names, "toys")
+        store = Store(capfd.readouterr().out.splitlines()[-1])
+        found.append({table: run_digest(store, table) for table in job.tables})
+
+        assert status == (FAILED if poisoned else 0)
+        assert store.manifest()["rows"]["points"] == 1000 - len(poisoned)
+    assert found[0] == found[1]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    """A file is seen whole or not at all."""
+    store = Store(str(tmp_path))
+    with pytest.raises(RuntimeError), store.stream("points/00000.parquet") as sink:
+        sink.write(b"half")
+        raise RuntimeError("disk full")
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_files_are_the_same_bytes(tmp_path):
+    """Two runs of one plan leave files that are equal byte for byte."""
+    contents = []
+    for size in (7, 100):
+        folder, job = tmp_path / str(size), Squares(100)
+        for start in range(0, 100, size):
+            run_task(job, str(folder), core_digest(), Task(start, min(start + size, 100)))
+        digests(job, folder)
+        contents.append({path.name: path.read_bytes() for path in sorted(folder.glob("*/0*.parquet"))})
+
+    assert contents[0] == contents[1]
+
+
+def test_the_digest_sees_every_value(tmp_path):
+    """A digest changes with a value, a name, a type or the order, and with nothing else."""
+    store = Store(str(tmp_path))
+    tables = [
+        pa.table({"a": [1, 2, 3]}),
+        pa.table({"a": [1, 2, 4]}),
+        pa.table({"b": [1, 2, 3]}),
+        pa.table({"a": [1.0, 2.0, 3.0]}),
+        pa.table({"a": [2, 1, 3]}),
+        pa.concat_tables([pa.table({"a": [1]}), pa.table({"a": [2, 3]})]),
+    ]
+    for number, table in enumerate(tables):
+        store.write_part(str(number), 0, 3, table)
+        Path(tmp_path / str(number)).mkdir()
+        next((tmp_path / PARTS / str(number)).iterdir()).rename(tmp_path / str(number) / "0.parquet")
+    found = [run_digest(store, str(number)) for number in range(len(tables))]
+
+    assert found[5] == found[0]
+    assert len(set(found)) == 5
+
+
+def test_the_second_driver_is_told(tmp_path):
+    """While one driver holds a run folder, another is refused in one line that says who has it."""
+    store = Store(str(tmp_path))
+    with lock.held(store), pytest.raises(InputError, match="held by pid"), lock.held(store):
+        pass
+    with lock.held(store):
+        pass
+
+
+@given(st.sets(st.tuples(st.integers(0, 50), st.integers(1, 20))))
+def test_what_is_missing_is_missing(stretches):
+    """What is done and what is left to do cover a plan, and never overlap."""
+    done = disjoint((start, start + length) for start, length in stretches)
+    todo = missing(done, 100)
+    left = set()
+    while todo:
+        first, last = todo.ends()
+        left |= set(range(*(todo.take_first(first + 3) if first % 2 else todo.take_last(last - 3))))
+
+    covered = {position for stretch in done for position in range(*stretch)}
+    assert left | covered == set(range(100))
+    assert not left & covered
