@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +36,7 @@ class Design:
     """Traits of one way to charge slab memory to memcgs; the simulation reads them and never a design's name.
 
     name: key in `DESIGNS` and value of the `design` axis.
+    colour: '#rrggbb', of tables and charts; told apart from the others' by the colour-blind too (after Okabe and Ito).
     essence: one line for tables.
     source: kernel functions with version, or the message that proposed it.
     accounts: slab memory is charged to memcgs at all.
@@ -51,6 +53,7 @@ class Design:
     """
 
     name: str
+    colour: str
     essence: str
     source: str
     accounts: bool = True
@@ -64,3 +67,36 @@ class Design:
     reparents: Literal["nothing", "kmem_caches", "pages", "objcgs"] = "nothing"
     stock_slots: int = 1
     objcg_version: Callable[[str], ObjcgVersion] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where traits contradict one another: no kernel could be built so."""
+        for rule, holds in self._rules():
+            if not holds:
+                raise ValueError(f"design {self.name} must not be built so: {rule}; change one of the traits")
+
+    def _rules(self) -> tuple[tuple[str, bool], ...]:
+        """Every rule that a mix of traits keeps, and whether this one does."""
+        pages, moves = self.charges == "pages", self.reparents != "nothing"
+        return (
+            ("name is an identifier, as it is a file's", self.name.isidentifier()),
+            ("colour is written #rrggbb", re.fullmatch("#[0-9a-f]{6}", self.colour) is not None),
+            ("essence and source say something", bool(self.essence and self.source)),
+            ("what accounts charges something, and only that", self.accounts == (self.charges != "nothing")),
+            ("what does not account pins nothing", self.accounts or self.slab_pins == "nothing"),
+            ("what does not account has no caches of a memcg", self.accounts or not self.per_memcg_caches),
+            ("charges of bytes have versions, and only they", (self.charges == "bytes") == bool(self.objcg_version)),
+            ("references of slab pages belong to charged pages", pages or not (self.page_ref or self.lists_pages)),
+            ("references on caches belong to charged pages", pages or self.cache_ref == "none"),
+            ("references on caches need caches of a memcg", self.per_memcg_caches or self.cache_ref == "none"),
+            ("pinned kmem_caches are a memcg's", self.per_memcg_caches or self.slab_pins != "kmem_cache"),
+            ("reparented kmem_caches are a memcg's", self.per_memcg_caches or self.reparents != "kmem_caches"),
+            ("reparented pages are listed", self.lists_pages or self.reparents != "pages"),
+            ("reparented objcgs are charged by bytes", self.charges == "bytes" or self.reparents != "objcgs"),
+            ("what is reparented no longer pins the memcg", not (moves and self.slab_pins == "memcg")),
+            ("a page's reference pins the memcg until it moves", self._page_refs_pin()),
+            ("what takes over dead memcgs has slabs that pin them", not self.reuses_dead or self.slab_pins == "memcg"),
+            ("a stock caches a memcg at least", self.stock_slots >= 1),
+        )
+
+    def _page_refs_pin(self) -> bool:
+        return not self.page_ref or self.reparents == "pages" or self.slab_pins == "memcg"

@@ -33,6 +33,7 @@ AS_OF = {"5.9": _V5_9, "5.11": _V5_11, "5.15": _V5_15, "6.1": _V5_15}
 
 objcg = Design(
     name="objcg",
+    colour="#009e73",
     essence="shared slabs; objects charged by bytes to a reparented obj_cgroup",
     source="obj_cgroup_charge(), obj_cgroup_uncharge(), drain_obj_stock(), Linux 5.9 to 6.15",
     per_memcg_caches=False,

@@ -15,6 +15,7 @@ _V6_16 = replace(AS_OF["6.1"], drain_to_stock=False, tryget_per_alloc=False, ski
 
 objcg_multi_stock = Design(
     name="objcg_multi_stock",
+    colour="#3ea6e0",
     essence="objcg with a stock that caches seven memcgs",
     source="NR_MEMCG_STOCK, consume_stock(), refill_stock(), Linux 6.19",
     per_memcg_caches=False,

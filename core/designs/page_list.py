@@ -11,6 +11,7 @@ from core.designs.design import Design
 
 page_list = Design(
     name="page_list",
+    colour="#a6761d",
     essence="locked list of charged slab pages, reparented page by page",
     source="message 20190418081538.prspe27lqudvvu3u@esperanza; charge path of Linux 5.2",
     per_memcg_caches=True,

@@ -10,6 +10,7 @@ from core.designs.design import Design
 
 page_ref = Design(
     name="page_ref",
+    colour="#d55e00",
     essence="each charged slab page holds a memcg reference; per-memcg kmem_caches",
     source="__memcg_kmem_charge_memcg(), __memcg_kmem_uncharge(), Linux 4.19 to 5.2",
     per_memcg_caches=True,

@@ -10,6 +10,7 @@ from core.designs.design import Design
 
 reparent_atomic = Design(
     name="reparent_atomic",
+    colour="#cc79a7",
     essence="kmem_caches are reparented; one atomic get or put on the cache per slab charge or uncharge",
     source="message 20190417215434.25897-5-guro@fb.com",
     per_memcg_caches=True,

@@ -10,6 +10,7 @@ from core.designs.design import Design
 
 reparent_percpu = Design(
     name="reparent_percpu",
+    colour="#e69f00",
     essence="kmem_caches are reparented; percpu_ref on the cache, atomic only after offline",
     source="memcg_charge_slab(), memcg_uncharge_slab(), kmemcg_cache_deactivate(), Linux 5.3 to 5.8",
     per_memcg_caches=True,

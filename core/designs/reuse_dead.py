@@ -10,6 +10,7 @@ from core.designs.design import Design
 
 reuse_dead = Design(
     name="reuse_dead",
+    colour="#8f6bd6",
     essence="a new cgroup takes over a dead one of its parent, caches and charges included",
     source="message 20190418081538.prspe27lqudvvu3u@esperanza; charge path of Linux 5.2",
     per_memcg_caches=True,

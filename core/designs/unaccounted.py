@@ -8,6 +8,7 @@ from core.designs.design import Design
 
 unaccounted = Design(
     name="unaccounted",
+    colour="#8c8c8c",
     essence="kernel memory accounting off: the floor",
     source="cgroup.memory=nokmem, mm/memcontrol.c, Linux 5.2",
     accounts=False,

@@ -66,6 +66,10 @@ def traits():
 
     for name, design in DESIGNS.items():
         for trait, other in others(design, READ[design.charges]):
+            try:
+                dataclasses.replace(design, **{trait: other})
+            except ValueError:
+                continue  # traits that contradict one another are refused before anything is counted
             yield (
                 name,
                 f"{trait}={other}",
