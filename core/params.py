@@ -47,6 +47,11 @@ class Point:
     workload: Workload  # by name in results
     host: Host  # price table, by name in results
 
+    @property
+    def nr_cpu_ids(self) -> int:
+        """CPUs that per-CPU memory is allocated for: the possible ones."""
+        return self.possible_cpus or self.cpus
+
     def __post_init__(self) -> None:
         one_of("design", self.design, DESIGNS)
         within("cpus", self.cpus, 1, 8192, "8192 is the most that x86 Linux is built for")

@@ -122,7 +122,7 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     charge_walks = page_charges - tally.hits
     objects = np.count_nonzero(machine.events["kind"] == ALLOC)
     counters = _counters(point, design, stream, tally, page_charges)
-    percpu_refs, shared_refs = _references(stream, tally, charge_walks)
+    percpu_refs, shared_refs = _reference_ops(stream, tally, charge_walks)
     stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
     shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
     return {
@@ -150,7 +150,7 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "lock_acquisitions": stream.lock_acquisitions,
         "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
         "atomics_per_object": shared / objects,
-        **_at_end(point, trace, tally),
+        **_of_mean_memcg(point, trace, tally),
         "cpus_per_memcg": _cpus_per_memcg(stream.pages),
     }
 
@@ -187,7 +187,7 @@ def _counters(point: Point, design: Design, stream: Stream, tally: Tally, page_c
     }
 
 
-def _references(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[Counts, Counts]:
+def _reference_ops(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[Counts, Counts]:
     """References taken and dropped, `[lanes]`: by per-CPU adds, and by atomics."""
     if stream.ref_per_slot:
         percpu, shared = 2 * tally.taken - tally.left - tally.dead_puts, tally.dead_puts
@@ -196,7 +196,7 @@ def _references(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[Cou
     return percpu + stream.percpu_refs, shared + stream.shared_refs
 
 
-def _at_end(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
+def _of_mean_memcg(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
     """What a mean online memcg has at the end of the window, for `core.charge.offline`."""
     online = point.workload.charge.memcgs
     alive = trace.dead[1:] == 0

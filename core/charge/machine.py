@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.charge.objcg import ObjcgTrace, run_objcg
-from core.charge.vmstat import RECLAIMABLE
 from core.designs import Design, ObjcgVersion
 from core.events import ALLOC, EVENT, FREE
 from core.params import Point
 from core.slabs.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
-from core.slabs.geometry import slab_allocator_geometry, slab_geometry
+from core.slabs.geometry import RECLAIMABLE, slab_allocator_geometry, slab_geometry
 from core.slabs.heap import CACHE, SlabTrace
 from core.slabs.slab import array_limits
 from core.slabs.slub import PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS
@@ -59,7 +58,7 @@ def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
     """Return the machine of a point, with the caches that its workload charges."""
     names = list(point.workload.charge.caches)
     object_bytes = [point.kernel.caches[name] for name in names]
-    possible_cpus, page_bytes = point.possible_cpus or point.cpus, point.kernel.page_bytes
+    possible_cpus, page_bytes = point.nr_cpu_ids, point.kernel.page_bytes
     if point.allocator == "slab":
         limits = [array_limits(size, page_bytes, possible_cpus) for size in object_bytes]
         slabs = [slab_allocator_geometry(point.kernel, name) for name in names]

@@ -23,12 +23,12 @@ from core.designs import ObjcgVersion
 from core.events import ALLOC, FREE, OFFLINE, ROOT
 from core.slabs.heap import PAGE_EVENT
 
-POINTER_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector of obj_cgroups is charged too
-NOBODY = -1
+OBJCG_SLOT_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector of obj_cgroups is charged too
+UNCACHED = -1  # a byte stock that serves no obj_cgroup
 
 # columns of the state arrays
 WHO, BYTES, STATS = 0, 1, 2  # byte stock of a CPU: cached objcg, bytes, then two gathered statistics
-CHARGED, REFS, DEAD = range(3)  # obj_cgroup: nr_charged_bytes, references, killed
+CHARGED, REFS, KILLED = range(3)  # obj_cgroup: nr_charged_bytes, references, killed
 BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STATS_OUT = range(7)
 
 
@@ -69,27 +69,16 @@ def run_objcg(
     """
     memcgs = int(events["memcg"].max(initial=ROOT)) + 1
     stocks = np.zeros((cpus, 4), np.int64)
-    stocks[:, WHO] = NOBODY
+    stocks[:, WHO] = UNCACHED
     objcgs = np.zeros((memcgs, 3), np.int64)
     objcgs[:, REFS] = 1
     sums = np.zeros(7, np.int64)
     pages = np.empty(4 * events.size, PAGE_EVENT)  # most that an event can cause: charge, drain, refill, release
     stats = np.empty(0 if version.rstat else events.size, STAT_EVENT)
-    objects = np.zeros((int(events["object"].max(initial=NOBODY)) + 1, 2), np.int32)
-    flags = np.array(
-        [
-            version.carries_bytes,
-            version.caches_stat,
-            version.rstat,
-            version.drain_to_stock,
-            version.refill_to_stock,
-            version.tryget_per_alloc,
-            version.css_get_per_uncharge,
-        ],
-        np.int64,
-    )
-    full = object_bytes + POINTER_BYTES
-    _charge(events, full, reclaimable.astype(np.int64), flags, page_bytes, stocks, objcgs, objects, sums, pages, stats)
+    objects = np.zeros((int(events["object"].max(initial=UNCACHED)) + 1, 2), np.int32)
+    full = object_bytes + OBJCG_SLOT_BYTES
+    items = reclaimable.astype(np.int64)
+    _charge(events, full, items, version, page_bytes, stocks, objcgs, objects, sums, pages, stats)
     if sums[ODD_RELEASES]:
         raise AssertionError(f"objcg: {sums[ODD_RELEASES]} obj_cgroups released with bytes that are no whole pages")
     held = objects[objects[:, 0] != ROOT]
@@ -107,9 +96,8 @@ def run_objcg(
 
 
 @njit(cache=True)
-def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sums, pages, stats):  # type: ignore[no-untyped-def]
+def _charge(events, full, items, version, page_bytes, stocks, objcgs, objects, sums, pages, stats):  # type: ignore[no-untyped-def]
     cpus = np.uint64(stocks.shape[0])
-    caches_stat, rstat, tryget = flags[1], flags[2], flags[5]
     for i in range(events.size):
         event = events[i]
         cpu = np.int64((np.uint64(event.cpu_hash) * cpus) >> np.uint64(32))
@@ -123,7 +111,7 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
             if who == ROOT:
                 continue
             if allocates:
-                sums[PERCPU_REFS] += 3 if tryget else 1
+                sums[PERCPU_REFS] += 3 if version.tryget_per_alloc else 1
                 objcgs[who, REFS] += 1
                 if stocks[cpu, WHO] == who and stocks[cpu, BYTES] >= size:
                     stocks[cpu, BYTES] -= size
@@ -132,110 +120,107 @@ def _charge(events, full, items, flags, page_bytes, stocks, objcgs, objects, sum
                     _emit(pages, sums, np.int64(ALLOC), cpu, who, (size + page_bytes - 1) // page_bytes)
                     rest = -size % page_bytes
                     if rest:
-                        _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, rest, not allocates)
+                        _refill(stocks, objcgs, sums, pages, version, page_bytes, cpu, who, rest, not allocates)
             else:
-                _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, not allocates)
+                _refill(stocks, objcgs, sums, pages, version, page_bytes, cpu, who, size, not allocates)
             delta = size if allocates else -size
-            if caches_stat:
+            if version.caches_stat:
                 if stocks[cpu, WHO] != who:
-                    _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who)
+                    _switch(stocks, objcgs, sums, pages, version, page_bytes, cpu, who)
                 gathered = stocks[cpu, STATS + items[me[1]]]
                 over = gathered != 0 and abs(gathered + delta) > page_bytes
                 sums[STAT_UPDATES] += over
                 stocks[cpu, STATS + items[me[1]]] = 0 if over else gathered + delta
             else:
                 sums[STAT_UPDATES] += 1
-            if not rstat:
+            if not version.rstat:
                 stat = stats[sums[STATS_OUT]]
                 stat.cpu, stat.item, stat.delta = cpu, items[me[1]], delta
-                stat.memcg = ROOT if objcgs[who, DEAD] else who
+                stat.memcg = ROOT if objcgs[who, KILLED] else who
                 sums[STATS_OUT] += 1
             if not allocates:
                 me[0] = ROOT
-                _put(objcgs, sums, pages, flags, page_bytes, cpu, who)
+                _put(objcgs, sums, pages, version, page_bytes, cpu, who)
         elif event.kind == OFFLINE:
             who = np.int64(event.memcg)
-            objcgs[who, DEAD] = 1
+            objcgs[who, KILLED] = 1
             _emit(pages, sums, np.int64(OFFLINE), cpu, who, np.int64(0))
             objcgs[who, REFS] -= 1
             if objcgs[who, REFS] == 0:
-                _release(objcgs, sums, pages, flags, page_bytes, cpu, who)
+                _release(objcgs, sums, pages, version, page_bytes, cpu, who)
 
 
 @njit(cache=True)
-def _refill(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who, size, allow_uncharge):  # type: ignore[no-untyped-def]
+def _refill(stocks, objcgs, sums, pages, version, page_bytes, cpu, who, size, allow_uncharge):  # type: ignore[no-untyped-def]
     """refill_obj_stock()"""
-    carries_bytes, refill_to_stock = flags[0], flags[4]
     if stocks[cpu, WHO] != who:
-        _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who)
+        _switch(stocks, objcgs, sums, pages, version, page_bytes, cpu, who)
         allow_uncharge = True
     stocks[cpu, BYTES] += size
     if stocks[cpu, BYTES] > page_bytes:
-        if not carries_bytes:
-            _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu)
+        if not version.carries_bytes:
+            _drain(stocks, objcgs, sums, pages, version, page_bytes, cpu)
         elif allow_uncharge:
             whole = stocks[cpu, BYTES] // page_bytes
             stocks[cpu, BYTES] %= page_bytes
-            _uncharge(objcgs, sums, pages, flags, cpu, who, whole, refill_to_stock)
+            _uncharge(objcgs, sums, pages, version, cpu, who, whole, version.refill_to_stock)
 
 
 @njit(cache=True)
-def _switch(stocks, objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
-    carries_bytes = flags[0]
-    _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu)
-    sums[DEAD_REFS if objcgs[who, DEAD] else PERCPU_REFS] += 1
+def _switch(stocks, objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
+    _drain(stocks, objcgs, sums, pages, version, page_bytes, cpu)
+    sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
     objcgs[who, REFS] += 1
     stocks[cpu, WHO] = who
-    if objcgs[who, CHARGED] or not carries_bytes:
+    if objcgs[who, CHARGED] or not version.carries_bytes:
         sums[BYTE_ATOMICS] += 1
     stocks[cpu, BYTES] = objcgs[who, CHARGED]
     objcgs[who, CHARGED] = 0
 
 
 @njit(cache=True)
-def _drain(stocks, objcgs, sums, pages, flags, page_bytes, cpu):  # type: ignore[no-untyped-def]
+def _drain(stocks, objcgs, sums, pages, version, page_bytes, cpu):  # type: ignore[no-untyped-def]
     """drain_obj_stock()"""
-    drain_to_stock = flags[3]
     who = stocks[cpu, WHO]
-    if who == NOBODY:
+    if who == UNCACHED:
         return
     if stocks[cpu, BYTES]:
         whole = stocks[cpu, BYTES] // page_bytes
         if whole:
-            _uncharge(objcgs, sums, pages, flags, cpu, who, whole, drain_to_stock)
+            _uncharge(objcgs, sums, pages, version, cpu, who, whole, version.drain_to_stock)
         objcgs[who, CHARGED] += stocks[cpu, BYTES] % page_bytes
         sums[BYTE_ATOMICS] += 1
         stocks[cpu, BYTES] = 0
     for item in range(STATS, STATS + 2):
         sums[STAT_UPDATES] += stocks[cpu, item] != 0
         stocks[cpu, item] = 0
-    stocks[cpu, WHO] = NOBODY
-    _put(objcgs, sums, pages, flags, page_bytes, cpu, who)
+    stocks[cpu, WHO] = UNCACHED
+    _put(objcgs, sums, pages, version, page_bytes, cpu, who)
 
 
 @njit(cache=True)
-def _put(objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
-    sums[DEAD_REFS if objcgs[who, DEAD] else PERCPU_REFS] += 1
+def _put(objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
+    sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
     objcgs[who, REFS] -= 1
     if objcgs[who, REFS] == 0:
-        _release(objcgs, sums, pages, flags, page_bytes, cpu, who)
+        _release(objcgs, sums, pages, version, page_bytes, cpu, who)
 
 
 @njit(cache=True)
-def _release(objcgs, sums, pages, flags, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
+def _release(objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     """obj_cgroup_release(): what the CPUs left in nr_charged_bytes makes whole pages by now."""
     whole = objcgs[who, CHARGED] // page_bytes
     sums[ODD_RELEASES] += objcgs[who, CHARGED] % page_bytes != 0
     objcgs[who, CHARGED] = 0
     if whole:
-        _uncharge(objcgs, sums, pages, flags, cpu, who, whole, flags[4])
+        _uncharge(objcgs, sums, pages, version, cpu, who, whole, version.refill_to_stock)
 
 
 @njit(cache=True)
-def _uncharge(objcgs, sums, pages, flags, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
+def _uncharge(objcgs, sums, pages, version, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
     """obj_cgroup_uncharge_pages(): from the memcg, or from the parent it was reparented to."""
-    sums[PERCPU_REFS] += 2 * flags[6]
-    payer = np.int64(ROOT) if objcgs[who, DEAD] else who
+    sums[PERCPU_REFS] += 2 * version.css_get_per_uncharge
+    payer = np.int64(ROOT) if objcgs[who, KILLED] else who
     _emit(pages, sums, np.int64(FREE) if to_stock else np.int64(DIRECT_FREE), cpu, payer, whole)
 
 

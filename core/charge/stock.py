@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.bits import GOLDEN, finalise
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
 
 LANES = 32  # lanes of one pass, a constant so that the compiler unrolls the loop over them
@@ -159,15 +160,21 @@ def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
             if flush:
                 # one match and the whole stock of that CPU is drained: drain_local_stock()
                 for slot in range(slots):
-                    who, held = mine[slot, lane], mine[slots + slot, lane]
-                    sums[DRAINS, lane] += held > 0
-                    sums[OFFLINE_DRAINS, lane] += held > 0
-                    sums[PARENT_DRAINS, lane] += (held > 0) & (who == ROOT)
-                    sums[DEAD_DRAINS, lane] += (held > 0) & (who & 1)
-                    sums[DEAD_PUTS, lane] += who & 1
-                    sums[BALANCE, lane] -= held
-                    mine[slot, lane] = NOBODY
-                    mine[slots + slot, lane] = 0
+                    sums[OFFLINE_DRAINS, lane] += mine[slots + slot, lane] > 0
+                    _drain_slot(mine, sums, slot, slots, lane)
+
+
+@njit(cache=True)
+def _drain_slot(mine, sums, slot, slots, lane):  # type: ignore[no-untyped-def]
+    """drain_stock(): pages go back to the counters, the slot's reference is dropped."""
+    who, held = mine[slot, lane], mine[slots + slot, lane]
+    sums[DRAINS, lane] += held > 0
+    sums[PARENT_DRAINS, lane] += (held > 0) & (who == ROOT)
+    sums[DEAD_DRAINS, lane] += (held > 0) & (who & 1)
+    sums[DEAD_PUTS, lane] += who & 1
+    sums[BALANCE, lane] -= held
+    mine[slot, lane] = NOBODY
+    mine[slots + slot, lane] = 0
 
 
 @njit(cache=True)
@@ -186,11 +193,8 @@ def _at_end(stock, slots):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def victim(event, slots):  # type: ignore[no-untyped-def]
-    """Slot to drain, from the index of the event: splitmix64 (Steele et al., OOPSLA 2014)."""
-    z = np.uint64(event + 1) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((z >> np.uint64(33)) % np.uint64(slots))
+    """Slot to drain, from the index of the event."""
+    return np.int64((finalise(np.uint64(event + 1) * GOLDEN) >> np.uint64(33)) % np.uint64(slots))
 
 
 @njit(cache=True)
@@ -236,14 +240,7 @@ def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: 
                     mine[slots + mine_at, lane] += put
                     drop = mine_at if mine[slots + mine_at, lane] > batch else -1
                 if drop != -1:
-                    who, held = mine[drop, lane], mine[slots + drop, lane]
-                    sums[DRAINS, lane] += held > 0
-                    sums[PARENT_DRAINS, lane] += (held > 0) & (who == ROOT)
-                    sums[DEAD_DRAINS, lane] += (held > 0) & (who & 1)
-                    sums[DEAD_PUTS, lane] += who & 1
-                    sums[BALANCE, lane] -= held
-                    mine[drop, lane] = NOBODY
-                    mine[slots + drop, lane] = 0
+                    _drain_slot(mine, sums, drop, slots, lane)
                 if mine_at == -1:
                     mine[slot, lane] = me
                     mine[slots + slot, lane] = put

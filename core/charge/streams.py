@@ -7,7 +7,7 @@ cache by cache, objects in the order of their numbers. So each page that is char
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,17 +68,17 @@ def version(point: Point, design: Design) -> ObjcgVersion:
     assert design.objcg_version is not None
     chosen = design.objcg_version(point.objcg_as_of)
     if not point.stock:
-        return replace(chosen, drain_to_stock=False, refill_to_stock=False)
+        return chosen._replace(drain_to_stock=False, refill_to_stock=False)
     if point.uncharge_batched is None:
         return chosen
-    return replace(chosen, drain_to_stock=point.uncharge_batched, refill_to_stock=point.uncharge_batched)
+    return chosen._replace(drain_to_stock=point.uncharge_batched, refill_to_stock=point.uncharge_batched)
 
 
 def page_stream(point: Point, design: Design, machine: Machine) -> Stream:
     """Return the page events of a design on a machine."""
     if design.charges == "nothing":
         return _nothing(machine)
-    return (_slabs if design.charges == "pages" else _bytes)(point, design, machine)
+    return (_by_slabs if design.charges == "pages" else _by_bytes)(point, design, machine)
 
 
 def _nothing(machine: Machine) -> Stream:
@@ -99,7 +99,7 @@ def _nothing(machine: Machine) -> Stream:
     )
 
 
-def _slabs(point: Point, design: Design, machine: Machine) -> Stream:
+def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
     """Each slab is charged when it is allocated and uncharged when it is freed: memcg_charge_slab()."""
     trace = machine.slabs(slabs_of(design))
     pages = np.concatenate([trace.pages[trace.pages["memcg"] != ROOT], _settlement(trace, machine.slab_pages)])
@@ -190,7 +190,7 @@ def _references(
     return percpu, shared
 
 
-def _bytes(point: Point, design: Design, machine: Machine) -> Stream:
+def _by_bytes(point: Point, design: Design, machine: Machine) -> Stream:
     """Objects are charged by bytes, and whole pages by the shortage of bytes: obj_cgroup_charge()."""
     rules = version(point, design)
     trace = machine.bytes(rules)

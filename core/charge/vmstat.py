@@ -8,21 +8,6 @@ from numpy.typing import NDArray
 
 from core.events import ROOT, record
 
-RECLAIMABLE = frozenset(
-    {
-        "dentry",
-        "inode_cache",
-        "ext4_inode_cache",
-        "xfs_inode",
-        "proc_inode_cache",
-        "shmem_inode_cache",
-        "sock_inode_cache",
-        "radix_tree_node",
-        "buffer_head",
-    }
-)
-"""Caches with SLAB_RECLAIM_ACCOUNT, counted as NR_SLAB_RECLAIMABLE, and not as NR_SLAB_UNRECLAIMABLE (Linux 5.2)."""
-
 STAT_EVENT = record(cpu="i4", memcg="i4", item="i4", delta="i4")
 """A statistic of `memcg` (ROOT: the parent of all) changes by `delta` pages or bytes on a CPU; `item` is 0 or 1."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjcgVersion:
+class ObjcgVersion(NamedTuple):
     """What one version of the obj_cgroup code does; `core.designs.objcg` says which versions there are.
 
     carries_bytes: an overflowing byte stock keeps the remainder, else it is emptied.

@@ -12,8 +12,6 @@ kmem_cache is pinned. `objcg_as_of` picks the version:
 - 6.1: the same; what changed is MEMCG_CHARGE_BATCH, from 32 to 64.
 """
 
-from dataclasses import replace
-
 from core.designs.design import Design, ObjcgVersion
 
 _V5_9 = ObjcgVersion(
@@ -26,8 +24,8 @@ _V5_9 = ObjcgVersion(
     css_get_per_uncharge=False,
     skips_root=False,
 )
-_V5_11 = replace(_V5_9, drain_to_stock=True, refill_to_stock=True)
-_V5_15 = replace(_V5_11, carries_bytes=True, caches_stat=True, rstat=True, css_get_per_uncharge=True)
+_V5_11 = _V5_9._replace(drain_to_stock=True, refill_to_stock=True)
+_V5_15 = _V5_11._replace(carries_bytes=True, caches_stat=True, rstat=True, css_get_per_uncharge=True)
 
 AS_OF = {"5.9": _V5_9, "5.11": _V5_11, "5.15": _V5_15, "6.1": _V5_15}
 

@@ -6,12 +6,10 @@ slot or drains a random one, and an uncharge of more than the batch no longer pa
 and a task keeps a reference on its obj_cgroup, so an allocation takes only the object's own (6.7).
 """
 
-from dataclasses import replace
-
 from core.designs.design import Design
 from core.designs.objcg import AS_OF
 
-_V6_16 = replace(AS_OF["6.1"], drain_to_stock=False, tryget_per_alloc=False, skips_root=True)
+_V6_16 = AS_OF["6.1"]._replace(drain_to_stock=False, tryget_per_alloc=False, skips_root=True)
 
 objcg_multi_stock = Design(
     name="objcg_multi_stock",

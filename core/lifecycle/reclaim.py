@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.bits import GOLDEN, finalise
 from core.lifecycle.population import NEVER, STEPS, TICKS_PER_STEP
 
 SPEED_LIMIT = 16  # reclaim does not get faster than this: below 1/16 of its page cache a host is out of memory
@@ -26,7 +27,6 @@ def int64s(*values: int) -> list[int]:
 
 (NONE,) = int64s(-1)
 AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU, SEAT, PICK, TURN = int64s(*range(10))  # what a draw is for
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Common(NamedTuple):
@@ -90,14 +90,11 @@ def uniform(seed, j, turn, use):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def random_bits(seed, j, turn, use):  # type: ignore[no-untyped-def]
-    """64 random bits as a function of their place: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014), thrice.
+    """64 random bits as a function of their place: the finaliser of SplitMix64, thrice.
 
     Each coordinate has a round of its own. Two in one round would be a sum: (j, turn) and (j + 1, turn - 1) one draw.
     """
     x = seed
     for place in (np.uint64(j), np.uint64(turn), np.uint64(use)):
-        x = x + (place + np.uint64(1)) * GOLDEN
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
+        x = finalise(x + (place + np.uint64(1)) * GOLDEN)
     return x

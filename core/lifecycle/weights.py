@@ -15,6 +15,7 @@ from core.lifecycle.memory import POINTER_BYTES, kmem_cache_components, memcg_co
 from core.params import Point
 from core.profile import KernelProfile
 from core.slabs.geometry import SlabGeometry, slab_allocator_geometry, slab_geometry
+from core.slabs.slab import array_limits, first_refill
 from core.workload import PAGE_CACHE
 
 COMPONENTS: dict[str, str] = {
@@ -39,8 +40,6 @@ COMPONENTS: dict[str, str] = {
     "slab_waste": "the rest of their slabs",
 }
 LIST_NODE_BYTES = 2 * POINTER_BYTES  # struct list_head: SLUB's slab pages have none to spare
-SLAB_CPU_LIMITS = {256: 120, 1024: 54, 4096: 24, 131072: 8}  # object bytes up to -> array_cache, enable_cpucache(), 5.2
-BATCHREFILL_LIMIT = 16  # mm/slab.c: objects that a CPU's first refill takes at most
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Weights:
 
 def weigh(point: Point, design: Design) -> Weights:
     """Price what memcgs of the point's workload have while online, and each thing that they may leave behind."""
-    load, kernel, possible = point.workload, point.kernel, point.possible_cpus or point.cpus
+    load, kernel, possible = point.workload, point.kernel, point.nr_cpu_ids
     kinds = list(load.leftovers)
     counted = {name: np.zeros(3 + 4 * len(kinds)) for name in COMPONENTS}
 
@@ -94,7 +93,7 @@ def geometry_of(point: Point, cache: str) -> SlabGeometry:
     """Geometry of a kmem_cache under the point's allocator."""
     if point.allocator == "slab":
         return slab_allocator_geometry(point.kernel, cache)
-    return slab_geometry(point.kernel, cache, point.possible_cpus or point.cpus, point.cpus)
+    return slab_geometry(point.kernel, cache, point.nr_cpu_ids, point.cpus)
 
 
 def own_slabs(point: Point, slab: SlabGeometry, objects: int) -> float:
@@ -110,8 +109,8 @@ def own_slabs(point: Point, slab: SlabGeometry, objects: int) -> float:
         return 0.0
     hit, miss = 1 / point.cpus, 1 - 1 / point.cpus
     if point.allocator == "slab":
-        limit = next(limit for size, limit in SLAB_CPU_LIMITS.items() if slab.object_bytes <= size)
-        spare = min(BATCHREFILL_LIMIT, (limit + 1) // 2) / 2
+        limit, _ = array_limits(slab.object_bytes, point.kernel.page_bytes, point.nr_cpu_ids)
+        spare = first_refill(limit) / 2
         return -(-(objects + point.cpus * (1 - miss**stays) * spare) // slab.objects)
     return point.cpus * sum(
         comb(stays, k) * hit**k * miss ** (stays - k) * -(-round(k * objects / stays) // slab.objects)
@@ -121,7 +120,7 @@ def own_slabs(point: Point, slab: SlabGeometry, objects: int) -> float:
 
 def _of_online(point: Point, design: Design, size: float) -> NDArray[np.float64]:
     """Bytes by component of one online memcg with `size` times the objects of one that comes and goes."""
-    load, kernel, possible = point.workload, point.kernel, point.possible_cpus or point.cpus
+    load, kernel, possible = point.workload, point.kernel, point.nr_cpu_ids
     parts: list[Mapping[str, float]] = [memcg_components(kernel, possible, point.nodes, online=True)]
     if design.per_memcg_caches:
         cache = kmem_cache_components(kernel, possible, point.nodes, percpu_ref=design.cache_ref == "percpu")

@@ -13,7 +13,7 @@ vary as an exponential does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,20 @@ class Demand:
     paged: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """One class of `Demand`: its columns, each `[P]` or the same for all points; `further` null: none of the visits."""
+
+    visits: Floats
+    lines: Floats
+    owners: Floats
+    hand_overs: int = 1
+    section_ns: float = 0.0
+    further: Floats | None = None
+    contended: Floats = field(kw_only=True)
+    paged: bool = field(kw_only=True)
+
+
 def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -> Demand:
     """Spread the operations of `counts`, each `[P]` per object, over the lines that the design and the workload have.
 
@@ -114,35 +128,35 @@ def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -
     own = 1 / (depth + 1)  # of the levels of a walk
     referents = np.where(each(lambda point: DESIGNS[point.design].cache_ref != "none") > 0, caches, memcgs)
     locks = each(_locks)
-    one, none = np.ones_like(memcgs), np.zeros_like(memcgs)
+    one = np.ones_like(memcgs)
     reread = each(lambda point: 1 if point.kernel.protection_xchg_elided else 2)  # of the same series as the layout
     above = (depth - 1) / depth  # the first ancestor is the first to be waited for: the memcg's own line is mostly near
     memsw, kmem, stat = (counts[f"{name}_atomics"] for name in ("memsw_counter", "kmem_counter", "stat"))
-    classes = [  # visits, lines, owners, hand-overs, contended, section, further, paged
-        (counts["leaf_counter_atomics"], memcgs, memcgs, 1, reread, 0, none, True),
-        (counts["upper_counter_atomics"], depth, one, 1, reread, 0, above, True),
-        (memsw * own, memcgs, memcgs, 1, reread, 0, none, True),
-        (memsw * (1 - own), depth, one, 1, reread, 0, above, True),
-        (kmem * own, memcgs, memcgs, 1, reread, 0, none, True),
-        (kmem * (1 - own), depth, one, 1, reread, 0, above, True),
-        (stat * own, 2 * memcgs, memcgs, 1, one, 0, none, True),
-        (stat * (1 - own), 2 * depth, one, 1, one, 0, above, True),
-        (counts["protection_atomics"], protected, one, 1, one, 0, one, True),
-        (counts["refcount_atomics"], referents, referents, 1, one, 0, none, True),
-        (counts["lock_acquisitions"], locks, locks, 2, 2 * one, host.list_node_ns, none, True),
-        (counts["byte_atomics"], memcgs, memcgs, 1, one, 0, none, False),
+    classes = [
+        _Lines(counts["leaf_counter_atomics"], memcgs, memcgs, contended=reread, paged=True),
+        _Lines(counts["upper_counter_atomics"], depth, one, further=above, contended=reread, paged=True),
+        _Lines(memsw * own, memcgs, memcgs, contended=reread, paged=True),
+        _Lines(memsw * (1 - own), depth, one, further=above, contended=reread, paged=True),
+        _Lines(kmem * own, memcgs, memcgs, contended=reread, paged=True),
+        _Lines(kmem * (1 - own), depth, one, further=above, contended=reread, paged=True),
+        _Lines(stat * own, 2 * memcgs, memcgs, contended=one, paged=True),
+        _Lines(stat * (1 - own), 2 * depth, one, contended=one, further=above, paged=True),
+        _Lines(counts["protection_atomics"], protected, one, contended=one, further=one, paged=True),
+        _Lines(counts["refcount_atomics"], referents, referents, contended=one, paged=True),
+        _Lines(counts["lock_acquisitions"], locks, locks, 2, host.list_node_ns, contended=2 * one, paged=True),
+        _Lines(counts["byte_atomics"], memcgs, memcgs, contended=one, paged=False),
     ]
-    visits, lines, owners, hand_overs, contended, section_ns, further, paged = zip(*classes, strict=True)
-    used = np.stack(visits).any(axis=1)  # a class that no point visits adds nothing but time
+    used = [each for each in classes if each.visits.any()]  # a class that no point visits adds nothing but time
+    none = np.zeros_like(memcgs)
     return Demand(
-        np.stack(visits)[used],
-        np.stack(lines)[used],
-        np.stack(owners)[used],
-        np.array(hand_overs, np.float64)[used, None],
-        np.stack(contended)[used],
-        np.array(section_ns, np.float64)[used, None],
-        np.stack(further)[used],
-        np.array(paged)[used],
+        visits=np.array([each.visits for each in used]).reshape(-1, memcgs.size),
+        lines=np.array([each.lines for each in used]).reshape(-1, memcgs.size),
+        owners=np.array([each.owners for each in used]).reshape(-1, memcgs.size),
+        hand_overs=np.array([each.hand_overs for each in used], np.float64)[:, None],
+        contended=np.array([each.contended for each in used]).reshape(-1, memcgs.size),
+        section_ns=np.array([each.section_ns for each in used], np.float64)[:, None],
+        further=np.array([none if each.further is None else each.further for each in used]).reshape(-1, memcgs.size),
+        paged=np.array([each.paged for each in used], np.bool_),
     )
 
 

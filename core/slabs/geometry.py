@@ -12,6 +12,22 @@ from functools import cache
 from core.checks import one_of
 from core.profile import KernelProfile
 
+RECLAIMABLE = frozenset(
+    {
+        "dentry",
+        "inode_cache",
+        "ext4_inode_cache",
+        "xfs_inode",
+        "proc_inode_cache",
+        "sock_inode_cache",
+        "radix_tree_node",
+        "buffer_head",
+    }
+)
+"""Caches with SLAB_RECLAIM_ACCOUNT: NR_SLAB_RECLAIMABLE, meminfo's SReclaimable (Linux 5.2 to 6.19).
+
+shmem_inode_cache and lsm_inode_cache are made without it: shmem_init_inodecache(), security_init().
+"""
 MAX_OBJS_PER_PAGE = 32767  # mm/slub.c, since struct page counts objects in 15 bits
 
 
@@ -67,12 +83,11 @@ def slab_allocator_geometry(profile: KernelProfile, cache_name: str) -> SlabGeom
     and stop at order 1 (SLAB_MAX_ORDER_HI). The freelist lives in a free object (CFLGS_OBJFREELIST_SLAB).
     """
     one_of("cache", cache_name, profile.caches, f"add it to kernel.caches of {profile.name}")
-    size = profile.caches[cache_name]
-    order = _get_order(size, profile.page_bytes)
-    reclaimable = cache_name.endswith("inode_cache") or cache_name in ("dentry", "radix_tree_node", "xfs_inode")
-    while not reclaimable and order < 1 and (profile.page_bytes << order) % size * 8 > profile.page_bytes << order:
+    size, page_bytes = profile.caches[cache_name], profile.page_bytes
+    order = _get_order(size, page_bytes)
+    while cache_name not in RECLAIMABLE and order < 1 and (page_bytes << order) % size * 8 > page_bytes << order:
         order += 1
-    objects = (profile.page_bytes << order) // size
+    objects = (page_bytes << order) // size
     return SlabGeometry(
         cache=cache_name,
         object_bytes=size,

@@ -23,6 +23,11 @@ def array_limits(object_bytes: int, page_bytes: int, possible_cpus: int) -> tupl
     return limit, shares * _batchcount(limit)
 
 
+def first_refill(limit: int) -> int:
+    """Return how many objects a CPU's array of that limit takes at first: cache_alloc_refill()."""
+    return min(BATCHREFILL_LIMIT, int(_batchcount(limit)))
+
+
 @njit(cache=True)
 def _batchcount(limit):  # type: ignore[no-untyped-def]
     return (limit + 1) // 2

@@ -26,6 +26,7 @@ from tests.support import ROOT
 
 # in the order in which they import one another
 CHAIN = (
+    "bits",
     "slabs.heap",
     "slabs.slab",
     "slabs.slub",
@@ -101,7 +102,7 @@ def others(record, read):
 def other_version(design, trait, other, as_of):
     def version(asked):
         found = design.objcg_version(asked)
-        return dataclasses.replace(found, **{trait: other}) if asked == as_of else found
+        return found._replace(**{trait: other}) if asked == as_of else found
 
     return version
 
