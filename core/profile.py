@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from core.checks import at_least, one_of
 
+OBJCG_VERSIONS = ("5.9", "5.11", "5.15", "6.1", "6.7", "6.16", "7.1")  # each changed what an object's charge costs
+STAT_FLUSHES = (
+    "atomics",  # a CPU that drifted by a batch walks the levels (5.12 and earlier)
+    "rstat",  # readers and a work collect them; no atomics
+    "rstat_global",  # as rstat, and updates are counted in one word for all memcgs
+    "rstat_memcg",  # as rstat, and updates are counted in a word per memcg and level
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Structs:
@@ -24,6 +32,10 @@ class Structs:
     kmem_cache: int  # without the trailing node[], which adds a pointer per node
     kmem_cache_cpu: int  # per possible CPU
     kmem_cache_node: int  # per node
+    psi_group: int  # heap part; 0 where it lives inside cgroup (before 6.0) or PSI is off
+    psi_group_cpu: int  # per possible CPU; 0 where PSI is off
+    shrinker_info: int  # per node: bits, and since 5.13 counters, of up to 64 shrinkers that know memcgs
+    list_lru_one: int  # per list_lru, node and memcg (or memcg id: see list_lru_rule)
 
     def __post_init__(self) -> None:
         for name, size_bytes in vars(self).items():
@@ -39,9 +51,20 @@ class KernelProfile:
     source: str  # where the sizes come from, in words
     design: str  # how this kernel charges slab pages: a name in core.designs.DESIGNS
     charge_batch_pages: int  # MEMCG_CHARGE_BATCH
+    stock_slots: int  # memcgs that a CPU's stock holds pages of: NR_MEMCG_STOCK, 1 before 6.16
+    stock_victim: str  # which slot a full stock gives up: random or in_turn
     uncharge_batched: bool  # kmem uncharges refill the stock (5.11 and later)
+    objcg_as_of: str  # the version of the obj_cgroup code; before 5.9, the first there was
+    objcg_per_node: bool  # a memcg has an obj_cgroup for each node (7.1 and later)
+    byte_slots: int  # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.1
     stacks_pin_memcg: bool  # a kernel stack's pages hold the memcg (5.12 and earlier)
+    folio_reparenting: bool  # folios on an LRU list are reparented at offline and pin no memcg (7.1 and later)
+    filp_by_rcu: bool  # a closed file is freed after an RCU grace period (6.6 and earlier)
     protection_xchg_elided: bool  # propagate_protected_usage() skips the exchange while usage exceeds min and low
+    stat_flush: str  # how per-CPU statistics reach a memcg: see STAT_FLUSHES
+    list_lru_rule: str  # what has a list_lru_one: per_id (every memcg id there ever was) or on_demand (5.18 and later)
+    cgroup_v1: bool  # the build can mount the memory controller as cgroup v1
+    memsw: bool  # cgroup v1 charges memory plus swap unless booted with swapaccount=0 (5.8 and later)
     memcg_slab_sysfs: bool  # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab
     page_bytes: int
     slab_order_rule: str  # the version whose calculate_order() rules: see core.slabs.geometry
@@ -56,6 +79,12 @@ class KernelProfile:
 
     def __post_init__(self) -> None:
         at_least("kernel.charge_batch_pages", self.charge_batch_pages, 1)
+        at_least("kernel.stock_slots", self.stock_slots, 1)
+        one_of("kernel.stock_victim", self.stock_victim, ("random", "in_turn"))
+        one_of("kernel.objcg_as_of", self.objcg_as_of, OBJCG_VERSIONS)
+        at_least("kernel.byte_slots", self.byte_slots, 1)
+        one_of("kernel.stat_flush", self.stat_flush, STAT_FLUSHES)
+        one_of("kernel.list_lru_rule", self.list_lru_rule, ("per_id", "on_demand"))
         at_least("kernel.stat_copies", self.stat_copies, 1)
         one_of("kernel.page_bytes", self.page_bytes, (4096, 16384, 65536))
         one_of("kernel.slab_order_rule", self.slab_order_rule, ("4.19", "5.12", "6.7"))

@@ -40,21 +40,6 @@ STRUCTS = {  # field of core.profile.Structs -> structs that it is the size of, 
 SPLIT = {"css_rstat_cpu": 2, "cgroup_rstat_base_cpu": 1}  # cgroup_rstat_cpu since 6.16: one per css, one per cgroup
 ON_HEAP_SINCE: dict[str, Version] = {"memcg_vmstats": (6, 1), "lruvec_stats": (6, 10)}  # part of another struct before
 EMPTY_BEFORE: dict[str, Version] = {"percpu_ref_data": (5, 10)}
-RULES: dict[str, tuple[tuple[Version, Any], ...]] = {  # key -> (since, value); conf/kernel/ has the sources
-    "design": (
-        ((0, 0), "page_ref"),
-        ((5, 3), "reparent_percpu"),
-        ((5, 9), "objcg"),
-        ((6, 16), "objcg_multi_stock"),
-    ),
-    "charge_batch_pages": (((0, 0), 32), ((6, 1), 64)),
-    "uncharge_batched": (((0, 0), False), ((5, 11), True)),
-    "stacks_pin_memcg": (((0, 0), True), ((5, 13), False)),
-    "protection_xchg_elided": (((0, 0), False), ((6, 1), True)),
-    "slab_order_rule": (((0, 0), "4.19"), ((5, 12), "5.12"), ((6, 7), "6.7")),
-    "cpu_partial_rule": (((0, 0), "objects"), ((5, 16), "slabs")),
-    "stat_copies": (((0, 0), 1), ((5, 2), 2), ((5, 13), 1)),
-}
 
 
 def register() -> None:
@@ -81,10 +66,9 @@ def profile(root: Path, release: str) -> dict[str, Any]:
     nearest = min((path.stem for path in PROFILES.glob("linux-*.yaml")), key=lambda name: _distance(name, version))
     assumed = _load(nearest)
     structs, caches = _structs(root, version), _caches(root)
-    rules = {key: [value for since, value in steps if version >= since][-1] for key, steps in RULES.items()}
     return {
         **assumed,
-        **rules,
+        **rules(version),
         "name": "detected",
         "version": f"{version[0]}.{version[1]}",
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
@@ -94,6 +78,12 @@ def profile(root: Path, release: str) -> dict[str, Any]:
         "source": f"Linux {release}, {_count(root, 'cpu')} possible CPUs, {_count(root, 'node')} possible nodes; "
         + _source(structs, assumed["structs"].keys() - structs.keys(), len(caches), nearest),
     }
+
+
+def rules(version: Version) -> dict[str, Any]:
+    """Return what the version alone decides of a profile, as `conf/kernel/_rules-*.yaml` say."""
+    since = {_version(path.stem.removeprefix("_rules-")): path.stem for path in PROFILES.glob("_rules-*.yaml")}
+    return _load(since[max(each for each in since if each <= version or each == min(since))])
 
 
 def _structs(root: Path, version: Version) -> dict[str, int]:
@@ -146,8 +136,13 @@ def _count(root: Path, kind: str) -> int | str:
 
 
 def _distance(name: str, version: Version) -> int:
-    major, minor = map(int, name.removeprefix("linux-").split("."))
+    major, minor = _version(name.removeprefix("linux-"))
     return abs((major - version[0]) * 20 + minor - version[1])  # major versions have some 20 minor ones
+
+
+def _version(text: str) -> Version:
+    major, minor = map(int, text.split("."))
+    return major, minor
 
 
 def _load(name: str) -> dict[str, Any]:
