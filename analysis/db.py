@@ -18,10 +18,11 @@ from scipy.special import stdtrit
 from analysis.marts import marts
 from analysis.run import Run
 from core.designs import DESIGNS
+from core.keys import fields_of, read_by
 from core.params import Point
 
-GRID = ("design", "cpus", "batch", "churn_hz")  # axes that every mart names; the others make up a row's `setting`
-SCENARIO = ("seed", "replicate")
+GRID = tuple(name for name, own in fields_of(Point).items() if own.named)  # the others make up a row's `setting`
+REALISATION = read_by(Point, "realisation")
 MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
 
 
@@ -73,7 +74,7 @@ def _designs() -> pa.Table:
 
 def _setting(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
     """SQL for what was swept beside the grid, as text: 'kernel=linux-6.1 depth=2', or '' where nothing was."""
-    swept = {field.name for field in fields(Point)} - {*GRID, *SCENARIO}
+    swept = {field.name for field in fields(Point)} - {*GRID, *REALISATION}
     candidates = [name for name in columns if name.split(".")[0] in swept]
     differs = ", ".join(f'min("{n}") is distinct from max("{n}") or count("{n}") % count(*) > 0' for n in candidates)
     row = con.execute(f"select {differs} from landed_points").fetchone() or ()

@@ -7,15 +7,14 @@ published, the rest taken over from a like part), C (weak).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.checks import at_least, one_of, within
+from core.keys import record
 
 KINDS = ("near", "far", "llsc")
 GRADES = ("measured", "A", "B", "C")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("price")
 class Transfer:
     """One-way time for a modified line to go from one core to another, ns, by where the two cores are.
 
@@ -32,7 +31,7 @@ class Transfer:
     cross_far: float | None  # two sockets in different halves of the machine
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("price")
 class Host:
     """Topology and price table of a machine.
 

@@ -6,16 +6,15 @@ are written once. Defaults live in YAML only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.checks import one_of, within
 from core.designs import DESIGNS
 from core.host import Host
+from core.keys import key, record
 from core.profile import KernelProfile
 from core.workload import Workload
 
 
-@dataclass(frozen=True, kw_only=True)
+@record()
 class Point:
     """A scenario seen by one design with one setting of every axis.
 
@@ -23,29 +22,29 @@ class Point:
     change the events. `workload`, `churn_hz`, `seed` and `replicate` are the scenario (`core.scenario`).
     """
 
-    design: str  # a name in core.designs.DESIGNS
-    cpus: int  # online simulated CPUs, not cluster cores
-    possible_cpus: int | None  # CPUs that per-CPU memory is allocated for; null: the online ones
-    nodes: int  # NUMA nodes
-    batch: int  # pages a CPU's stock takes at once: MEMCG_CHARGE_BATCH
-    stat_batch: int | None  # pages a per-CPU statistic may drift; null: the charge batch, as one constant served both
-    stock: bool  # per-CPU stock in use; false: every charge walks the counters (a bound)
-    uncharge_batched: bool | None  # uncharges go to the stock (5.11+); null: as the design's kernel did
-    depth: int  # levels below the root; a child of the root has depth 1 and walks 2 counters
-    cgroup_version: int  # 1 or 2
-    swap_accounting: bool  # cgroup v1 only: the memsw counter is charged too
-    protected_levels: int  # levels of the path with memory.min or memory.low set
-    folio_reparenting: bool  # page cache is reparented at offline, so it pins no memcg
-    allocator: str  # slub or slab
-    page_list_lock: str  # page_list only: memcg, memcg_node or kmem_cache
-    objcg_as_of: str  # objcg only: 5.9, 5.11, 5.15 or 6.1
-    churn_hz: float  # memcgs that come online per simulated second
-    duration_s: float  # simulated time of the lifecycle
-    seed: int  # another seed, another realisation of the scenario
-    replicate: int  # counts the realisations under one seed, from 0
-    kernel: KernelProfile  # by name in results
-    workload: Workload  # by name in results
-    host: Host  # price table, by name in results
+    design: str = key("charge", "price", "label", named=True)  # a name in core.designs.DESIGNS
+    cpus: int = key("machine", "lifecycle", "price", "label", named=True)  # online simulated CPUs, not cluster cores
+    possible_cpus: int | None = key("machine", "lifecycle")  # CPUs with per-CPU memory; null: the online ones
+    nodes: int = key("machine", "lifecycle", "price")  # NUMA nodes
+    batch: int = key("batch", named=True)  # pages a CPU's stock takes at once: MEMCG_CHARGE_BATCH
+    stat_batch: int | None = key("batch")  # pages that a per-CPU statistic may drift; null: the charge batch
+    stock: bool = key("charge")  # per-CPU stock in use; false: every charge walks the counters (a bound)
+    uncharge_batched: bool | None = key("charge")  # uncharges go to the stock (5.11+); null: as the design's kernel did
+    depth: int = key("charge", "price")  # levels below the root; a child of the root has depth 1 and walks 2 counters
+    cgroup_version: int = key("charge", "price")  # 1 or 2
+    swap_accounting: bool = key("charge", "price")  # cgroup v1 only: the memsw counter is charged too
+    protected_levels: int = key("charge", "price")  # levels of the path with memory.min or memory.low set
+    folio_reparenting: bool = key("lifecycle")  # page cache is reparented at offline, so it pins no memcg
+    allocator: str = key("machine", "lifecycle")  # slub or slab
+    page_list_lock: str = key("price")  # page_list only: memcg, memcg_node or kmem_cache
+    objcg_as_of: str = key("charge")  # objcg only: 5.9, 5.11, 5.15 or 6.1
+    churn_hz: float = key("scenario", named=True)  # memcgs that come online per simulated second
+    duration_s: float = key("scenario")  # simulated time of the lifecycle
+    seed: int = key("scenario", "realisation")  # another seed, another realisation of the scenario
+    replicate: int = key("scenario", "realisation")  # counts the realisations under one seed, from 0
+    kernel: KernelProfile = key()  # by name in results
+    workload: Workload = key()  # by name in results
+    host: Host = key()  # price table, by name in results
 
     @property
     def nr_cpu_ids(self) -> int:
@@ -72,7 +71,8 @@ class Point:
         within("churn_hz", self.churn_hz, 0, 10_000)
         within("duration_s", self.duration_s, 1, 1e9, "1e9 s are 32 years")
         within("seed", self.seed, 0, (1 << 63) - 1)
-        for key, names in (("caches", self.workload.caches), ("charge.caches", self.workload.charge.caches)):
+        for inside, names in (("caches", self.workload.caches), ("charge.caches", self.workload.charge.caches)):
             if not names.keys() <= self.kernel.caches.keys():
                 unknown = min(names.keys() - self.kernel.caches.keys())
-                one_of(f"workload.{key}", unknown, self.kernel.caches, f"add it to kernel.caches of {self.kernel.name}")
+                way_out = f"add it to kernel.caches of {self.kernel.name}"
+                one_of(f"workload.{inside}", unknown, self.kernel.caches, way_out)

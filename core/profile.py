@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.checks import at_least, one_of
+from core.keys import key, record
 
 OBJCG_VERSIONS = ("5.9", "5.11", "5.15", "6.1", "6.7", "6.16", "7.1")  # each changed what an object's charge costs
 STAT_FLUSHES = (
@@ -15,7 +14,7 @@ STAT_FLUSHES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("lifecycle")
 class Structs:
     """sizeof() in bytes. A struct that a kernel lacks has the size of the nearest version that has it."""
 
@@ -42,40 +41,47 @@ class Structs:
             at_least(f"kernel.structs.{name}", size_bytes, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record()
 class KernelProfile:
     """One kernel build. Every profile has every size, so that designs can be compared on one kernel's sizes."""
 
-    name: str
-    version: str
-    source: str  # where the sizes come from, in words
-    design: str  # how this kernel charges slab pages: a name in core.designs.DESIGNS
-    charge_batch_pages: int  # MEMCG_CHARGE_BATCH
-    stock_slots: int  # memcgs that a CPU's stock holds pages of: NR_MEMCG_STOCK, 1 before 6.16
-    stock_victim: str  # which slot a full stock gives up: random or in_turn
-    uncharge_batched: bool  # kmem uncharges refill the stock (5.11 and later)
-    objcg_as_of: str  # the version of the obj_cgroup code; before 5.9, the first there was
-    objcg_per_node: bool  # a memcg has an obj_cgroup for each node (7.1 and later)
-    byte_slots: int  # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.1
-    stacks_pin_memcg: bool  # a kernel stack's pages hold the memcg (5.12 and earlier)
-    folio_reparenting: bool  # folios on an LRU list are reparented at offline and pin no memcg (7.1 and later)
-    filp_by_rcu: bool  # a closed file is freed after an RCU grace period (6.6 and earlier)
-    protection_xchg_elided: bool  # propagate_protected_usage() skips the exchange while usage exceeds min and low
-    stat_flush: str  # how per-CPU statistics reach a memcg: see STAT_FLUSHES
-    list_lru_rule: str  # what has a list_lru_one: per_id (every memcg id there ever was) or on_demand (5.18 and later)
-    cgroup_v1: bool  # the build can mount the memory controller as cgroup v1
-    memsw: bool  # cgroup v1 charges memory plus swap unless booted with swapaccount=0 (5.8 and later)
-    memcg_slab_sysfs: bool  # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab
-    page_bytes: int
-    slab_order_rule: str  # the version whose calculate_order() rules: see core.slabs.geometry
-    slub_min_objects: int  # boot parameter; 0 lets the kernel choose from the CPU count
-    slub_max_order: int  # boot parameter, PAGE_ALLOC_COSTLY_ORDER unless given
-    cpu_partial_rule: str  # what a CPU's partial list is bounded by: objects, slabs (5.16) or off
-    stat_copies: int  # copies of the per-CPU statistics: 2 from 5.2 to 5.12 (local and hierarchical)
-    cgroup_files: int  # kernfs nodes of a cgroup directory with the memory controller on
-    cache_files: int  # kernfs nodes of a cache's directory under /sys/kernel/slab
-    structs: Structs
-    caches: dict[str, int]  # kmem_cache -> bytes from one object to the next, with alignment and free pointer
+    name: str = key("label")
+    version: str = key("label")
+    source: str = key("label")  # where the sizes come from, in words
+    design: str = key("own")  # how this kernel charges slab pages: a name in core.designs.DESIGNS
+    charge_batch_pages: int = key("own")  # MEMCG_CHARGE_BATCH
+    stock_slots: int = key("own")  # memcgs that a CPU's stock holds pages of: NR_MEMCG_STOCK, 1 before 6.16
+    stock_victim: str = key("own")  # which slot a full stock gives up: random or in_turn
+    uncharge_batched: bool = key("own")  # kmem uncharges refill the stock (5.11 and later)
+    objcg_as_of: str = key("own")  # the version of the obj_cgroup code; before 5.9, the first there was
+    objcg_per_node: bool = key("own")  # a memcg has an obj_cgroup for each node (7.1 and later)
+    byte_slots: int = key("own")  # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.1
+    stacks_pin_memcg: bool = key("lifecycle")  # a kernel stack's pages hold the memcg (5.12 and earlier)
+    # folios on an LRU list are reparented at offline and pin no memcg (7.1 and later)
+    folio_reparenting: bool = key("own")
+    filp_by_rcu: bool = key("own")  # a closed file is freed after an RCU grace period (6.6 and earlier)
+    # propagate_protected_usage() skips the exchange while usage exceeds min and low
+    protection_xchg_elided: bool = key("charge", "price")
+    stat_flush: str = key("own")  # how per-CPU statistics reach a memcg: see STAT_FLUSHES
+    # what has a list_lru_one: per_id (every memcg id there ever was) or on_demand (5.18 and later)
+    list_lru_rule: str = key("own")
+    cgroup_v1: bool = key("own")  # the build can mount the memory controller as cgroup v1
+    memsw: bool = key("own")  # cgroup v1 charges memory plus swap unless booted with swapaccount=0 (5.8 and later)
+    # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab
+    memcg_slab_sysfs: bool = key("lifecycle")
+    page_bytes: int = key("machine", "lifecycle")
+    # the version whose calculate_order() rules: see core.slabs.geometry
+    slab_order_rule: str = key("machine", "lifecycle")
+    slub_min_objects: int = key("machine", "lifecycle")  # boot parameter; 0 lets the kernel choose from the CPU count
+    slub_max_order: int = key("machine", "lifecycle")  # boot parameter, PAGE_ALLOC_COSTLY_ORDER unless given
+    # what a CPU's partial list is bounded by: objects, slabs (5.16) or off
+    cpu_partial_rule: str = key("machine", "lifecycle")
+    stat_copies: int = key("lifecycle")  # copies of the per-CPU statistics: 2 from 5.2 to 5.12 (local and hierarchical)
+    cgroup_files: int = key("lifecycle")  # kernfs nodes of a cgroup directory with the memory controller on
+    cache_files: int = key("lifecycle")  # kernfs nodes of a cache's directory under /sys/kernel/slab
+    structs: Structs = key()
+    # kmem_cache -> bytes from one object to the next, with alignment and free pointer
+    caches: dict[str, int] = key("machine", "lifecycle", "price")
 
     def __post_init__(self) -> None:
         at_least("kernel.charge_batch_pages", self.charge_batch_pages, 1)

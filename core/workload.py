@@ -5,14 +5,13 @@ Values live in `conf/workload/`, each with its source. "Mean" is the mean of a P
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.checks import at_least, one_of, within
+from core.keys import record
 
 PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("scenario")
 class Leftover:
     """What memcgs leave behind in one kmem_cache, or in the page cache (read 'cached files' for objects there).
 
@@ -36,7 +35,7 @@ class Leftover:
         at_least(f"{key}.common_turnovers", self.common_turnovers, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("scenario")
 class Pressure:
     """Where reclaim gets its speed: the page cache is what the rest leaves over, and reading files turns it over."""
 
@@ -50,7 +49,7 @@ class Pressure:
         at_least("workload.pressure.refill_mib_s", self.refill_mib_s, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("scenario")
 class TmpfsProgram:
     """The reference program: each cgroup warms its kmem_caches, creates files on tmpfs and unlinks all but a few."""
 
@@ -66,7 +65,7 @@ class TmpfsProgram:
         at_least("workload.tmpfs.warm_ms", self.warm_ms, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("scenario")
 class ChargeMix:
     """The window of events that the charge path replays: who runs where, what is allocated, who frees it.
 
@@ -98,7 +97,7 @@ class ChargeMix:
             at_least(f"workload.charge.caches.{name}", share, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("scenario")
 class Workload:
     """One kind of host. Memcgs come online as a Poisson stream at `Point.churn_hz`, besides the resident ones."""
 

@@ -22,8 +22,8 @@ from core.charge.window import charge_window
 from core.columns import Column
 from core.designs import DESIGNS, Design
 from core.events import ALLOC, FREE, ROOT
+from core.keys import seen_by, setting
 from core.params import Point
-from core.profile import KernelProfile
 from core.slabs.heap import SlabTrace
 
 COLUMNS: dict[str, Column] = {
@@ -73,45 +73,27 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
     Returns the columns of COLUMNS, each `[len(points)]`. Raises AssertionError, naming design, lane and both numbers,
     if pages charged to the counters are not the pages that are in use or stocked.
     """
-    events = charge_window(points[0])
-    kernels: list[KernelProfile] = []
+    events = charge_window(seen_by(points[0], "scenario"))
     settings_of: dict[Hashable, dict[Hashable, list[int]]] = {}
     for i, point in enumerate(points):
-        if point.kernel not in kernels:
-            kernels.append(point.kernel)
-        where = (kernels.index(point.kernel), point.cpus, point.possible_cpus, point.nodes, point.allocator)
-        settings_of.setdefault(where, {}).setdefault(_setting(point), []).append(i)
+        settings_of.setdefault(setting(point, "machine"), {}).setdefault(setting(point, "charge"), []).append(i)
 
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
     for settings in settings_of.values():
-        machine = machine_of(points[next(iter(settings.values()))[0]], events)
+        machine = machine_of(seen_by(points[next(iter(settings.values()))[0]], "machine"), events)
         for members in settings.values():
             for name, values in count_lanes([points[i] for i in members], machine).items():
                 out[name][members] = values
     return out
 
 
-def _setting(point: Point) -> Hashable:
-    """All that makes lanes of one setting differ is the batch, of charges or of statistics."""
-    return (
-        point.design,
-        point.stock,
-        point.uncharge_batched,
-        point.depth,
-        point.cgroup_version,
-        point.swap_accounting,
-        point.protected_levels,
-        point.objcg_as_of,
-    )
-
-
 def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     """Columns of points that differ in their batches only, on a machine; each point is a lane."""
-    point = points[0]
+    point, lanes = seen_by(points[0], "charge"), [seen_by(lane, "batch") for lane in points]
     design = DESIGNS[point.design]
     stream = page_stream(point, design, machine)
-    batches = np.array([p.batch if p.stock else 0 for p in points])
-    thresholds = np.array([p.stat_batch or p.batch for p in points]) * stream.stat_unit
+    batches = np.array([lane.batch if point.stock else 0 for lane in lanes])
+    thresholds = np.array([lane.stat_batch or lane.batch for lane in lanes]) * stream.stat_unit
     tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots)
     _check_books(design, stream, tally, batches)
     flushes = run_vmstat(stream.stats, thresholds, cpus=point.cpus)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from core.keys import key, record
+
+_ALL = ("charge", "price", "lifecycle")
 
 
 class ObjcgVersion(NamedTuple):
@@ -30,9 +33,11 @@ class ObjcgVersion(NamedTuple):
     skips_root: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@record("charge", "price")
 class Design:
     """Traits of one way to charge slab memory to memcgs; the simulation reads them and never a design's name.
+
+    Designs that are alike in what the lifecycle reads share one.
 
     name: key in `DESIGNS` and value of the `design` axis.
     colour: '#rrggbb', of tables and charts; told apart from the others' by the colour-blind too (after Okabe and Ito).
@@ -51,18 +56,18 @@ class Design:
     objcg_version: from `Point.objcg_as_of` to what the obj_cgroup code did; designs that charge bytes only.
     """
 
-    name: str
-    colour: str
-    essence: str
-    source: str
-    accounts: bool = True
-    per_memcg_caches: bool
-    slab_pins: Literal["memcg", "kmem_cache", "nothing"]
-    reuses_dead: bool = False
-    charges: Literal["nothing", "pages", "bytes"]
-    cache_ref: Literal["none", "atomic", "percpu"] = "none"
+    name: str = key("label")
+    colour: str = key("label")
+    essence: str = key("label")
+    source: str = key("label")
+    accounts: bool = key(*_ALL, default=True)
+    per_memcg_caches: bool = key(*_ALL)
+    slab_pins: Literal["memcg", "kmem_cache", "nothing"] = key("lifecycle")
+    reuses_dead: bool = key(*_ALL, default=False)
+    charges: Literal["nothing", "pages", "bytes"] = key(*_ALL)
+    cache_ref: Literal["none", "atomic", "percpu"] = key(*_ALL, default="none")
     page_ref: bool = False
-    lists_pages: bool = False
+    lists_pages: bool = key(*_ALL, default=False)
     reparents: Literal["nothing", "kmem_caches", "pages", "objcgs"] = "nothing"
     stock_slots: int = 1
     objcg_version: Callable[[str], ObjcgVersion] | None = None

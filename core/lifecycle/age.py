@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.columns import Column
-from core.designs import DESIGNS, Design
+from core.designs import DESIGNS
+from core.keys import seen_by, setting
 from core.lifecycle.leftovers import CACHES, DYING, OBJCGS, SLABS, state
 from core.lifecycle.life import Life, check_books, live
 from core.lifecycle.pinning import SAMPLES
@@ -65,14 +66,14 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
     points: of one scenario. Point columns have shape `[points]`; the series is in long form, SAMPLES rows for each
     design, kernel and machine among the points. Raises AssertionError if the books do not balance.
     """
-    population = populate(points[0])
+    population = populate(seen_by(points[0], "scenario"))
     load = points[0].workload
-    lives: dict[tuple[object, ...], Life] = {}
+    lives: dict[Hashable, Life] = {}
 
     def life(point: Point, design: str) -> Life:
-        key = (*_machine(point), *_traits(DESIGNS[design]))
+        key = (setting(point, "lifecycle"), setting(DESIGNS[design], "lifecycle"))
         if key not in lives:
-            lives[key] = live(point, DESIGNS[design], population)
+            lives[key] = live(seen_by(point, "lifecycle"), seen_by(DESIGNS[design], "lifecycle"), population)
             check_books(lives[key], point)
         return lives[key]
 
@@ -80,7 +81,7 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
     live_mean = float(population.online.mean()) + load.resident_memcgs
     rows: list[dict[str, float | str]] = []
     series: list[dict[str, NDArray[np.generic]]] = []
-    seen: set[tuple[object, ...]] = set()
+    seen: set[str] = set()
     for point in points:
         mine, floor = life(point, point.design), life(point, "unaccounted")
         lost = (mine.dead - floor.dead).sum(axis=1)
@@ -108,13 +109,12 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
                 **{f"memory_bytes_dead_{name}": mine.dead[-1, i] for i, name in enumerate(COMPONENTS)},
             }
         )
-        key = (point.design, *_machine(point))
-        if key not in seen:
-            seen.add(key)
+        if (life_id := _life_id(point)) not in seen:
+            seen.add(life_id)
             total = mine.live + mine.dead
             series.append(
                 {
-                    "life_id": np.full(SAMPLES, _life_id(point)),
+                    "life_id": np.full(SAMPLES, life_id),
                     "design": np.full(SAMPLES, point.design),
                     "kernel": np.full(SAMPLES, point.kernel.name),
                     "cpus": np.full(SAMPLES, point.cpus),
@@ -132,33 +132,8 @@ def age(points: Sequence[Point]) -> tuple[dict[str, NDArray[np.generic]], dict[s
     )
 
 
-def _traits(design: Design) -> tuple[object, ...]:
-    """Whatever of a design the lifecycle depends on: designs that differ on the charge path only share a life."""
-    return (
-        design.accounts,
-        design.per_memcg_caches,
-        design.slab_pins,
-        design.reuses_dead,
-        design.charges,
-        design.cache_ref == "percpu",
-        design.lists_pages,
-    )
-
-
-def _machine(point: Point) -> tuple[object, ...]:
-    """Whatever of a point the lifecycle depends on, beside the scenario."""
-    return (
-        point.cpus,
-        point.possible_cpus,
-        point.nodes,
-        point.allocator,
-        point.folio_reparenting,
-        repr(point.kernel),
-    )
-
-
 def _life_id(point: Point) -> str:
-    content = repr((scenario_id(point), point.design, *_machine(point)))
+    content = repr((scenario_id(point), point.design, point.kernel.name, setting(point, "lifecycle")))
     return blake2b(content.encode(), digest_size=8).hexdigest()
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from core.columns import Column
 from core.designs import DESIGNS
 from core.host import Host
+from core.keys import identity
 from core.params import Point
 from core.prices.lines import MAX_CPUS, Floats, Stations, in_order, queue, transfer_ns
 
@@ -174,15 +175,16 @@ def _locks(point: Point) -> float:
 def price(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
     """Return the columns of COLUMNS, each of shape `[len(points)]`, for what `core.charge.count` counted."""
     size = len(points)
-    of_host: dict[Host, list[int]] = {}
+    of_host: dict[str, list[int]] = {}
     for index, point in enumerate(points):
-        of_host.setdefault(point.host, []).append(index)
+        of_host.setdefault(identity(point.host), []).append(index)
     columns: dict[str, NDArray[np.generic]] = {
         "host_prices": np.array([point.host.name for point in points]),
         "host_grade": np.array([point.host.grade for point in points]),
         "host_exceeded": np.array([point.cpus > point.host.cpus for point in points]),
     }
-    for host, indices in of_host.items():
+    for indices in of_host.values():
+        host = points[indices[0]].host
         at = np.array(indices)
         here = {name: np.asarray(counts[name], np.float64)[at] for name in COUNTS}
         for name, values in _price_on(host, [points[i] for i in indices], here).items():

@@ -92,17 +92,6 @@ def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
     return cls(**{name: _value(hints[name], value, f"{key}{name}") for name, value in values.items()})
 
 
-def canonical(value: Any) -> Any:
-    """Return a frozen dataclass as nested tuples of plain values, in field order: what an identity is hashed from."""
-    if dataclasses.is_dataclass(value):
-        return tuple((f.name, canonical(getattr(value, f.name))) for f in dataclasses.fields(value))
-    if isinstance(value, Mapping):
-        return tuple((name, canonical(value[name])) for name in sorted(value))
-    if isinstance(value, list | tuple):
-        return tuple(canonical(item) for item in value)
-    return value
-
-
 def every_key() -> list[str]:
     """Return every key that a config may have, groups included."""
     return [path for cls in (Point, Run) for path in _leaves(cls) if path != PLANNED]

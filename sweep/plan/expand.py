@@ -12,10 +12,11 @@ from itertools import groupby
 from typing import Any
 
 from core.host import Host
+from core.keys import identity
 from core.params import Point
 from core.profile import KernelProfile
 from core.workload import Workload
-from sweep.config.schema import build, canonical
+from sweep.config.schema import build
 from sweep.plan.plan import Plan
 
 GROUPS: dict[str, type[Any]] = {"kernel": KernelProfile, "workload": Workload, "host": Host}
@@ -67,5 +68,5 @@ class Expander:
     def _digest(self, group: Any) -> str:
         # groups live as long as this expander, so an id is never used again
         if id(group) not in self._digests:
-            self._digests[id(group)] = blake2b(repr(canonical(group)).encode(), digest_size=10).hexdigest()
+            self._digests[id(group)] = blake2b(identity(group).encode(), digest_size=10).hexdigest()
         return self._digests[id(group)]

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.keys import read_by
+from core.params import Point
 from sweep.plan import where
 from sweep.plan.axes import Column, Index, Values
 
-SCENARIO = ("workload", "churn_hz", "duration_s", "seed", "replicate")
+SCENARIO = read_by(Point, "scenario")
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
 
 
