@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.events import record
 from core.lifecycle.reclaim import ANGLE, CALENDAR_TICKS, CPU, LIFE, NONE, int64s, random_bits, uniform
 
 # What is counted. After the first three, one number per kind of leftover (index into Workload.leftovers).
@@ -15,10 +16,13 @@ DYING, DYING_WITH_CACHES, OBJCGS = int64s(*range(3))
 # Dangling caches; slabs of gone memcgs; leftover objects on these slabs; leftover objects on slabs that all share.
 CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = int64s(*range(4))
 
-# A common object that an online memcg is charged for: fields of an entry. Siblings are of the same memcg; the first
-# entry of a memcg that is not followed also stands for the memcg.
-SIBLING, NEXT_DUE, KIND, END, SPOT, KEY = range(6)
-ENTRY_FIELDS = 6
+LEFT = record(kind="i8", end="i8", spot="i8", early="u1")
+"""A leftover of the memcg that goes offline: its kind, the tick at which it is reclaimed, its place among what the
+memcg allocated, and whether it is older than the memcg's kmem_caches."""
+
+ENTRY = record(kind="i8", end="i8", spot="i8", sibling="i8", next_due="i8", key="i8")
+"""A common object that an online memcg is charged for. Siblings are of the same memcg; the first entry of a memcg that
+is not followed also stands for the memcg."""
 
 
 @njit(cache=True)
@@ -54,15 +58,15 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
     """Count what a memcg leaves behind; returns the tick until which it is pinned, -1 if by nothing."""
     lru_end, slab_end = NONE, NONE
     for i in range(size):
-        left[i, 3] = left[i, 2] * life_s < rules.cache_creation_s * 4294967296.0  # before the memcg's caches existed
+        left[i].early = left[i].spot * life_s < rules.cache_creation_s * 4294967296.0
     for i in range(size):
-        kind, end = left[i, 0], left[i, 1]
+        kind, end = left[i].kind, left[i].end
         if end < now:
             continue
         if kind == rules.page_kind:
             lru_end = max(lru_end, end)
             continue
-        if not rules.own_caches or left[i, 3]:
+        if not rules.own_caches or left[i].early:
             if not rules.own_caches:
                 slab_end = max(slab_end, end)
             keep(count, leaves, state(SHARED_OBJECTS, kind, rules.kinds), end)
@@ -70,9 +74,9 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
         slab_end = max(slab_end, end)
         last_on_slab = last_in_cache = True
         for k in range(size):
-            if left[k, 0] == kind and not left[k, 3] and (left[k, 1] > end or (left[k, 1] == end and k > i)):
+            if left[k].kind == kind and not left[k].early and (left[k].end > end or (left[k].end == end and k > i)):
                 last_in_cache = False
-                if slab_of(left[k, 2], key, kind, rules) == slab_of(left[i, 2], key, kind, rules):
+                if slab_of(left[k].spot, key, kind, rules) == slab_of(left[i].spot, key, kind, rules):
                     last_on_slab = False
         keep(count, leaves, state(OWN_OBJECTS, kind, rules.kinds), end)
         if last_on_slab:
@@ -134,12 +138,12 @@ def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
 def take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
     """Move a memcg's list of entries to `left`; returns its new size and the new list of free entries."""
     while e != NONE:
-        left[size, 0] = entries[e, KIND]
-        left[size, 1] = entries[e, END]
-        left[size, 2] = entries[e, SPOT]
+        left[size].kind = entries[e].kind
+        left[size].end = entries[e].end
+        left[size].spot = entries[e].spot
         size += 1
-        following = entries[e, SIBLING]
-        entries[e, SIBLING] = free
+        following = entries[e].sibling
+        entries[e].sibling = free
         free, e = e, following
     return size, free
 

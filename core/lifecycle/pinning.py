@@ -18,14 +18,9 @@ from numpy.typing import NDArray
 from core.lifecycle.leftovers import (
     DYING,
     DYING_WITH_CACHES,
-    END,
-    ENTRY_FIELDS,
-    KEY,
-    KIND,
-    NEXT_DUE,
+    ENTRY,
+    LEFT,
     SHARED_OBJECTS,
-    SIBLING,
-    SPOT,
     Rules,
     die,
     go_offline,
@@ -42,19 +37,31 @@ from core.lifecycle.reclaim import (
     PLACE,
     age_ticks,
     cache_until,
+    int64s,
     miss,
     new_common,
     random_bits,
     turn_clock,
 )
 
+FRESH, FREE = int64s(0, 1)  # fields of Charged.unused
 SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
+
+
+class Step(NamedTuple):
+    """A step of a scenario: its number, the ticks of the reclaim clock before and after it, the memcgs born in it."""
+
+    number: int
+    before: int
+    now: int
+    born: int
 
 
 class Charged(NamedTuple):
     """Which memcgs are online and charged for common objects: lists of entries."""
 
-    entries: NDArray[np.int64]  # [capacity, ENTRY_FIELDS]
+    entries: NDArray[np.void]  # [capacity] ENTRY
+    unused: NDArray[np.int64]  # [2] FRESH: entries from here on were never used; FREE: first of those given back; NONE
     of: NDArray[np.int64]  # [memcgs] first entry of a followed memcg; NONE
     due: NDArray[np.int64]  # [STEPS + 1] first entry of the first other memcg that goes offline in a step; NONE
     by_rank: NDArray[np.int64]  # [arrivals] the step's memcgs: a followed one, or memcgs + its first entry
@@ -68,7 +75,7 @@ class Books(NamedTuple):
     leaves: NDArray[np.int32]  # [CALENDAR_TICKS, counts] how many cease at a tick
     sums: NDArray[np.int64]  # [counts] over all steps
     samples: NDArray[np.int64]  # [SAMPLES, counts]
-    left: NDArray[np.int64]  # [objects, 4] kind, end, spot, early: leftovers of the memcg that goes offline
+    left: NDArray[np.void]  # [objects] LEFT, of the memcg that goes offline
     pinned_until: NDArray[np.int64]  # [memcgs] without the stacks of stray tasks
 
 
@@ -84,7 +91,8 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
     while clock < 0:
         common = new_common(objects)
         charged = Charged(
-            entries=np.empty((capacity, ENTRY_FIELDS), np.int64),
+            entries=np.empty(capacity, ENTRY),
+            unused=np.array([0, NONE]),
             of=np.full(memcgs, NONE, np.int64),
             due=np.full(STEPS + 1, NONE, np.int64),
             by_rank=np.empty(most_born, np.int64),
@@ -95,7 +103,7 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
             leaves=np.zeros((CALENDAR_TICKS, counts), np.int32),
             sums=np.zeros(counts, np.int64),
             samples=np.zeros((SAMPLES, counts), np.int64),
-            left=np.empty((objects + int(np.diff(population.followed.left_start).max(initial=0)), 4), np.int64),
+            left=np.empty(objects + int(np.diff(population.followed.left_start).max(initial=0)), LEFT),
             pinned_until=np.empty(memcgs if population.followed.stray.size else 0, np.int64),
         )
         clock = _walk(population, rules, common, charged, books)
@@ -109,52 +117,51 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
     step_s, arrivals, _, followed, objects = population
     # Arrays by themselves: Numba counts references, atomically, whenever one is taken out of a tuple.
     count, leaves, left = books.counted, books.leaves, books.left
-    entries, entry_of = charged.entries, charged.of
+    entries, entry_of, unused = charged.entries, charged.of, charged.unused
     left_start, left_kind, left_ticks, left_spot = (
         followed.left_start, followed.left_kind, followed.left_ticks, followed.left_spot
     )  # fmt: skip
     life_s, key, stack_step = followed.life_s, followed.key, followed.stack_step
-    fresh = stray = missing = np.int64(0)
-    free, clock = NONE, 0.0
+    stray = missing = np.int64(0)
+    clock = 0.0
     for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
         end, kind = age_ticks(objects, j, np.int64(0)), np.int64(objects.kind[j])
         cache_until(end, j, common)
         if kind != rules.page_kind:
             keep(count, leaves, state(SHARED_OBJECTS, kind, rules.kinds), end)
 
-    for step in range(STEPS):
-        used = rules.live_bytes[step]
+    for number in range(STEPS):
+        used = rules.live_bytes[number]
         for i in range(count.size):
             used += count[i] * rules.bytes_each[i]
         before = int(clock)
         clock = turn_clock(clock, used, rules.page_cache_bytes)
-        now, born = int(clock), arrivals[step]
+        now = int(clock)
+        step = Step(number, before, now, arrivals[number])
 
-        missing = _reclaim(before, now, born, missing, objects, common, books)
-        for i in range(followed.birth_start[step], followed.birth_start[step + 1]):
+        missing = _reclaim(step, missing, objects, common, books)
+        for i in range(followed.birth_start[number], followed.birth_start[number + 1]):
             charged.by_rank[followed.rank[i]] = followed.birth_order[i]
-            charged.by_rank_step[followed.rank[i]] = step
-        if fresh + missing > charged.entries.shape[0]:
+            charged.by_rank_step[followed.rank[i]] = number
+        if unused[FRESH] + missing > entries.size:
             return -1.0
-        missing, fresh, free = _allocate(
-            step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged
-        )
-        for m in range(followed.off_start[step], followed.off_start[step + 1]):
+        missing = _allocate(step, step_s, missing, objects, rules, common, charged)
+        for m in range(followed.off_start[number], followed.off_start[number + 1]):
             size = np.int64(0)
             for k in range(left_start[m], left_start[m + 1]):
-                left[size, 0] = left_kind[k]
-                left[size, 1] = (before + now) // 2 + left_ticks[k]
-                left[size, 2] = left_spot[k]
+                left[size].kind = left_kind[k]
+                left[size].end = (before + now) // 2 + left_ticks[k]
+                left[size].spot = left_spot[k]
                 size += 1
             if entry_of[m] != NONE:
-                size, free = take_entries(entries, entry_of[m], left, size, free)
+                size, unused[FREE] = take_entries(entries, entry_of[m], left, size, unused[FREE])
             has_caches = life_s[m] > rules.cache_creation_s
             until = go_offline(left, size, np.int64(key[m]), life_s[m], now, rules, count, leaves)
-            if rules.stacks_pin_memcg and stack_step[m] > step:
+            if rules.stacks_pin_memcg and stack_step[m] > number:
                 books.pinned_until[m] = until
                 until = np.int64(NEVER)
             die(until, now, has_caches, count, leaves)
-        while stray < followed.stray.size and stack_step[followed.stray[stray]] == step:
+        while stray < followed.stray.size and stack_step[followed.stray[stray]] == number:
             m = followed.stray[stray]  # its last stack is gone
             if rules.stacks_pin_memcg:
                 has_caches = life_s[m] > rules.cache_creation_s
@@ -162,31 +169,31 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
                 count[DYING_WITH_CACHES] -= has_caches
                 die(books.pinned_until[m], now, has_caches, count, leaves)
             stray += 1
-        e = charged.due[step]
+        e = charged.due[number]
         while e != NONE:
-            following, its_key = entries[e, NEXT_DUE], entries[e, KEY]
+            following, its_key = entries[e].next_due, entries[e].key
             its_life_s = life_of(its_key, rules)
-            size, free = take_entries(entries, e, left, np.int64(0), free)
+            size, unused[FREE] = take_entries(entries, e, left, np.int64(0), unused[FREE])
             until = go_offline(left, size, its_key, its_life_s, now, rules, count, leaves)
             die(until, now, its_life_s > rules.cache_creation_s, count, leaves)
             e = following
 
         for i in range(count.size):
             books.sums[i] += count[i]
-            if (step + 1) % (STEPS // SAMPLES) == 0:
-                books.samples[(step + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
+            if (number + 1) % (STEPS // SAMPLES) == 0:
+                books.samples[(number + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
     return clock
 
 
 @njit(cache=True)
-def _reclaim(before, now, born, missing, objects, common, books):  # type: ignore[no-untyped-def]
+def _reclaim(step, missing, objects, common, books):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
-    for tick in range(before, now):
+    for tick in range(step.before, step.now):
         for i in range(books.counted.size):
             books.counted[i] -= books.leaves[tick, i]
         j = common.evicts[tick]
         while j != NONE:
-            miss(j, tick, before, now, born, objects, common)
+            miss(j, tick, step.before, step.now, step.born, objects, common)
             common.missing[missing] = j
             missing += 1
             j = common.evicts_next[j]
@@ -194,13 +201,13 @@ def _reclaim(before, now, born, missing, objects, common, books):  # type: ignor
 
 
 @njit(cache=True)
-def _allocate(step, step_s, before, now, born, missing, fresh, free, objects, rules, common, charged):  # type: ignore[no-untyped-def]
-    """Give the missing objects to the memcgs born in this step that need them; returns `(missing, fresh, free)`.
+def _allocate(step, step_s, missing, objects, rules, common, charged):  # type: ignore[no-untyped-def]
+    """Give the missing objects to the memcgs born in this step that need them; returns how many are missing still.
 
-    An object that is evicted again before the step is over may find its next memcg in the same step. `fresh` entries
-    were never used; `free` is the list of those given back.
+    An object that is evicted again before the step is over may find its next memcg in the same step.
     """
-    still_missing, memcgs, entries = 0, charged.of.size, charged.entries
+    still_missing, memcgs, entries, unused = 0, charged.of.size, charged.entries, charged.unused
+    number, before, now, born = step
     for i in range(missing):
         j, end = common.missing[i], NONE
         while common.wait[j] < born:
@@ -215,26 +222,28 @@ def _allocate(step, step_s, before, now, born, missing, fresh, free, objects, ru
             still_missing += 1
             continue
         cache_until(end, j, common)
-        if free != NONE:
-            e, free = free, entries[free, SIBLING]
+        if unused[FREE] != NONE:
+            e, unused[FREE] = unused[FREE], entries[unused[FREE]].sibling
         else:
-            e, fresh = fresh, fresh + 1
-        entries[e, KIND] = objects.kind[j]
-        entries[e, END] = end
-        entries[e, SPOT] = random_bits(objects.seed, j, turn, PLACE) >> np.uint64(32)
-        entries[e, SIBLING] = NONE
-        if charged.by_rank_step[rank] != step:
-            charged.by_rank_step[rank] = step
+            e = unused[FRESH]
+            unused[FRESH] += 1
+        entries[e].kind = objects.kind[j]
+        entries[e].end = end
+        entries[e].spot = random_bits(objects.seed, j, turn, PLACE) >> np.uint64(32)
+        entries[e].sibling = NONE
+        if charged.by_rank_step[rank] != number:
+            charged.by_rank_step[rank] = number
             charged.by_rank[rank] = memcgs + e
-            entries[e, KEY] = random_bits(objects.seed, j, turn, MEMCG) >> np.uint64(32)
-            off = int(min(step + (rank + 0.5) / born + life_of(entries[e, KEY], rules) / step_s, float(STEPS)))
-            entries[e, NEXT_DUE] = charged.due[off]
+            its_key = np.int64(random_bits(objects.seed, j, turn, MEMCG) >> np.uint64(32))
+            off = int(min(number + (rank + 0.5) / born + life_of(its_key, rules) / step_s, float(STEPS)))
+            entries[e].key = its_key
+            entries[e].next_due = charged.due[off]
             charged.due[off] = e
         elif charged.by_rank[rank] < memcgs:
-            entries[e, SIBLING] = charged.of[charged.by_rank[rank]]
+            entries[e].sibling = charged.of[charged.by_rank[rank]]
             charged.of[charged.by_rank[rank]] = e
         else:
             first = charged.by_rank[rank] - memcgs
-            entries[e, SIBLING] = entries[first, SIBLING]
-            entries[first, SIBLING] = e
-    return still_missing, fresh, free
+            entries[e].sibling = entries[first].sibling
+            entries[first].sibling = e
+    return still_missing

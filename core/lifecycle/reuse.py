@@ -19,8 +19,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.lifecycle.leftovers import DYING, DYING_WITH_CACHES, OWN_OBJECTS, SHARED_OBJECTS, SLABS, Rules, state
-from core.lifecycle.pinning import SAMPLES
-from core.lifecycle.population import STEPS, Population
+from core.lifecycle.pinning import SAMPLES, Step
+from core.lifecycle.population import STEPS, Followed, Objects, Population
 from core.lifecycle.reclaim import (
     CALENDAR_TICKS,
     MEMCG,
@@ -28,6 +28,7 @@ from core.lifecycle.reclaim import (
     PICK,
     SEAT,
     TURN,
+    Common,
     age_ticks,
     cache_until,
     int64s,
@@ -40,6 +41,8 @@ from core.lifecycle.seats import (
     DEAD,
     TAKEN,
     Charges,
+    Leftovers,
+    Seats,
     bury,
     cease,
     empty,
@@ -62,6 +65,28 @@ class Fairness(NamedTuple):
     forced_bytes: float  # reclaimed so, in all
 
 
+class Taking(NamedTuple):
+    """A scenario under `reuse_dead`: what is given, and what changes as it is walked through."""
+
+    followed: Followed
+    objects: Objects
+    rules: Rules
+    charges: Charges
+    common: Common
+    seats: Seats
+    leftovers: Leftovers
+    of_root: NDArray[np.int64]  # [kinds] common objects charged to nobody
+    fair: NDArray[np.float64]  # [4] sums over new cgroups
+
+
+class Traffic(NamedTuple):
+    """A step's comings and goings: memcgs online before and after it, and births that are followed one by one."""
+
+    here: int
+    then: int
+    births: int  # each stands for `Step.born / births`
+
+
 def take_over(
     population: Population, rules: Rules, charges: Charges
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float, Fairness]:
@@ -69,15 +94,21 @@ def take_over(
     private, common, kinds = population.followed.left_kind, population.objects.kind, rules.kinds
     births = _simulated(population)
     sums, samples = np.zeros(3 + 4 * kinds, np.int64), np.zeros((SAMPLES, 3 + 4 * kinds), np.int64)
-    seats = new_seats(private.size + common.size, kinds)
-    leftovers = new_leftovers(private, common, int(births.max()))
-    fair = np.zeros(4)
-    clock = _walk(
-        population.arrivals, population.online, births, population.followed, population.objects, rules, charges,
-        new_common(common.size), seats, leftovers, sums, samples, fair,
-    )  # fmt: skip
+    taking = Taking(
+        followed=population.followed,
+        objects=population.objects,
+        rules=rules,
+        charges=charges,
+        common=new_common(common.size),
+        seats=new_seats(private.size + common.size, kinds),
+        leftovers=new_leftovers(private, common, int(births.max())),
+        of_root=np.zeros(kinds, np.int64),
+        fair=np.zeros(4),
+    )
+    clock = _walk(taking, population.arrivals, population.online, births, sums, samples)
+    inherited, over_half, forced, forced_bytes = taking.fair
     born = max(int(population.arrivals.sum()), 1)
-    return samples, sums, clock, Fairness(fair[0] / born, fair[1] / born, fair[2] / born, fair[3])
+    return samples, sums, clock, Fairness(inherited / born, over_half / born, forced / born, forced_bytes)
 
 
 def _simulated(population: Population) -> NDArray[np.int64]:
@@ -90,43 +121,39 @@ def _simulated(population: Population) -> NDArray[np.int64]:
 
 
 @njit(cache=True)
-def _walk(  # type: ignore[no-untyped-def]
-    arrivals, online, births, followed, objects, rules, charges, common, seats, leftovers, sums, samples, fair
-):
-    """Fill `sums`, `samples` and `fair`; returns the clock at the end."""
-    root_objects = np.zeros(rules.kinds, np.int64)  # common objects charged to nobody
+def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-untyped-def]
+    """Fill `sums`, `samples` and `taking.fair`; returns the clock at the end."""
+    rules, objects, common = taking.rules, taking.objects, taking.common
     count = np.zeros(sums.size, np.int64)
-    missing, here, clock = np.int64(0), np.int64(0), 0.0
+    missing, here, clock = 0, 0, 0.0
     for j in range(objects.kind.size):
         cache_until(age_ticks(objects, j, np.int64(0)), j, common)
-        root_objects[objects.kind[j]] += 1
-    for step in range(STEPS):
-        used = rules.live_bytes[step]
+        taking.of_root[objects.kind[j]] += 1
+    for number in range(STEPS):
+        used = rules.live_bytes[number]
         for i in range(count.size):
             used += count[i] * rules.bytes_each[i]
-        before = np.int64(clock)
+        before = int(clock)
         clock = turn_clock(clock, used, rules.page_cache_bytes)
-        now = np.int64(clock)
-        missing = _reclaim(before, now, arrivals[step], missing, root_objects, objects, common, seats, leftovers)
-        missing = _needed(before, now, arrivals[step], births[step], missing, objects, common, leftovers)
-        _come_and_go(
-            step, before, now, arrivals[step], births[step], here, online[step],
-            followed, objects, rules, charges, seats, leftovers, fair,
-        )  # fmt: skip
-        here = online[step]
-        _count(count, root_objects, rules, charges, seats)
+        step = Step(number, before, int(clock), arrivals[number])
+        missing = _reclaim(step, missing, taking)
+        missing = _needed(step, births[number], missing, objects, common, taking.leftovers)
+        _come_and_go(step, Traffic(here, online[number], births[number]), taking)
+        here = online[number]
+        _count(count, taking)
         for i in range(count.size):
             sums[i] += count[i]
-            if (step + 1) % (STEPS // SAMPLES) == 0:
-                samples[(step + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
+            if (number + 1) % (STEPS // SAMPLES) == 0:
+                samples[(number + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
     return clock
 
 
 @njit(cache=True)
-def _reclaim(before, now, born, missing, root_objects, objects, common, seats, leftovers):  # type: ignore[no-untyped-def]
+def _reclaim(step, missing, taking):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock; returns how many common objects are missing by now."""
+    objects, common, seats, leftovers = taking.objects, taking.common, taking.seats, taking.leftovers
     private = leftovers.ceases_next.size
-    for tick in range(before, now):
+    for tick in range(step.before, step.now):
         i = leftovers.ceases[tick]
         while i != NONE:
             cease(i, seats, leftovers)
@@ -134,9 +161,9 @@ def _reclaim(before, now, born, missing, root_objects, objects, common, seats, l
         j = common.evicts[tick]
         while j != NONE:
             if leftovers.seat[private + j] == NONE:
-                root_objects[objects.kind[j]] -= 1
+                taking.of_root[objects.kind[j]] -= 1
             cease(private + j, seats, leftovers)
-            miss(j, tick, before, now, born, objects, common)
+            miss(j, tick, step.before, step.now, step.born, objects, common)
             common.missing[missing] = j
             missing += 1
             j = common.evicts_next[j]
@@ -144,57 +171,58 @@ def _reclaim(before, now, born, missing, root_objects, objects, common, seats, l
 
 
 @njit(cache=True)
-def _needed(before, now, born, births, missing, objects, common, leftovers):  # type: ignore[no-untyped-def]
+def _needed(step, births, missing, objects, common, leftovers):  # type: ignore[no-untyped-def]
     """Give missing objects to this step's new cgroups, by their rank; returns how many are still missing."""
     still_missing = np.int64(0)
     for i in range(missing):
         j = common.missing[i]
         rank = common.wait[j]
-        if rank >= born:
-            common.wait[j] -= born
+        if rank >= step.born:
+            common.wait[j] -= step.born
             common.missing[still_missing] = j
             still_missing += 1
             continue
-        birth = rank * births // born
+        birth = rank * births // step.born
         leftovers.needed_next[j] = leftovers.needed[birth]
         leftovers.needed[birth] = j
-        end = before + rank * (now - before) // born + age_ticks(objects, j, common.turn[j])
-        cache_until(max(end, now), j, common)  # not evicted again within the step
+        end = step.before + rank * (step.now - step.before) // step.born + age_ticks(objects, j, common.turn[j])
+        cache_until(max(end, step.now), j, common)  # not evicted again within the step
     return still_missing
 
 
 @njit(cache=True)
-def _come_and_go(  # type: ignore[no-untyped-def]
-    step, before, now, born, births, here, then, followed, objects, rules, charges, seats, leftovers, fair
-):
-    """A step's cgroups, from `here` memcgs online to `then`; each birth stands for `born / births`."""
-    deaths, leaving = here + births - then, followed.off_start[step]
+def _come_and_go(step, traffic, taking):  # type: ignore[no-untyped-def]
+    """A step's cgroups come and go, one by one."""
+    here, births = traffic.here, traffic.births
+    deaths, leaving = here + births - traffic.then, taking.followed.off_start[step.number]
+    left_by, objects, seats = taking.followed.off_start[step.number + 1], taking.objects, taking.seats
+    mean_online = taking.charges.mean_online
     came, went = np.int64(0), np.int64(0)
     while came < births or went < deaths:
         turn = came + went
-        comes = _draw(objects, turn, step, TURN) * (charges.mean_online + here) <= charges.mean_online
+        comes = _draw(objects, turn, step.number, TURN) * (mean_online + here) <= mean_online
         if went == deaths or (comes and came < births):
-            _is_born(came, step, born / births, objects, rules, charges, seats, leftovers, fair)
+            _is_born(came, step.number, step.born / births, taking)
             came += 1
             here += 1
             continue
-        place = seats.bound[DEAD] + np.int64((1.0 - _draw(objects, turn, step, SEAT)) * here)
+        place = seats.bound[DEAD] + np.int64((1.0 - _draw(objects, turn, step.number, SEAT)) * here)
         m = np.int64(NONE)
-        to_leave = followed.off_start[step + 1] - leaving
-        if _draw(objects, turn, step, PICK) * (deaths - went) <= to_leave:
+        if _draw(objects, turn, step.number, PICK) * (deaths - went) <= left_by - leaving:
             m = np.int64(leaving)
             leaving += 1
-        _goes_offline(place, m, before, now, followed, rules, seats, leftovers)
+        _goes_offline(place, m, step, taking)
         went += 1
         here -= 1
 
 
 @njit(cache=True)
-def _is_born(birth, step, weight, objects, rules, charges, seats, leftovers, fair):  # type: ignore[no-untyped-def]
+def _is_born(birth, number, weight, taking):  # type: ignore[no-untyped-def]
     """mkdir(): take over a dead memcg if there is one. What the new cgroup misses is charged to it."""
+    rules, charges, seats, leftovers, fair = taking.rules, taking.charges, taking.seats, taking.leftovers, taking.fair
     seat = seats.order[seats.bound[TAKEN]]
     if seats.bound[DEAD] > 0:
-        seat = take_dead(_draw(objects, birth, step, MEMCG), seats)
+        seat = take_dead(_draw(taking.objects, birth, number, MEMCG), seats)
         legacy = 0.0
         for kind in range(rules.kinds):
             legacy += slabs_of_seat(seats.objects[seat, kind], kind, rules, charges) * charges.slab_bytes[kind]
@@ -212,14 +240,15 @@ def _is_born(birth, step, weight, objects, rules, charges, seats, leftovers, fai
 
 
 @njit(cache=True)
-def _goes_offline(place, m, before, now, followed, rules, seats, leftovers):  # type: ignore[no-untyped-def]
+def _goes_offline(place, m, step, taking):  # type: ignore[no-untyped-def]
     """rmdir() of the memcg at a place among those online, which leaves what followed memcg `m` does; NONE: nothing."""
+    followed, rules, seats, leftovers = taking.followed, taking.rules, taking.seats, taking.leftovers
     holds = place < seats.bound[TAKEN]
     seat = seats.order[place] if holds else seats.order[seats.bound[TAKEN]]
     if m != NONE:
         for k in range(followed.left_start[m], followed.left_start[m + 1]):
-            end = (before + now) // 2 + followed.left_ticks[k]
-            if end < now:
+            end = (step.before + step.now) // 2 + followed.left_ticks[k]
+            if end < step.now:
                 continue
             if end < CALENDAR_TICKS:
                 leftovers.ceases_next[k] = leftovers.ceases[end]
@@ -229,9 +258,10 @@ def _goes_offline(place, m, before, now, followed, rules, seats, leftovers):  # 
 
 
 @njit(cache=True)
-def _count(count, root_objects, rules, charges, seats):  # type: ignore[no-untyped-def]
+def _count(count, taking):  # type: ignore[no-untyped-def]
     """Objects of dead memcgs are on slabs of their own, the others on slabs that a memcg online refills."""
     count[:] = 0
+    rules, charges, seats = taking.rules, taking.charges, taking.seats
     dead, kinds = seats.bound[DEAD], rules.kinds
     count[DYING] = count[DYING_WITH_CACHES] = dead
     for kind in range(kinds):
@@ -244,7 +274,7 @@ def _count(count, root_objects, rules, charges, seats):  # type: ignore[no-untyp
                 count[state(OWN_OBJECTS, kind, kinds)] += number
             else:
                 count[state(SHARED_OBJECTS, kind, kinds)] += number
-        count[state(SHARED_OBJECTS, kind, kinds)] += root_objects[kind]
+        count[state(SHARED_OBJECTS, kind, kinds)] += taking.of_root[kind]
 
 
 @njit(cache=True)
