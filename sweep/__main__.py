@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sweep.config import detect, hosts, schema
 from sweep.engine import signals
 from sweep.engine.loop import Job
+from sweep.engine.warm import keep_compiled
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
 from sweep.plan.planner import GROUPS, flat, plan
 
@@ -43,6 +44,7 @@ JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  
 def main() -> None:
     """Run the command line; exit 0, 1 (points failed), 2 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print over many lines
+    keep_compiled()
     schema.register()
     detect.register()
     hosts.register()

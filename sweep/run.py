@@ -23,16 +23,16 @@ from sweep.engine.ranges import disjoint, missing
 from sweep.engine.signals import Stopped
 from sweep.engine.store import MANIFEST, PARTS, Store
 from sweep.errors import FAILED, ClusterError
-from sweep.version import commit, core_digest, versions
+from sweep.version import commit, core_digest, simulation_digest, versions
 
 LISTED = 20  # failed points that are listed on stderr
 NOT_IDENTITY = ("out", "plan", "cluster")  # keys that decide where and how, not what
 
 
 def run_id(config: Mapping[str, Any], inputs: str) -> str:
-    """Name a run by what it computes: 12 hex digits of its config, its other inputs and the core that simulates it."""
+    """Name a run by what it computes: 12 hex digits of its config, its other inputs and the code that simulates it."""
     what = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-    content = json.dumps([what, inputs, core_digest()], sort_keys=True)
+    content = json.dumps([what, inputs, simulation_digest()], sort_keys=True)
     return blake2b(content.encode(), digest_size=6).hexdigest()
 
 

@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,11 +17,22 @@ PACKAGES = ("memcg-sweep", "numpy", "numba", "scipy", "pyarrow", "ray", "hydra-c
 
 @functools.cache
 def core_digest() -> str:
-    """Name the simulation by its content: 12 hex digits of every source file of `core`."""
+    """Name `core` by its content: 12 hex digits of every source file."""
+    return _digest(lambda _: True)
+
+
+@functools.cache
+def simulation_digest() -> str:
+    """Name the simulation by its content: as `core_digest`, without `core.validation`, which it does not import."""
+    return _digest(lambda name: not name.startswith("validation/"))
+
+
+def _digest(belongs: Callable[[str], bool]) -> str:
     root = Path(core.__path__[0])
     digest = blake2b(digest_size=6)
     for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        if belongs(name := path.relative_to(root).as_posix()):
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -1,5 +1,10 @@
 """What tests of more than one part share."""
 
+# ruff: noqa: E402 (where compiled code is kept must be said before anything imports Numba)
+from sweep.engine.warm import keep_compiled
+
+keep_compiled()
+
 from functools import cache
 
 import hydra

@@ -47,10 +47,9 @@ class Machine:
         self.slabs: Callable[[int], SlabTrace] = cache(
             lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
         )
+        settled = cache(lambda: _settled(events))
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
-            lambda version: run_objcg(
-                _settled(events), object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes
-            )
+            lambda version: run_objcg(settled(), object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
         )
 
 
@@ -88,7 +87,10 @@ def slabs_of(design: Design) -> int:
 def _settled(events: NDArray[np.void]) -> NDArray[np.void]:
     """Return the events, and after them one that frees each object which is still there."""
     objects, kinds = events["object"], events["kind"]
-    left = np.setdiff1d(objects[kinds == ALLOC], objects[kinds == FREE])
+    there = np.zeros(int(objects.max(initial=-1)) + 1, np.bool_)
+    there[objects[kinds == ALLOC]] = True
+    there[objects[kinds == FREE]] = False
+    left = np.flatnonzero(there)
     frees = np.zeros(left.size, EVENT)
     frees["kind"], frees["object"] = FREE, left
     return np.concatenate([events, frees])

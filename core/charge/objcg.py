@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.charge.stock import DIRECT_FREE
 from core.charge.vmstat import STAT_EVENT
+from core.compiled import entry
 from core.designs import ObjcgVersion
 from core.events import ALLOC, FREE, OFFLINE, ROOT
 from core.slabs.heap import PAGE_EVENT
@@ -95,7 +96,7 @@ def run_objcg(
     )
 
 
-@njit(cache=True)
+@entry
 def _charge(events, full, items, version, page_bytes, stocks, objcgs, objects, sums, pages, stats):  # type: ignore[no-untyped-def]
     cpus = np.uint64(stocks.shape[0])
     for i in range(events.size):
@@ -150,7 +151,7 @@ def _charge(events, full, items, version, page_bytes, stocks, objcgs, objects, s
                 _release(objcgs, sums, pages, version, page_bytes, cpu, who)
 
 
-@njit(cache=True)
+@njit
 def _refill(stocks, objcgs, sums, pages, version, page_bytes, cpu, who, size, allow_uncharge):  # type: ignore[no-untyped-def]
     """refill_obj_stock()"""
     if stocks[cpu, WHO] != who:
@@ -166,7 +167,7 @@ def _refill(stocks, objcgs, sums, pages, version, page_bytes, cpu, who, size, al
             _uncharge(objcgs, sums, pages, version, cpu, who, whole, version.refill_to_stock)
 
 
-@njit(cache=True)
+@njit
 def _switch(stocks, objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     _drain(stocks, objcgs, sums, pages, version, page_bytes, cpu)
     sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
@@ -178,7 +179,7 @@ def _switch(stocks, objcgs, sums, pages, version, page_bytes, cpu, who):  # type
     objcgs[who, CHARGED] = 0
 
 
-@njit(cache=True)
+@njit
 def _drain(stocks, objcgs, sums, pages, version, page_bytes, cpu):  # type: ignore[no-untyped-def]
     """drain_obj_stock()"""
     who = stocks[cpu, WHO]
@@ -198,7 +199,7 @@ def _drain(stocks, objcgs, sums, pages, version, page_bytes, cpu):  # type: igno
     _put(objcgs, sums, pages, version, page_bytes, cpu, who)
 
 
-@njit(cache=True)
+@njit
 def _put(objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
     objcgs[who, REFS] -= 1
@@ -206,7 +207,7 @@ def _put(objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no
         _release(objcgs, sums, pages, version, page_bytes, cpu, who)
 
 
-@njit(cache=True)
+@njit
 def _release(objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignore[no-untyped-def]
     """obj_cgroup_release(): what the CPUs left in nr_charged_bytes makes whole pages by now."""
     whole = objcgs[who, CHARGED] // page_bytes
@@ -216,7 +217,7 @@ def _release(objcgs, sums, pages, version, page_bytes, cpu, who):  # type: ignor
         _uncharge(objcgs, sums, pages, version, cpu, who, whole, version.refill_to_stock)
 
 
-@njit(cache=True)
+@njit
 def _uncharge(objcgs, sums, pages, version, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
     """obj_cgroup_uncharge_pages(): from the memcg, or from the parent it was reparented to."""
     sums[PERCPU_REFS] += 2 * version.css_get_per_uncharge
@@ -224,7 +225,7 @@ def _uncharge(objcgs, sums, pages, version, cpu, who, whole, to_stock):  # type:
     _emit(pages, sums, np.int64(FREE) if to_stock else np.int64(DIRECT_FREE), cpu, payer, whole)
 
 
-@njit(cache=True)
+@njit
 def _emit(pages, sums, kind, cpu, memcg, count):  # type: ignore[no-untyped-def]
     event = pages[sums[PAGES_OUT]]
     event.kind, event.cpu, event.memcg, event.cache, event.pages, event.dead = kind, cpu, memcg, 0, count, 0

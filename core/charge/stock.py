@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
+from core.compiled import entry
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
 
 LANES = 32  # lanes of one pass, a constant so that the compiler unrolls the loop over them
@@ -91,7 +92,7 @@ def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
         yield lanes
 
 
-@njit(cache=True)
+@entry
 def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore[no-untyped-def]
     """One pass over page events; returns sums `[8, LANES]`, and slots, stocks and pages held at the end, `[LANES]`."""
     # every term is cast to int32, for Numba widens sums to int64 and the compiler then gives up on vectors
@@ -144,7 +145,7 @@ def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore
     return sums, *_at_end(stock, 1)
 
 
-@njit(cache=True)
+@njit
 def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
     """A memcg goes offline: drain_all_stock(). Or it is taken over by a new cgroup: whoever is cached lives again."""
     for cpu in range(stock.shape[0]):
@@ -164,7 +165,7 @@ def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
                     _drain_slot(mine, sums, slot, slots, lane)
 
 
-@njit(cache=True)
+@njit
 def _drain_slot(mine, sums, slot, slots, lane):  # type: ignore[no-untyped-def]
     """drain_stock(): pages go back to the counters, the slot's reference is dropped."""
     who, held = mine[slot, lane], mine[slots + slot, lane]
@@ -177,7 +178,7 @@ def _drain_slot(mine, sums, slot, slots, lane):  # type: ignore[no-untyped-def]
     mine[slots + slot, lane] = 0
 
 
-@njit(cache=True)
+@njit
 def _at_end(stock, slots):  # type: ignore[no-untyped-def]
     left = np.zeros(LANES, np.int64)
     holding = np.zeros(LANES, np.int64)
@@ -191,13 +192,13 @@ def _at_end(stock, slots):  # type: ignore[no-untyped-def]
     return left, holding, stocked_pages
 
 
-@njit(cache=True)
+@njit
 def victim(event, slots):  # type: ignore[no-untyped-def]
     """Slot to drain, from the index of the event."""
     return np.int64((finalise(np.uint64(event + 1) * GOLDEN) >> np.uint64(33)) % np.uint64(slots))
 
 
-@njit(cache=True)
+@entry
 def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: ignore[no-untyped-def]
     """The same for stocks of several slots; where the kernel draws one at random, `victim` stands in."""
     stock = np.zeros((cpus, 2 * slots, LANES), np.int32)  # who, then how many pages, by slot

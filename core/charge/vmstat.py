@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import entry
 from core.events import ROOT, record
 
 STAT_EVENT = record(cpu="i4", memcg="i4", item="i4", delta="i4")
@@ -27,7 +27,7 @@ def run_vmstat(events: NDArray[np.void], thresholds: NDArray[np.int64], *, cpus:
     return flushes
 
 
-@njit(cache=True)
+@entry
 def _drift(key, of_parent, delta, thresholds, keys, flushes):  # type: ignore[no-untyped-def]
     drift = np.zeros((keys, thresholds.size), np.int64)
     for i in range(key.size):

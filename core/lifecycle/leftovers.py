@@ -25,7 +25,7 @@ ENTRY = record(kind="i8", end="i8", spot="i8", sibling="i8", next_due="i8", key=
 is not followed also stands for the memcg."""
 
 
-@njit(cache=True)
+@njit
 def state(which: int, kind: int, kinds: int) -> int:
     """Return the index of a per-kind number among all that is counted."""
     return 3 + which * kinds + kind
@@ -53,7 +53,7 @@ class Rules(NamedTuple):
     bytes_each: NDArray[np.float64]  # [counts] of what is counted here
 
 
-@njit(cache=True)
+@njit
 def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ignore[no-untyped-def]
     """Count what a memcg leaves behind; returns the tick until which it is pinned, -1 if by nothing."""
     lru_end, slab_end = NONE, NONE
@@ -93,7 +93,7 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
     return until
 
 
-@njit(cache=True)
+@njit
 def slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
     """Number of the slab of a memcg's object, given its place among the objects that the memcg allocated.
 
@@ -112,13 +112,13 @@ def slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
     return before // size * rules.cpus + cpu
 
 
-@njit(cache=True)
+@njit
 def cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
     hash32 = random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)
     return np.int64((hash32 * np.uint64(cpus)) >> np.uint64(32))
 
 
-@njit(cache=True)
+@njit
 def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
     """One more of a thing, until a tick."""
     count[which] += 1
@@ -126,7 +126,7 @@ def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
         leaves[end, which] += 1
 
 
-@njit(cache=True)
+@njit
 def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
     if until >= now:
         keep(count, leaves, DYING, until)
@@ -134,7 +134,7 @@ def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
             keep(count, leaves, DYING_WITH_CACHES, until)
 
 
-@njit(cache=True)
+@njit
 def take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
     """Move a memcg's list of entries to `left`; returns its new size and the new list of free entries."""
     while e != NONE:
@@ -148,7 +148,7 @@ def take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
     return size, free
 
 
-@njit(cache=True)
+@njit
 def life_of(key, rules):  # type: ignore[no-untyped-def]
     """Lognormal lifetime of a memcg that is not followed (Box and Muller)."""
     if rules.life_sigma == 0.0:

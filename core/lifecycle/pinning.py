@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import entry
 from core.lifecycle.leftovers import (
     DYING,
     DYING_WITH_CACHES,
@@ -111,7 +112,7 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
     return books.samples, books.sums, clock
 
 
-@njit(cache=True)
+@entry
 def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped-def]
     """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
     step_s, arrivals, _, followed, objects = population
@@ -185,7 +186,7 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
     return clock
 
 
-@njit(cache=True)
+@njit
 def _reclaim(step, missing, objects, common, books):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
     for tick in range(step.before, step.now):
@@ -200,7 +201,7 @@ def _reclaim(step, missing, objects, common, books):  # type: ignore[no-untyped-
     return missing
 
 
-@njit(cache=True)
+@njit
 def _allocate(step, step_s, missing, objects, rules, common, charged):  # type: ignore[no-untyped-def]
     """Give the missing objects to the memcgs born in this step that need them; returns how many are missing still.
 

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import entry
 from core.lifecycle.leftovers import DYING, DYING_WITH_CACHES, OWN_OBJECTS, SHARED_OBJECTS, SLABS, Rules, state
 from core.lifecycle.pinning import SAMPLES, Step
 from core.lifecycle.population import STEPS, Followed, Objects, Population
@@ -120,7 +121,7 @@ def _simulated(population: Population) -> NDArray[np.int64]:
     return births
 
 
-@njit(cache=True)
+@entry
 def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-untyped-def]
     """Fill `sums`, `samples` and `taking.fair`; returns the clock at the end."""
     rules, objects, common = taking.rules, taking.objects, taking.common
@@ -148,7 +149,7 @@ def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-u
     return clock
 
 
-@njit(cache=True)
+@njit
 def _reclaim(step, missing, taking):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock; returns how many common objects are missing by now."""
     objects, common, seats, leftovers = taking.objects, taking.common, taking.seats, taking.leftovers
@@ -170,7 +171,7 @@ def _reclaim(step, missing, taking):  # type: ignore[no-untyped-def]
     return missing
 
 
-@njit(cache=True)
+@njit
 def _needed(step, births, missing, objects, common, leftovers):  # type: ignore[no-untyped-def]
     """Give missing objects to this step's new cgroups, by their rank; returns how many are still missing."""
     still_missing = np.int64(0)
@@ -190,7 +191,7 @@ def _needed(step, births, missing, objects, common, leftovers):  # type: ignore[
     return still_missing
 
 
-@njit(cache=True)
+@njit
 def _come_and_go(step, traffic, taking):  # type: ignore[no-untyped-def]
     """A step's cgroups come and go, one by one."""
     here, births = traffic.here, traffic.births
@@ -216,7 +217,7 @@ def _come_and_go(step, traffic, taking):  # type: ignore[no-untyped-def]
         here -= 1
 
 
-@njit(cache=True)
+@njit
 def _is_born(birth, number, weight, taking):  # type: ignore[no-untyped-def]
     """mkdir(): take over a dead memcg if there is one. What the new cgroup misses is charged to it."""
     rules, charges, seats, leftovers, fair = taking.rules, taking.charges, taking.seats, taking.leftovers, taking.fair
@@ -239,7 +240,7 @@ def _is_born(birth, number, weight, taking):  # type: ignore[no-untyped-def]
         j = leftovers.needed_next[j]
 
 
-@njit(cache=True)
+@njit
 def _goes_offline(place, m, step, taking):  # type: ignore[no-untyped-def]
     """rmdir() of the memcg at a place among those online, which leaves what followed memcg `m` does; NONE: nothing."""
     followed, rules, seats, leftovers = taking.followed, taking.rules, taking.seats, taking.leftovers
@@ -257,7 +258,7 @@ def _goes_offline(place, m, step, taking):  # type: ignore[no-untyped-def]
     bury(seat, seats)
 
 
-@njit(cache=True)
+@njit
 def _count(count, taking):  # type: ignore[no-untyped-def]
     """Objects of dead memcgs are on slabs of their own, the others on slabs that a memcg online refills."""
     count[:] = 0
@@ -277,6 +278,6 @@ def _count(count, taking):  # type: ignore[no-untyped-def]
         count[state(SHARED_OBJECTS, kind, kinds)] += taking.of_root[kind]
 
 
-@njit(cache=True)
+@njit
 def _draw(objects, which, step, use):  # type: ignore[no-untyped-def]
     return uniform(objects.seed, which, step + (MEMCG << 32), use)

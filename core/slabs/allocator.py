@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import entry
 from core.events import ALLOC, FREE, ONLINE, ROOT
 from core.slabs import slab, slub
 from core.slabs.heap import NONE, SlabTrace, emit, memcgs_of, new_heap, slabs_held
@@ -41,7 +41,7 @@ def run_slabs(
     )
 
 
-@njit(cache=True)
+@entry
 def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-untyped-def]
     ncaches = heap.caches.size
     slab_of = np.full(memcg_of.size, NONE, np.int64)

@@ -102,7 +102,7 @@ def memcgs_of(events: NDArray[np.void]) -> int:
     return int(events["memcg"].max(initial=ROOT)) + 1
 
 
-@njit(cache=True)
+@njit
 def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """A new slab for an instance, on the node of `cpu`, all its objects in use."""
     cache = inst % heap.caches.size
@@ -118,7 +118,7 @@ def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     return s
 
 
-@njit(cache=True)
+@njit
 def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
     """An empty slab, on no list, goes back to the page allocator."""
     inst = heap.slabs[s].cache
@@ -129,7 +129,7 @@ def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
     emit(heap, np.int64(FREE), cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
 
 
-@njit(cache=True)
+@njit
 def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
     """Append a page event. All arguments are int64: Numba compiles a function once more for each literal."""
     event = heap.pages[heap.used[1]]
@@ -142,7 +142,7 @@ def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
     heap.used[1] += 1
 
 
-@njit(cache=True)
+@njit
 def add_tail(heap, place, s):  # type: ignore[no-untyped-def]
     """Link a slab to the end of a list."""
     node, slab = heap.node[place], heap.slabs[s]
@@ -155,7 +155,7 @@ def add_tail(heap, place, s):  # type: ignore[no-untyped-def]
     node.tail = s
 
 
-@njit(cache=True)
+@njit
 def add_head(heap, place, s):  # type: ignore[no-untyped-def]
     """Link a slab to the front of a list."""
     node, slab = heap.node[place], heap.slabs[s]
@@ -168,7 +168,7 @@ def add_head(heap, place, s):  # type: ignore[no-untyped-def]
     node.head = s
 
 
-@njit(cache=True)
+@njit
 def unlink(heap, place, s):  # type: ignore[no-untyped-def]
     """Take a slab off a list."""
     node = heap.node[place]
@@ -184,7 +184,7 @@ def unlink(heap, place, s):  # type: ignore[no-untyped-def]
         node.tail = slab.prev
 
 
-@njit(cache=True)
+@njit
 def slabs_held(heap, owner):  # type: ignore[no-untyped-def]
     """Slabs that an owner has, over all its caches."""
     held = 0

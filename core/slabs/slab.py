@@ -28,12 +28,12 @@ def first_refill(limit: int) -> int:
     return min(BATCHREFILL_LIMIT, int(_batchcount(limit)))
 
 
-@njit(cache=True)
+@njit
 def _batchcount(limit):  # type: ignore[no-untyped-def]
     return (limit + 1) // 2
 
 
-@njit(cache=True)
+@njit
 def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """cache_alloc_refill(): from the shared array, else from slabs with free objects, else from a new slab."""
     geometry = heap.caches[inst % heap.caches.size]
@@ -67,7 +67,7 @@ def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
         i.free_objects += geometry.objects - heap.slabs[s].inuse
 
 
-@njit(cache=True)
+@njit
 def _alloc_block(heap, objects, c, array, s, batchcount):  # type: ignore[no-untyped-def]
     while heap.slabs[s].inuse < objects and c.free < batchcount:
         heap.slabs[s].inuse += 1
@@ -75,7 +75,7 @@ def _alloc_block(heap, objects, c, array, s, batchcount):  # type: ignore[no-unt
         c.free += 1
 
 
-@njit(cache=True)
+@njit
 def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-def]
     """fixup_slab_list()"""
     heap.slabs[s].node = NONE
@@ -84,7 +84,7 @@ def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-d
         add_head(heap, partial, s)
 
 
-@njit(cache=True)
+@njit
 def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
     """___cache_free(): into the CPU's array, of which a full one first gives its oldest objects away."""
     geometry = heap.caches[inst % heap.caches.size]
@@ -107,7 +107,7 @@ def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
     c.free += 1
 
 
-@njit(cache=True)
+@njit
 def _free_block(heap, inst, cpu, array, count):  # type: ignore[no-untyped-def]
     """free_block(): the first `count` objects of an array go to their slabs; empty slabs beyond a limit are freed."""
     geometry = heap.caches[inst % heap.caches.size]
@@ -128,7 +128,7 @@ def _free_block(heap, inst, cpu, array, count):  # type: ignore[no-untyped-def]
         _destroy(heap, inst, cpu)
 
 
-@njit(cache=True)
+@njit
 def _destroy(heap, inst, cpu):  # type: ignore[no-untyped-def]
     empty = inst * LISTS + 1
     s = heap.node[empty].tail
@@ -137,7 +137,7 @@ def _destroy(heap, inst, cpu):  # type: ignore[no-untyped-def]
     give_slab(heap, s, cpu)
 
 
-@njit(cache=True)
+@njit
 def deactivate(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """__kmem_cache_shrink() by a worker on `cpu`: every array is emptied and every empty slab freed."""
     i = heap.instances[inst]

@@ -182,7 +182,7 @@ def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
         return Failed(task, reason, "fatal")
     found = _unpickled(job)
     if not found.per_node:  # its positions take long, and each is alone on its node anyway
-        compile_once(folder, code, lambda: found.work(task.start, task.start + 1))
+        compile_once(folder, lambda: found.work(task.start, task.start + 1))
     return run_task(found, root, code, task)
 
 

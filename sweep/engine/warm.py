@@ -1,42 +1,55 @@
-"""Compiled code on a node: kept for all workers and for later runs, and compiled by one of them."""
+"""Compiled code on a node: kept for all workers and for later runs of the same code, and compiled by one of them."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from sweep.errors import InputError
+from sweep.version import simulation_digest
+
+KEYED = "core-"  # what core.compiled asks of a folder's name; importing that would import Numba, too early
+KEPT = 8  # versions of the code whose machine code stays, those used last; less than a megabyte each
 
 
 def keep_compiled() -> Path:
-    """Tell Numba, which must not have been imported yet, where a node's compiled code is kept; return the folder."""
-    if "NUMBA_CACHE_DIR" not in os.environ:
-        os.environ["NUMBA_CACHE_DIR"] = str(_folder())
-    return Path(os.environ["NUMBA_CACHE_DIR"])
+    """Tell Numba, which must not have been imported yet, where this code's machine code is kept; return the folder.
 
-
-def compile_once(folder: Path, code: str, compiles: Callable[[], object]) -> None:
-    """Call `compiles` unless that was done on this node; whoever comes meanwhile waits, and loads what it kept.
-
-    code: digest of `core`, which the compiled code belongs to.
+    The folder is named by the code, in the user's cache or in NUMBA_CACHE_DIR: what other code left is never loaded.
     """
-    compiled = folder / f"compiled-{code}"
+    named = Path(os.environ.get("NUMBA_CACHE_DIR") or _base())
+    base = named.parent if named.name.startswith(KEYED) else named  # a process that we started inherits ours
+    folder = base / f"{KEYED}{simulation_digest()}"
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    with contextlib.suppress(OSError):  # Numba says itself what is wrong with a folder, and goes on without
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        by_use = sorted(base.glob(f"{KEYED}*"), key=lambda each: each.stat().st_mtime, reverse=True)
+        for old in by_use[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def compile_once(folder: Path, compiles: Callable[[], object]) -> None:
+    """Call `compiles` unless that was done on this node; whoever comes meanwhile waits, and loads what it kept."""
+    compiled = folder / "compiled"
     if compiled.exists():
         return
     with contextlib.suppress(Exception):  # what is wrong with a point is said of its task, and a folder is but a help
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / f"compiling-{code}", "w") as file:
+        with open(folder / "compiling", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not compiled.exists():
                 compiles()
                 compiled.touch()
 
 
-def _folder() -> Path:
+def _base() -> Path:
     for base in (os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache", tempfile.gettempdir()):
         if base:
             folder = Path(base) / "memcg-sweep" / "numba"

@@ -26,6 +26,7 @@ from sweep.config import hosts
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError, one_of
+from sweep.version import core_digest
 
 Tables = dict[str, list[dict[str, str]]]
 
@@ -83,8 +84,9 @@ class Validation:
 
     @property
     def inputs(self) -> str:
-        """Return a digest of the tables that were read."""
-        return blake2b(json.dumps(self.tables_read, sort_keys=True).encode(), digest_size=10).hexdigest()
+        """Return a digest of the tables that were read and of the code that judges by them."""
+        content = json.dumps([self.tables_read, core_digest()], sort_keys=True)
+        return blake2b(content.encode(), digest_size=10).hexdigest()
 
     def positions(self, nodes: int) -> int:  # noqa: ARG002 (the cases are the cases)
         """Return the number of cases."""

@@ -1,9 +1,31 @@
 """Who compiles on a node, and who waits."""
 
+import os
+import shutil
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
+
+from sweep.engine import warm
 from sweep.engine.warm import compile_once
+from tests.support import ROOT
+
+REPLAY = """
+from sweep.engine.warm import keep_compiled
+keep_compiled()
+import numpy as np
+from core.events import EVENT
+from core.slabs.allocator import OWN, run_slabs
+from core.slabs.heap import CACHE
+from core.slabs.slub import PARTIAL_OFF
+events, caches = np.zeros(2, EVENT), np.array([(21, 1, 5, 0)], CACHE)
+events["kind"], events["memcg"] = [2, 0], 1
+print(run_slabs(events, caches, cpus=1, nodes=1, slabs_of=OWN, rule=PARTIAL_OFF).pages["pages"].tolist())
+"""
 
 
 def test_one_of_many_compiles(tmp_path):
@@ -15,7 +37,7 @@ def test_one_of_many_compiles(tmp_path):
         ended.append(time.monotonic())
 
     def worker(_):
-        compile_once(tmp_path / "cache", "code", compiles)
+        compile_once(tmp_path / "cache", compiles)
         return time.monotonic()
 
     with ThreadPoolExecutor(8) as pool:
@@ -23,16 +45,72 @@ def test_one_of_many_compiles(tmp_path):
 
     assert len(ended) == 1
     assert min(went_on) >= ended[0]
-    compile_once(tmp_path / "cache", "other code", compiles)
+    compile_once(tmp_path / "other cache", compiles)
     assert len(ended) == 2
 
 
 def test_what_fails_is_tried_again(tmp_path):
     """A point that cannot be computed, or a folder that cannot be written to, is no reason to stop."""
-    compile_once(tmp_path, "code", lambda: 1 / 0)
+    compile_once(tmp_path, lambda: 1 / 0)
     tries = []
-    compile_once(tmp_path, "code", lambda: tries.append(1))
+    compile_once(tmp_path, lambda: tries.append(1))
     (tmp_path / "file").write_text("")
-    compile_once(tmp_path / "file" / "cache", "code", lambda: tries.append(2))
+    compile_once(tmp_path / "file" / "cache", lambda: tries.append(2))
 
     assert tries == [1]
+
+
+@pytest.fixture
+def keep(monkeypatch, tmp_path):
+    """Keep compiled code of some version in a cache of the test's own; return the folder."""
+
+    def keep(code, named=tmp_path / "cache"):
+        monkeypatch.setattr(warm, "simulation_digest", lambda: code)
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(named))
+        folder = warm.keep_compiled()
+        assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
+        return folder
+
+    return keep
+
+
+def test_compiled_code_is_kept_by_the_code_it_is_of(keep):
+    """Each version of core has a folder, also inside a NUMBA_CACHE_DIR of the user's; a child finds its parent's."""
+    one, other = keep("one"), keep("other")
+
+    assert (one.name, other.name) == ("core-one", "core-other")
+    assert keep("one", named=one) == one
+    assert keep("other", named=one) == other
+
+
+def test_folders_not_used_for_long_go(keep):
+    """Those used last stay, the one in use among them."""
+    folders = [keep(str(version)) for version in range(warm.KEPT)]
+    for age, folder in enumerate(folders):
+        os.utime(folder, (0, 1e9 - age))
+    new = keep("new")
+
+    assert {folder for folder in (*folders, new) if folder.exists()} == {new, *folders[:-1]}
+
+
+@pytest.mark.slow
+def test_an_edit_in_a_function_that_is_called_is_seen(tmp_path):
+    """Numba looks at the file of the function that Python calls; here another one changes, under a warm cache."""
+    for package in ("core", "sweep"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+
+    def replay():
+        ended = subprocess.run(
+            [sys.executable, "-c", REPLAY], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return ended.stdout.strip()
+
+    before = [replay(), replay()]
+    heap = Path(tmp_path, "core/slabs/heap.py")
+    edited = heap.read_text().replace("event.pages = pages\n", "event.pages = pages + 1\n")
+    assert edited != heap.read_text()
+    heap.write_text(edited)
+
+    assert before == ["[0, 1]", "[0, 1]"]
+    assert replay() == "[1, 2]"
