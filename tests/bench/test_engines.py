@@ -1,7 +1,6 @@
-"""Points per second of this engine and of its rivals, on one function: what orchestration costs."""
+"""Seconds a point in this engine and in its rivals, on one function: what orchestration costs."""
 
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -9,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+from tests.support import ROOT
+
 RIVALS = ROOT / ".venv-rivals" / "bin" / "python"
-ENGINES = HERE / "engines"
-POINTS, MANY, CORES, ROUNDS = 100, 20_000, 2, 3
+ENGINES = Path(__file__).parent / "engines"
+MANY, FEW, CORES, BATCH = 20_000, 100, 2, 1000
 OURS = "this engine"
 
 
@@ -34,41 +33,74 @@ def printed(python, script, *line):
 def hydra(folder, *launcher):
     """Return the seconds of the points alone: a multirun of all and one more, less a multirun of one."""
     line = ("-m", f"hydra.sweep.dir={folder}", *QUIET, *launcher)
-    whole, one = (run(RIVALS, "of_hydra.py", *line, f"seed=range(0,{n})")[0] for n in (POINTS + 1, 1))
+    whole, one = (run(RIVALS, "of_hydra.py", *line, f"seed=range(0,{n})")[0] for n in (FEW + 1, 1))
     return whole - one
+
+
+def ours(points, folder):
+    """Return the seconds that this engine takes for so many points, landed and compacted."""
+    return printed(sys.executable, "of_sweep.py", str(points), str(CORES), folder)
 
 
 QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
 OWN_RAY = ("address=local", f"num_cpus={CORES}", "include_dashboard=false")
 INIT = tuple(f"++hydra.launcher.ray.init.{option}" for option in OWN_RAY)
-SECONDS = {
-    OURS: lambda folder: printed(sys.executable, "of_sweep.py", str(POINTS), str(CORES), folder),
-    "Ray Tune, actors reused": lambda folder: printed(RIVALS, "of_tune.py", str(POINTS), str(CORES), "True", folder),
-    "Hydra, joblib launcher": lambda folder: hydra(folder, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"),
-    "Hydra, basic launcher": hydra,
-    "Hydra, Ray launcher": lambda folder: hydra(folder, "hydra/launcher=ray", *INIT),
-    "Ray Tune": lambda folder: printed(RIVALS, "of_tune.py", str(POINTS), str(CORES), "False", folder),
-}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a new folder each time."""
+    numbers = iter(range(1000))
+
+    def _folder():
+        path = tmp_path / str(next(numbers))
+        path.mkdir()
+        return str(path)
+
+    return _folder
+
+
+@pytest.mark.bench
+def test_beside_ray_by_hand(compete, folder):
+    """Many points: within a third of Ray with batches cut by hand, which lands nothing, and ahead of a task a point."""
+    rows = compete(
+        f"{MANY:,} points of a millisecond on {CORES} cores",
+        {
+            OURS: lambda: ours(MANY, folder()),
+            f"Ray, {BATCH} points a task, cut by hand": lambda: printed(
+                sys.executable, "of_ray.py", str(MANY), str(CORES), str(BATCH)
+            ),
+            "Ray, a task a point": lambda: printed(sys.executable, "of_ray.py", str(MANY), str(CORES), "1"),
+            "no engine: the function on one core, halved": lambda: (
+                printed(sys.executable, "of_bound.py", str(MANY)) / CORES
+            ),
+        },
+        rounds=3,
+        unit="s",
+    )
+    times = [row.times for row in rows]
+
+    assert times[1] > 0.67
+    assert times[2] > 1
 
 
 @pytest.mark.bench
 @pytest.mark.skipif(not RIVALS.exists(), reason="the rivals are not installed: make .venv-rivals/installed")
-def test_points_per_second(tmp_path):
-    """This engine's rate is the highest, on the same points, cores and function; start-up is left out for all."""
-    rounds = {name: [] for name in SECONDS}
-    for number in range(ROUNDS):
-        for name, seconds in SECONDS.items():
-            folder = tmp_path / f"{number}-{name.replace(',', '').replace(' ', '-')}"
-            folder.mkdir()
-            rounds[name].append(POINTS / seconds(str(folder)))
-    rates = {name: statistics.median(each) for name, each in rounds.items()}
-    (tmp_path / "many").mkdir()
-    many = MANY / printed(sys.executable, "of_sweep.py", str(MANY), str(CORES), str(tmp_path / "many"))
-    bound = CORES * MANY / printed(sys.executable, "of_bound.py", str(MANY))
+def test_beside_multiruns(compete, folder):
+    """Few points: this engine is ahead of what Hydra and Tune start for each."""
+    rows = compete(
+        f"{FEW} points of a millisecond on {CORES} cores",
+        {
+            OURS: lambda: ours(FEW, folder()),
+            "Ray Tune, actors reused": lambda: printed(RIVALS, "of_tune.py", str(FEW), str(CORES), "True", folder()),
+            "Hydra, joblib launcher": lambda: hydra(
+                folder(), "hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"
+            ),
+            "Hydra, basic launcher": lambda: hydra(folder()),
+            "Hydra, Ray launcher": lambda: hydra(folder(), "hydra/launcher=ray", *INIT),
+        },
+        rounds=1,
+        unit="s",
+    )
 
-    print(f"\n{POINTS} points on {CORES} cores, points/s: median of {ROUNDS} rounds (least, most), times slower")
-    for name, rate in rates.items():
-        spread = f"({min(rounds[name]):,.1f}, {max(rounds[name]):,.1f})"
-        print(f"{name:26}{rate:10,.1f}  {spread:20}{rates[OURS] / rate:8.1f}")
-    print(f"{OURS} at {MANY:,} points: {many:,.0f}/s, {many / bound:.0%} of {CORES} cores with no engine at all")
-    assert max(rates, key=rates.get) == OURS
+    assert min(row.times for row in rows[1:]) > 1

@@ -1,0 +1,108 @@
+"""What the contests found: told at the end, and kept as a page and as a run that `analysis` can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib import metadata
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.contest import Row, contest
+
+ROWS = pytest.StashKey[list[Row]]()
+PACKAGES = ("numba", "numpy", "pyarrow", "duckdb", "ray")
+BUSY = 0.25  # of the cores: what a machine may do beside a contest before its figures are said to be of a busy one
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the figures are kept."""
+    parser.addoption("--bench-page", type=Path, help="Markdown file to write the figures to")
+    parser.addoption("--bench-runs", type=Path, help="folder that gets a run of the figures, for analysis")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with no figure."""
+    config.stash[ROWS] = []
+
+
+@pytest.fixture
+def compete(request: pytest.FixtureRequest):
+    """Hold a contest (`tests.support.contest.contest`), keep its rows for the end, and return them."""
+
+    def _compete(name, contestants, **how):
+        rows = contest(name, contestants, **how)
+        request.config.stash[ROWS] += rows
+        return rows
+
+    return _compete
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures, and keep them where the command line says."""
+    rows = config.stash[ROWS]
+    if not rows:
+        return
+    lines = list(page(rows))
+    terminalreporter.write_line("")
+    for line in lines:
+        terminalreporter.write_line(line)
+    if (to := config.getoption("--bench-page")) is not None:
+        to.write_text("\n".join(lines) + "\n")
+    if (to := config.getoption("--bench-runs")) is not None:
+        terminalreporter.write_line(str(keep(rows, to)))
+
+
+def page(rows: list[Row]):
+    """Yield the lines of a Markdown page."""
+    cores = len(os.sched_getaffinity(0))
+    yield "# Benchmarks"
+    yield ""
+    yield "Printed by `make bench`: contestants take turns, figures are medians of the rounds (least to most), and"
+    yield "*times* is the median over rounds of the contestant's figure by that of the first."
+    yield ""
+    yield f"- {cpu_model()}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    yield "- " + ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    busiest = max(row.load for row in rows)
+    busy = "; the machine was busy, so read the ratios only" if busiest > BUSY * cores + 1 else ""
+    yield f"- load when a contest began: {min(row.load for row in rows):.1f} to {busiest:.1f}{busy}"
+    for name, members in groupby(rows, key=lambda row: row.contest):
+        first, *_ = group = list(members)
+        yield from (
+            "",
+            f"## {name}",
+            "",
+            f"| | {first.unit} | least to most | times | rounds |",
+            "|---|---|---|---|---|",
+        )
+        for row in group:
+            spread = f"{row.least:.3g} to {row.most:.3g}"
+            yield f"| {row.contestant} | {row.figure:.3g} | {spread} | {row.times:.3g} | {row.rounds} |"
+
+
+def cpu_model() -> str:
+    """Return what the kernel calls the first CPU."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def keep(rows: list[Row], folder: Path) -> Path:
+    """Write the rows as the table `benchmarks` of a run and return its folder."""
+    run = folder / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    (run / "benchmarks").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows]), run / "benchmarks" / "00000.parquet")
+    manifest = {
+        "state": "complete",
+        "experiment": "bench",
+        "run_id": run.name,
+        "config": {},
+        "files": [{"path": "benchmarks/00000.parquet", "rows": len(rows)}],
+    }
+    (run / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    return run
