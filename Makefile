@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 RUN = $(BIN)/python -m
 
-.PHONY: churn test lint docs bench torture lock clean
+.PHONY: churn test lint docs bench bench-long torture lock clean
 
 churn: .venv/installed  ## the main job; its last line is the run's folder
 	@$(RUN) sweep +experiment=churn
@@ -20,10 +20,13 @@ docs: .venv/installed  ## after a change of a column, a parameter or a query
 	$(RUN) analysis.docs
 
 bench: .venv/installed .venv-rivals/installed  ## measurements, side by side
-	$(RUN) pytest -m bench -s
+	$(RUN) pytest tests/bench -m "bench and not slow" --bench-page docs/benchmarks.md --bench-runs results/bench
+
+bench-long: .venv/installed  ## a million points
+	$(RUN) pytest tests/bench -m "bench and slow" -s
 
 torture: .venv/installed  ## clusters, statistics, and faults in their long form
-	$(RUN) pytest -m slow -s
+	$(RUN) pytest -m "slow and not bench" -s
 
 lock:  ## after a change of the dependencies in pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \

@@ -53,9 +53,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line("")
     for line in lines:
         terminalreporter.write_line(line)
-    if (to := config.getoption("--bench-page")) is not None:
+    if (to := config.getoption("--bench-page", default=None)) is not None:
         to.write_text("\n".join(lines) + "\n")
-    if (to := config.getoption("--bench-runs")) is not None:
+    if (to := config.getoption("--bench-runs", default=None)) is not None:
         terminalreporter.write_line(str(keep(rows, to)))
 
 

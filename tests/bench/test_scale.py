@@ -26,6 +26,7 @@ def resident_mib(pid):
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.bench
 def test_a_million_points(tmp_path, capsys):
     """A million points land with orchestration under a tenth of the wall time, and the driver under 500 MiB."""
