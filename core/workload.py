@@ -8,6 +8,8 @@ from __future__ import annotations
 from core.checks import at_least, one_of, within
 from core.keys import record
 
+HOLDS = ("files", "directories", "pipes", "sockets")
+PINS = ("none", "one", "in_turn")
 PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
 
 
@@ -51,18 +53,39 @@ class Pressure:
 
 @record("scenario")
 class TmpfsProgram:
-    """The reference program: each cgroup warms its kmem_caches, creates files on tmpfs and unlinks all but a few."""
+    """The reference program: each cgroup warms its kmem_caches, creates files on tmpfs and unlinks all but a few.
+
+    Real kernels run it as well (sweep/real). Its second part counts calls of one process in one cgroup.
+    """
 
     cgroups: int  # made and removed one after the other
     files: int  # created by each
     keep: int  # of these, not unlinked
     warm_ms: int  # pause between the first file, which makes the kernel create the caches, and the others
+    hold: str  # what is created and kept: files, directories, pipes or sockets
+    data_kib: int  # written into each file; its page cache pins the memcg
+    pin: str  # where tasks run: none (as the scheduler likes), one (CPU 0), in_turn (parent on CPU 0, children in turn)
+    in_flight: float | None  # removed cgroups not freed yet, in the mean; null: those of four grace periods
+    counted_files: int  # created, then unlinked, by the process whose calls are counted
+    counted_pipes: int  # opened and closed by it
+    file_us: float | None  # the model's pace of that process; null: that of the machine the reference was counted on
+    pipe_us: float | None
 
     def __post_init__(self) -> None:
         at_least("workload.tmpfs.cgroups", self.cgroups, 1)
         at_least("workload.tmpfs.files", self.files, 0)
-        at_least("workload.tmpfs.keep", self.keep, 0)
+        within("workload.tmpfs.keep", self.keep, 0, self.files, "no more is kept than is made: workload.tmpfs.files")
         at_least("workload.tmpfs.warm_ms", self.warm_ms, 0)
+        one_of("workload.tmpfs.hold", self.hold, HOLDS)
+        within("workload.tmpfs.data_kib", self.data_kib, 0, 1 << 20)
+        if self.hold != "files":
+            within("workload.tmpfs.data_kib", self.data_kib, 0, 0, "only files hold data: workload.tmpfs.hold")
+        one_of("workload.tmpfs.pin", self.pin, PINS)
+        for name in ("in_flight", "file_us", "pipe_us"):
+            if (value := getattr(self, name)) is not None:
+                at_least(f"workload.tmpfs.{name}", value, 0)
+        at_least("workload.tmpfs.counted_files", self.counted_files, 1)
+        at_least("workload.tmpfs.counted_pipes", self.counted_pipes, 1)
 
 
 @record("scenario")

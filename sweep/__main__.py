@@ -7,6 +7,7 @@ import importlib
 import io
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, 
 from sweep.plan.planner import GROUPS, flat, plan
 
 CHOICES = {
-    "job": ("sweep", "validate", "calibrate"),
+    "job": ("sweep", "validate", "truth", "calibrate"),
     "plan": ("run", "only"),
     "cluster.kind": ("inline", "local", "ray"),
 }
@@ -38,6 +39,8 @@ LEAST = {
     "cluster.max_failed": 0,
     "cluster.task_s": 0.01,
 }
+TRUTH_AXES = ("backend", "vm.kernel", "vm.measure")  # keys that stand before the experiment's axes of them
+AS_TEXT = ("vm.kernel", "axes.vm.kernel")  # keys whose numbers are text: 6.10 is not 6.1
 JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  # modules with a function job(config)
 
 
@@ -94,7 +97,7 @@ def _run(config: DictConfig) -> int:
     swept = dict(flat(OmegaConf.to_container(config.axes)))  # type: ignore[arg-type]
     for override in HydraConfig.get().overrides.task:
         key = override.partition("=")[0].lstrip("+")
-        if key in swept:
+        if key in swept and not (config.job == "truth" and key in TRUTH_AXES):
             raise InputError(f"{key} must not be set beside axes.{key} (got {override!r}); give axes.{key}=[VALUE]")
     for group in GROUPS:
         if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):
@@ -133,14 +136,27 @@ def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 def _axes_replace(arguments: list[str]) -> list[str]:
     """Let a list or range on the command line replace the experiment's, where Hydra would merge the two."""
+    quoted = [
+        re.sub(r"(?<![\w.'\"/-])\d+\.\d+(?![\w.'\"/-])", r"'\g<0>'", argument)
+        if argument.partition("=")[0] in AS_TEXT
+        else argument
+        for argument in arguments
+    ]
     return [
         each
-        for argument in arguments
+        for argument in quoted
         for each in ([f"++{argument.partition('=')[0]}=null", argument] if argument.startswith("axes.") else [argument])
     ]
 
 
 def _job(config: DictConfig) -> Job:
+    if config.job == "truth":
+        from sweep.real.truth import truth
+
+        given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+        return truth(config, _load_option, given)
+    if config.backend != "model":
+        raise InputError(f"backend must be model for job={config.job} (got {config.backend!r}); use +experiment=truth")
     if config.job == "sweep":
         from sweep.jobs.crossover import crossover
         from sweep.jobs.simulation import Simulation

@@ -17,7 +17,18 @@ from typing import Any
 from sweep.engine import executors, lock
 from sweep.engine.compact import TornPartError, compact
 from sweep.engine.estimate import seconds
-from sweep.engine.loop import Executor, Growing, Job, Outcome, Policy, Telling, drive, unwritable
+from sweep.engine.loop import (
+    Executor,
+    Foretelling,
+    Growing,
+    Job,
+    Measuring,
+    Outcome,
+    Policy,
+    Telling,
+    drive,
+    unwritable,
+)
 from sweep.engine.progress import Progress, say
 from sweep.engine.ranges import disjoint, missing
 from sweep.engine.signals import Stopped
@@ -57,6 +68,10 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
 def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     """Print what a run would be, and how long it should take; return the exit status."""
     cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or os.cpu_count() or 1
+    if isinstance(job, Foretelling):
+        for name, text in job.foretold(cores):
+            print(f"{name:<11} {text}")
+        return 0
     positions, task_s = job.positions(nodes=1), cluster["task_s"]
     try:
         took = seconds(job, positions, cores)
@@ -73,7 +88,9 @@ def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
 def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, Any]) -> int:
     began, outcome, files = time.monotonic(), Outcome(), list[dict[str, Any]]()
     executor = executors.start(config["cluster"], job, store.root, core_digest())
-    manifest = names | _provenance(config, executor.nodes)
+    manifest = names | _provenance(config, executor.nodes) | {"deterministic": True}
+    if isinstance(job, Measuring):
+        manifest |= job.about
     status = None
     try:
         store.write_manifest(manifest | {"state": "running"})

@@ -49,6 +49,20 @@ class Refine:
 
 
 @dataclasses.dataclass
+class Vm:
+    """Virtual machines that real kernels run in. Values and their reasons are in `conf/vm/`."""
+
+    kernel: str = MISSING
+    mirror: str | None = MISSING
+    profile: str | None = MISSING
+    measure: str = MISSING
+    accel: str = MISSING
+    icount: bool = MISSING
+    memory_mib: int = MISSING
+    time_limit_s: float = MISSING
+
+
+@dataclasses.dataclass
 class Run:
     """The keys of a run that are no parameter of a point. Values and their reasons are in `conf/config.yaml`."""
 
@@ -62,6 +76,8 @@ class Run:
     sample: dict[str, Any] = MISSING
     refine: Refine | None = MISSING
     reference: str | None = MISSING
+    backend: str = MISSING
+    vm: Vm = MISSING
     cluster: Cluster = MISSING
 
 

@@ -78,6 +78,39 @@ class Telling(Job, Protocol):
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a position takes of a node while it runs."""
+
+    cores: int
+    memory_bytes: int
+
+
+@runtime_checkable
+class Taking(Job, Protocol):
+    """A job whose positions take more than a core, and long: each is a task of its own."""
+
+    def resources(self, position: int) -> Resources:
+        """Return what a position takes."""
+
+
+@runtime_checkable
+class Measuring(Job, Protocol):
+    """A job whose rows depend on more than config and code."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Return what the manifest says of it: `deterministic`, and what was measured with."""
+
+
+@runtime_checkable
+class Foretelling(Job, Protocol):
+    """A job whose cost is known beforehand, and too dear to be tried."""
+
+    def foretold(self, cores: int) -> Iterator[tuple[str, str]]:
+        """Yield names and texts of what a run on so many cores would do, and how long it would take."""
+
+
+@dataclass(frozen=True)
 class Task:
     """Positions from `start` to `stop`, tried before as often as `attempts` says."""
 
@@ -177,6 +210,8 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
     that fits: its parts do what they share once each. Until a task has ended, a task is one grain.
     """
     first, last = todo.ends()
+    if isinstance(job, Taking):
+        return Task(*todo.take_first(first + 1))
     from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
     each_s = cost.predict(job.features(last if from_last else first))
     share_s = max(len(todo) / (2 * cores) * each_s, LEAST_TASK * policy.task_s)  # so that all cores end together

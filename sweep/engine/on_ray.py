@@ -8,13 +8,13 @@ import os
 import pickle
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals
-from sweep.engine.loop import Done, Failed, Job, Task, run_task
+from sweep.engine.loop import Done, Failed, Job, Resources, Taking, Task, run_task
 from sweep.engine.warm import compile_once, keep_compiled
 from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
@@ -43,6 +43,7 @@ class OnRay:
         self._most = cluster["cores"] or 1 << 30
         self.cores, self.nodes = 0, list[dict[str, Any]]()
         self._per_node = False
+        self._takes: Callable[[int], Resources] | None = None
         self._root, self._code = root, code
         self._socket = ray._private.worker._global_node.raylet_socket_name  # it has no public name
         self._watched = self._raylet_listens()  # not where the driver's /proc is that of another container
@@ -55,6 +56,7 @@ class OnRay:
     def serve(self, job: Job) -> None:
         """Take tasks of this job from now on."""
         self._per_node = job.per_node
+        self._takes = job.resources if isinstance(job, Taking) else None
         with self._node():
             if job.per_node:
                 self.nodes = self._one_of_each_type()
@@ -90,12 +92,26 @@ class OnRay:
 
     def submit(self, task: Task) -> None:
         """Hand a task to Ray."""
-        options: dict[str, Any] = {"num_cpus": 1}
+        options: dict[str, Any] = self._taken(task)
         if self._per_node:
             node = self.nodes[task.start]
             options = {"num_cpus": node["cores"], "scheduling_strategy": self._on(node)}
         remote = self._remote.options(max_retries=0, **options)
         self._running[remote.remote(*self._fixed, task)] = task
+
+    def _taken(self, task: Task) -> dict[str, Any]:
+        """Return what Ray is asked for; of cores no more than the largest node has, as a task may wait for its turn."""
+        if self._takes is None:
+            return {"num_cpus": 1}
+        wanted = self._takes(task.start)
+        largest = max(node["cores"] for node in self.nodes)
+        most = max(node["Resources"].get("memory", 0) for node in self._ray.nodes() if node["Alive"])
+        if wanted.memory_bytes > most:
+            raise ClusterError(
+                f"a task takes {wanted.memory_bytes >> 20} MiB of memory, and no node gives Ray more than "
+                f"{most / 2**20:.0f}; make it smaller, or join a larger node"
+            )
+        return {"num_cpus": min(wanted.cores, largest), "memory": wanted.memory_bytes}
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:
         """Return what ended."""
@@ -181,7 +197,8 @@ def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
     if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
         return Failed(task, reason, "fatal")
     found = _unpickled(job)
-    if not found.per_node:  # its positions take long, and each is alone on its node anyway
+    alone = found.per_node or isinstance(found, Taking)  # its positions take long, and have their cores to themselves
+    if not alone:
         compile_once(folder, lambda: found.work(task.start, task.start + 1))
     return run_task(found, root, code, task)
 

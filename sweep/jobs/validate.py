@@ -14,7 +14,6 @@ from typing import Any
 
 import hydra
 import pyarrow as pa
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from core.params import Point
@@ -25,7 +24,8 @@ from core.workload import TmpfsProgram
 from sweep.config import hosts
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
-from sweep.errors import InputError, one_of
+from sweep.errors import InputError
+from sweep.real.options import named_profile, usual_program
 from sweep.version import core_digest
 
 Tables = dict[str, list[dict[str, str]]]
@@ -140,7 +140,9 @@ def job(config: Mapping[str, Any]) -> Validation:
     kernels = {case.kernel for case in cases if case.kernel}
     for kernel in sorted(kernels - set(names)):
         raise InputError(f"kernel {kernel} must stand in kernels.csv (got {', '.join(names)}); add a row for it")
-    profiles = {kernel: _profile(kernel, names[kernel]) for kernel in sorted(kernels)}
+    profiles = {
+        kernel: named_profile(f"profile of kernel {kernel} in kernels.csv", names[kernel]) for kernel in sorted(kernels)
+    }
     overrides = {name: paths for module in PUBLISHED.values() for name, paths in module.POINTS.items()}
     return Validation(cases, tables, profiles, {name: _point(paths) for name, paths in overrides.items()})
 
@@ -182,22 +184,17 @@ def _call_case(row: Mapping[str, str]) -> Case:
 
 
 def _program(row: Mapping[str, str]) -> TmpfsProgram:
-    return TmpfsProgram(**{name: _whole(name, row[name]) for name in ("cgroups", "files", "keep", "warm_ms")})
+    """Return the program of a row of workloads.csv; what it does not say is usual."""
+    numbers = ("cgroups", "files", "keep", "warm_ms", "data_kib")
+    given: dict[str, Any] = {name: _whole(name, row[name]) for name in numbers if row.get(name)}
+    given |= {name: row[name] for name in ("hold", "pin") if row.get(name)}
+    return dataclasses.replace(usual_program(), **given)
 
 
 def _whole(name: str, text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"{name} must be a whole number in every row of the reference (got {text!r}); correct it")
     return int(text)
-
-
-def _profile(kernel: str, name: str) -> KernelProfile:
-    known = GlobalHydra.instance().config_loader().get_group_options("kernel")
-    if name not in known:
-        offered = (option for option in known if option[0] != "_")
-        raise InputError(one_of(f"profile of kernel {kernel} in kernels.csv", name, offered))
-    composed: Any = OmegaConf.to_container(hydra.compose("config", [f"kernel={name}"])["kernel"], resolve=True)
-    return build(KernelProfile, composed, "kernel.")
 
 
 def _point(overrides: tuple[str, ...]) -> Point:

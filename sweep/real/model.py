@@ -1,0 +1,51 @@
+"""The model's side of a point: what it says that a kernel would report."""
+
+from __future__ import annotations
+
+from core.slabs.geometry import slab_geometry
+from core.validation.calls import count_calls
+from core.validation.tmpfs import replay
+from sweep.real.rows import Call, Row, Slab
+
+KIB = 1024
+FUNCTIONS = {  # what the model counts -> the name it goes by in 5.13 and later
+    "charges": "try_charge_memcg",
+    "charge_walks": "page_counter_try_charge",
+    "uncharges": "obj_cgroup_uncharge_pages",
+    "uncharge_walks": "page_counter_uncharge",
+}
+
+
+def replayed(row: Row) -> None:
+    """Fill in a row by replaying its program on its kernel's profile. All starts at 0; `replicate` is a draw."""
+    (_churn if row.case.measure == "churn" else _counts)(row)
+
+
+def _churn(row: Row) -> None:
+    case, profile = row.case, row.profile
+    left = replay(profile, case.program, case.cpus, case.replicate)
+    row.memory = {
+        "dying_memcgs": (0, left.dying_memcgs),
+        "memcg_kmem_caches": (0, left.memcg_kmem_caches),
+        "slab_kib": (0, sum(left.slab_kib.values())),
+        "percpu_kib": (0, left.percpu_kib),
+    }
+    for name, kib in left.slab_kib.items():
+        slab = slab_geometry(profile, name, case.cpus, case.cpus)
+        objects = kib * KIB / (slab.pages * profile.page_bytes) * slab.objects
+        row.slabs[name] = Slab(slab.object_bytes, slab.objects, slab.pages, before=(None, 0), after=(None, objects))
+
+
+def _counts(row: Row) -> None:
+    case = row.case
+    numbers = {
+        "create": case.program.counted_files,
+        "unlink": case.program.counted_files,
+        f"pipe{case.program.counted_pipes}": case.program.counted_pipes,
+    }
+    counted = count_calls(row.profile, case.cpus, case.depth, case.program.counted_files, list(numbers))
+    for phase, calls in counted.items():
+        name = phase if phase in ("create", "unlink") else "pipe"
+        row.operations[name] = numbers[phase], None
+        for figure, function in FUNCTIONS.items():
+            row.calls[name, function] = Call((0, 0), (getattr(calls, figure), 0))

@@ -1,0 +1,133 @@
+"""Boots of a kernel under QEMU: what they cost, whether KVM runs, and the console that each leaves."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sweep.errors import InputError
+from sweep.real.cache import cache_folder, once_per_node
+from sweep.real.guest import GuestError, Records, initramfs, read
+
+PROGRAM = "qemu-system-x86_64"
+KVM = Path("/dev/kvm")
+PROBE_S = 20  # a guest that has not come up on KVM by then never will; TCG takes some 4 s
+QEMU_MIB = 256  # QEMU's own memory beside the guest's: 240 MB resident under TCG
+# quiet: the console is for records. On a busy host the emulated timer can be too late for the check at boot.
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 no_timer_check"
+# guest time by counted instructions, its clock and its random numbers from a fixed start
+DETERMINISTIC = ("-icount", "shift=3,sleep=off", "-rtc", "base=2026-01-01,clock=vm")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine, but for what runs in it."""
+
+    cpus: int
+    memory_mib: int
+    accel: str  # kvm or tcg
+    icount: bool  # guest time by counted instructions: one CPU, and the same figures at each boot
+    time_limit_s: float
+    seed: int = 0  # of the random numbers that a guest is given under icount
+
+
+def qemu() -> str:
+    """Return QEMU's path; raise InputError if there is none."""
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise InputError(
+            f"backend=vm must have {PROGRAM} (got none on PATH); install it (Debian: qemu-system-x86), or use "
+            "backend=model"
+        )
+    return found
+
+
+@functools.cache
+def qemu_version() -> str:
+    """Return QEMU's version and the start of its program's sha256: what rows of a virtual machine depend on."""
+    said = subprocess.run([qemu(), "--version"], capture_output=True, text=True, check=True).stdout
+    number = re.search(r"version (\S+)", said)
+    return f"{number[1] if number else said.strip()} {sha256(Path(qemu()).read_bytes()).hexdigest()[:12]}"
+
+
+def accelerator(wanted: str, kernel: Path) -> str:
+    """Return kvm or tcg. 'auto' is KVM where a probe boot of `kernel` comes to its end in time: /dev/kvm may open and
+    still never run a guest.
+
+    Raises InputError if KVM is asked for and does not run.
+    """
+    if wanted == "tcg":
+        return "tcg"
+    if not KVM.exists():
+        usable = False
+    else:
+        verdict = cache_folder("vm") / f"kvm-{_boot_id()}"
+        once_per_node(verdict, lambda path: path.write_text("yes" if _probe(kernel) else "no"))
+        usable = verdict.read_text() == "yes"
+    if wanted == "kvm" and not usable:
+        raise InputError(f"vm.accel must be what runs here (got 'kvm', which boots no guest in {PROBE_S} s); use auto")
+    return "kvm" if usable else "tcg"
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _probe(kernel: Path) -> bool:
+    try:
+        boot(kernel, Machine(1, 512, "kvm", icount=False, time_limit_s=PROBE_S), {"measure": "boot"})
+    except GuestError:
+        return False
+    return True
+
+
+def boot(kernel: Path, machine: Machine, parameters: Mapping[str, str | int]) -> Records:
+    """Boot `kernel` once with the guest program and its parameters; return what it measured.
+
+    Raises GuestError, in one line that says where the console is kept, if it panics, hangs or stops.
+    """
+    words = [f"churn_{name}={value}" for name, value in parameters.items()]
+    # the probes and the profiler patch code that other CPUs may be running; under multi-threaded TCG some guests crash
+    single = machine.accel == "tcg" and parameters["measure"] == "counts"
+    command = [
+        *(qemu(), "-M", "q35", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
+        *("-accel", "tcg,thread=single" if single else machine.accel),
+        *("-smp", str(machine.cpus), "-m", f"{machine.memory_mib}M"),
+        *((*DETERMINISTIC, "-seed", str(machine.seed)) if machine.icount else ()),
+        *(
+            "-kernel",
+            str(kernel),
+            "-initrd",
+            str(initramfs()),
+            "-append",
+            " ".join([COMMAND_LINE, *["nokaslr"] * machine.icount, *words]),
+        ),
+    ]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=machine.time_limit_s, check=False
+        )
+    except subprocess.TimeoutExpired as late:
+        reason = f"the guest did not end in {machine.time_limit_s:g} s (vm.time_limit_s)"
+        raise GuestError(_kept(reason, command, late.stdout or b"", late.stderr or b"")) from None
+    if done.returncode:
+        said = (done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}").splitlines()[-1]
+        raise GuestError(_kept(f"QEMU failed: {said}", command, done.stdout, done.stderr))
+    try:
+        return read(done.stdout.decode(errors="replace"))
+    except GuestError as error:
+        raise GuestError(_kept(str(error), command, done.stdout, done.stderr)) from None
+
+
+def _kept(reason: str, command: list[str], out: bytes, err: bytes) -> str:
+    folder = cache_folder("vm/consoles")
+    path = folder / f"{time.time_ns()}.txt"
+    path.write_bytes(" ".join(command).encode() + b"\n" + out + err)
+    return f"{reason}; its console: {path}"
