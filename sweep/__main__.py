@@ -25,6 +25,7 @@ from sweep.engine import signals
 from sweep.engine.loop import Job
 from sweep.engine.warm import keep_compiled
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
+from sweep.folder import filesystem
 from sweep.plan.planner import GROUPS, flat, plan
 
 CHOICES = {
@@ -86,7 +87,6 @@ def _refused(error: Exception) -> int:
 
 
 def _run(config: DictConfig) -> int:
-    from sweep.engine.store import filesystem
     from sweep.run import run, show_plan
 
     missing = sorted(

@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from sweep.folder import InputError as InputError  # noqa: PLC0414 (analysis, too, says it, and knows the folder only)
+
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED = 143  # 128 + SIGTERM
-
-
-class InputError(ValueError):
-    """Something the user wrote cannot be used; the message is one line with key, rule, value and way out."""
 
 
 class ClusterError(RuntimeError):

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from sweep.engine import executors, lock
-from sweep.engine.compact import TornPartError, compact
+from sweep.engine.compact import compact
 from sweep.engine.estimate import seconds
 from sweep.engine.loop import (
     Executor,
@@ -30,10 +30,11 @@ from sweep.engine.loop import (
     unwritable,
 )
 from sweep.engine.progress import Progress, say
-from sweep.engine.ranges import disjoint, missing
+from sweep.engine.ranges import missing
 from sweep.engine.signals import Stopped
-from sweep.engine.store import MANIFEST, PARTS, Store
+from sweep.engine.store import Store, TornPartError
 from sweep.errors import FAILED, ClusterError
+from sweep.folder import MANIFEST, PARTS, disjoint
 from sweep.version import commit, core_digest, simulation_digest, versions
 
 LISTED = 20  # failed points that are listed on stderr
@@ -53,14 +54,14 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
     root = f"{config['out'].rstrip('/')}/{experiment}/{name}"
     store = Store(root)
     with lock.held(store):
-        manifest = store.manifest()
-        if manifest is not None and manifest["state"] == "complete" and _whole(store, manifest):
+        names = {"run_id": name, "experiment": experiment}
+        if _whole(job, config, store, names):
             store.delete_folder(PARTS)
             say("nothing left to do")
             status = 0
         else:
             with redirect_stdout(sys.stderr):  # Ray prints what it thinks of its nodes; stdout is for the folder
-                status = _work(job, config, store, {"run_id": name, "experiment": experiment})
+                status = _work(job, config, store, names)
     print(root, flush=True)
     return status
 
@@ -93,7 +94,8 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
         manifest |= job.about
     status = None
     try:
-        store.write_manifest(manifest | {"state": "running"})
+        store.write_manifest(manifest | {"state": "running", "positions": job.positions(len(executor.nodes))})
+        store.tidy(job.tables)
         job, files = _land(job, config["cluster"], store, executor, outcome)
     except Stopped as stop:
         status = stop.status
@@ -113,9 +115,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
                 "nodes": executor.nodes,
                 "positions": job.positions(len(executor.nodes)),
                 "files": files,
-                "rows": {
-                    table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables
-                },
+                "rows": _rows(job, files),
                 "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
                 "wall_s": time.monotonic() - began,
                 "simulation_s": outcome.simulation_s,
@@ -147,15 +147,18 @@ def _land(
             if outcome.fatal is not None:
                 return job, []
             continue  # a worker that outlived an earlier driver may have landed what overlaps this one's parts
-        if isinstance(job, Growing) and (longer := job.extended(store)) is not None:
-            executor.serve(longer)
-            job = longer
-            continue
         try:
-            return job, compact(store, job.tables, max(job.grains), done)
+            if isinstance(job, Growing) and (longer := job.extended(store)) is not None:
+                executor.serve(longer)
+                job = longer
+                continue
+            files = compact(store, job.tables, max(job.grains), done)
         except TornPartError as torn:
             say(f"{torn}; it is done again")
-            store.delete(torn.record)
+            store.forget(job.tables, torn.stretch)
+            continue
+        store.write_checksums(files)
+        return job, files
 
 
 def _provenance(config: Mapping[str, Any], nodes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -174,8 +177,26 @@ def _provenance(config: Mapping[str, Any], nodes: list[dict[str, Any]]) -> dict[
     }
 
 
-def _whole(store: Store, manifest: Mapping[str, Any]) -> bool:
-    return all(store.size(file["path"]) == file["bytes"] for file in manifest["files"])
+def _whole(job: Job, config: Mapping[str, Any], store: Store, names: Mapping[str, Any]) -> bool:
+    """Return whether a run is complete and its files are what was written; make a lost manifest of such a run again."""
+    manifest = store.manifest()
+    if manifest is not None and manifest["state"] == "complete":
+        if (path := store.damage(manifest["files"])) is not None:
+            say(f"{path} is damaged or gone; the run is done again")
+            return False
+        return True
+    if manifest is not None or any(store.parts(table) for table in job.tables):
+        return False
+    files = store.landed()
+    if files:
+        say("every table is there as it was written; its manifest is made again")
+        made = {"state": "complete", "positions": job.positions(1), "files": files, "rows": _rows(job, files)}
+        store.write_manifest({**names, **_provenance(config, []), **made, "failed": [], "made_again": True})
+    return bool(files)
+
+
+def _rows(job: Job, files: list[dict[str, Any]]) -> dict[str, int]:
+    return {table: sum(f["rows"] for f in files if f["path"].startswith(f"{table}/")) for table in job.tables}
 
 
 def _report(job: Job, outcome: Outcome) -> int:

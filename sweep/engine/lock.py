@@ -18,8 +18,8 @@ from threading import Event, Thread
 from sweep.engine.progress import say
 from sweep.engine.store import Store
 from sweep.errors import InputError, first_line
+from sweep.folder import LOCK
 
-LOCK = "lock"  # a file; on an object store a folder of claims, one per driver
 RENEW_S = 5.0  # a claim is written again this often; longer than the second that modification times are kept to
 LEASE_S = 20.0  # a claim that has not been renewed for so long is that of a driver that died
 POLL_S = 1.0

@@ -46,15 +46,3 @@ def missing(done: Iterable[tuple[int, int]], total: int) -> Ranges:
         gaps.append((at, min(start, total)))
         at = stop
     return Ranges([*gaps, (at, total)])
-
-
-def disjoint(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return stretches of which none overlap, first come first kept.
-
-    A driver that died may have left a worker behind that commits once more; what it commits is right, but done twice.
-    """
-    kept: list[tuple[int, int]] = []
-    for start, stop in sorted(stretches, key=lambda s: (s[0], -s[1])):
-        if not kept or start >= kept[-1][1]:
-            kept.append((start, stop))
-    return kept

@@ -1,12 +1,9 @@
-"""A run's folder, local or on an object store: parts land whole or not at all, and a part that is there is done."""
+"""What a sweep writes of a run's folder: parts land whole or not at all, and a part that is there is done."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +13,35 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sweep.engine.ranges import disjoint
-from sweep.errors import InputError, first_line
+from sweep.engine.progress import say
+from sweep.errors import first_line
+from sweep.folder import (
+    CHECKSUMS,
+    DIGEST,
+    MANIFEST,
+    PARTS,
+    Stretch,
+    checked,
+    checksums,
+    digest_of,
+    disjoint,
+    filesystem,
+    is_leftover,
+    is_table_file,
+    parse_part,
+    part_of,
+    sealed,
+    unsealed,
+    written_aside,
+)
 
-Stretch = tuple[int, int]
-PARTS = "parts"  # tasks' output, until the run is complete
-MANIFEST = "manifest.json"
+
+class TornPartError(Exception):
+    """A part that was sound when the run began is not what was written: its positions count as not done."""
+
+    def __init__(self, path: str, stretch: Stretch, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}")
+        self.stretch = stretch
 
 
 class Store:
@@ -35,31 +55,56 @@ class Store:
         """Commit the rows of positions `start` to `stop`."""
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
-        self.write(part(table, (start, stop)), sink.getvalue())
+        content = sink.getvalue()
+        self.write(part_of(table, (start, stop), content).path, content)
 
     def parts(self, table: str) -> dict[Stretch, str]:
-        """Return the sound parts of a table, by what they cover, in order; a torn one is removed, to be done again."""
-        found = {}
-        for name in self.names(f"{PARTS}/{table}"):
-            path = f"{PARTS}/{table}/{name}"
-            stem, _, suffix = name.partition(".")
-            if suffix != "parquet":
-                self.delete(path)  # a write that never ended
-                continue
-            if self.local and not self._sound(path):  # on an object store that is a request each, and uploads are whole
-                self.delete(path)
-                continue
-            start, stop = map(int, stem.split("-"))
-            found[start, stop] = path
+        """Return the parts of a table by what they cover, in order, of those that overlap one."""
+        found = self.parts_that_overlap(table)
         return {stretch: found[stretch] for stretch in disjoint(found)}
 
-    def _sound(self, path: str) -> bool:
+    def parts_that_overlap(self, table: str) -> dict[Stretch, str]:
+        """Return every part of a table by what it covers."""
+        parts = (parse_part(table, name) for name in sorted(self.names(f"{PARTS}/{table}"), reverse=True))
+        return {part.stretch: part.path for part in parts if part is not None}
+
+    def tidy(self, tables: Iterable[str]) -> None:
+        """Remove what is damaged or was never finished below `parts/`, and say which files are nobody's.
+
+        On an object store the bytes are checked when they are read at the end: that would be a request a part, and an
+        upload is there whole or not at all.
+        """
+        for table in tables:
+            for name in list(self.names(f"{PARTS}/{table}")):
+                path, part = f"{PARTS}/{table}/{name}", parse_part(table, name)
+                if is_leftover(name):
+                    self.delete(path)
+                elif part is None:
+                    say(f"{path} is no part of this run, and is left aside; move it away")
+                elif self.local and not part.holds(self.content(path)):
+                    say(f"{path} is damaged; what it covers is done again")
+                    self.forget(tables, part.stretch)
+
+    def forget(self, tables: Iterable[str], stretch: Stretch) -> None:
+        """Remove the parts that cover exactly this stretch: its positions count as not done."""
+        for table in tables:
+            for name in list(self.names(f"{PARTS}/{table}")):
+                part = parse_part(table, name)
+                if part is not None and part.stretch == stretch:
+                    self.delete(part.path)
+
+    def read_part(self, path: str) -> pa.Table:
+        """Return the rows of a part. Raises TornPartError if its bytes are not those that were written."""
+        _, table, name = path.split("/")
+        part = parse_part(table, name)
+        assert part is not None, path
         try:
-            with self.fs.open_input_file(f"{self.path}/{path}") as file:
-                pq.read_metadata(file)
-        except (pa.ArrowInvalid, OSError):
-            return False
-        return True
+            content = self.content(path)
+            if not part.holds(content):
+                raise TornPartError(path, part.stretch, "its bytes are not those that were written")
+            return pq.read_table(pa.BufferReader(content))
+        except (pa.ArrowException, OSError) as error:
+            raise TornPartError(path, part.stretch, first_line(error)) from error
 
     def read(self, path: str) -> pa.Table:
         """Return a Parquet file of the run, its checksums verified."""
@@ -67,15 +112,50 @@ class Store:
             return pq.ParquetFile(file, page_checksum_verification=True).read()
 
     def manifest(self) -> dict[str, Any] | None:
-        """Return the run's manifest, or None where there is none."""
-        if self.fs.get_file_info(f"{self.path}/{MANIFEST}").type == pafs.FileType.NotFound:
+        """Return the run's manifest; None where there is none, or one that is damaged or somebody else's."""
+        if self.fs.get_file_info(f"{self.path}/{MANIFEST}").type != pafs.FileType.File:
             return None
-        manifest: dict[str, Any] = json.loads(self.text(MANIFEST))
+        manifest = unsealed(self.content(MANIFEST).to_pybytes())
+        if manifest is None or DIGEST not in manifest:
+            say(f"{MANIFEST} is damaged; it is made again from what landed")
+            return None
         return manifest
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Replace the run's manifest."""
-        self.write(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+        self.write(MANIFEST, sealed(manifest))
+
+    def write_checksums(self, files: list[dict[str, Any]]) -> None:
+        """Write the digests of the tables' files, and remove what earlier attempts left beside them."""
+        self.write(CHECKSUMS, checksums(files))
+        current = {file["path"] for file in files}
+        for table in {path.split("/")[0] for path in current}:
+            for name in list(self.names(table)):
+                path = f"{table}/{name}"
+                if is_leftover(name) or (is_table_file(path) and path not in current):
+                    self.delete(path)
+                elif path not in current:
+                    say(f"{path} is no file of this run, and readers of the whole folder will see it; move it away")
+
+    def damage(self, files: Iterable[Mapping[str, Any]]) -> str | None:
+        """Return the first of a complete run's files that is not what was written; None if all are."""
+        for file in files:
+            path: str = file["path"]
+            if self.fs.get_file_info(f"{self.path}/{path}").type != pafs.FileType.File:
+                return path
+            if DIGEST in file and self.digest(path) != file[DIGEST]:
+                return path
+        return None
+
+    def landed(self) -> list[dict[str, Any]]:
+        """Return path, rows, bytes and digest of the files that CHECKSUMS names, if all are there as they were."""
+        if self.fs.get_file_info(f"{self.path}/{CHECKSUMS}").type != pafs.FileType.File:
+            return []
+        known = checked(self.content(CHECKSUMS).to_pybytes())
+        files = [{"path": path, DIGEST: known[path]} for path in known]
+        if self.damage(files) is not None:
+            return []
+        return [file | {"rows": self.rows(file["path"]), "bytes": self.size(file["path"])} for file in files]
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file of the run so that it is seen whole or not at all."""
@@ -86,32 +166,39 @@ class Store:
     def stream(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file of the run that is seen when it is complete."""
         target = f"{self.path}/{name}"
-        if not self.local:
-            sink = self.fs.open_output_stream(target)
-            try:
-                yield sink
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    sink.close()  # Arrow has no way to give an upload up: what it made has to go
-                    self.delete(name)
-                raise
-            sink.close()  # the object appears
+        if self.local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            with written_aside(Path(target)) as file:
+                yield file
             return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        aside = f"{target}.{uuid.uuid4().hex}.tmp"
+        sink = self.fs.open_output_stream(target)
         try:
-            with open(aside, "wb") as sink:
-                yield sink
-                sink.flush()
-                os.fsync(sink.fileno())
-            os.replace(aside, target)
+            yield sink
         except BaseException:
-            Path(aside).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                sink.close()  # Arrow has no way to give an upload up: what it made has to go
+                self.delete(name)
             raise
+        sink.close()  # the object appears
 
     def size(self, name: str) -> int:
         """Return the bytes of a file of the run."""
         return int(self.fs.get_file_info(f"{self.path}/{name}").size or 0)
+
+    def rows(self, path: str) -> int:
+        """Return the rows of a Parquet file of the run."""
+        with self.fs.open_input_file(f"{self.path}/{path}") as file:
+            return int(pq.read_metadata(file).num_rows)
+
+    def digest(self, path: str) -> str:
+        """Return the digest of a file's bytes."""
+        with self.fs.open_input_stream(f"{self.path}/{path}") as file:
+            return digest_of(iter(lambda: file.read(1 << 20), b""))
+
+    def content(self, path: str) -> pa.Buffer:
+        """Return the bytes of a file of the run."""
+        with self.fs.open_input_stream(f"{self.path}/{path}") as file:
+            return file.read_buffer()
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of the files in a folder of the run."""
@@ -125,12 +212,12 @@ class Store:
 
     def text(self, name: str) -> str:
         """Return a text of the run."""
-        with self.fs.open_input_stream(f"{self.path}/{name}") as file:
-            return str(file.read(), "utf-8")
+        return str(self.content(name), "utf-8")
 
     def delete(self, path: str) -> None:
-        """Remove a file of the run."""
-        self.fs.delete_file(f"{self.path}/{path}")
+        """Remove a file of the run, if it is still there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.delete_file(f"{self.path}/{path}")
 
     def delete_folder(self, folder: str) -> None:
         """Remove a folder of the run and what is in it, if it is there."""
@@ -142,25 +229,3 @@ class Store:
     def local(self) -> bool:
         """Whether the folder is on a file system of this machine."""
         return isinstance(self.fs, pafs.LocalFileSystem)
-
-
-def part(table: str, stretch: Stretch) -> str:
-    """Return where the rows of a stretch of positions are kept in a run's folder."""
-    start, stop = stretch
-    return f"{PARTS}/{table}/{start:018d}-{stop:018d}.parquet"
-
-
-def filesystem(root: str) -> tuple[pafs.FileSystem, str]:
-    """Return the file system of a path or an address, and the path on it."""
-    if not root:
-        raise InputError("out must be a folder or an address (got ''); give out=results")
-    if "://" not in root:
-        return pafs.LocalFileSystem(), os.path.abspath(root)
-    try:
-        return pafs.FileSystem.from_uri(root)  # type: ignore[no-any-return]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = first_line(error)
-        raise InputError(
-            f"out must be a folder, s3://bucket/folder or gs://bucket/folder (got {root!r}: {reason}); "
-            "correct the address"
-        ) from error

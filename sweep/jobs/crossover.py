@@ -97,7 +97,7 @@ class Crossover(Simulation):
         for (_, stop), path in store.parts("points").items():
             if stop > self.plan.positions:
                 continue  # of a later round: a run that resumes decides by what it knew then
-            for row in zip(*store.read(path).select(columns).to_pydict().values(), strict=True):
+            for row in zip(*store.read_part(path).select(columns).to_pydict().values(), strict=True):
                 n = len(self.rules.axes)
                 design, replicate, metric = row[-3:]
                 seen[row[:n]][row[n:-3]][design][replicate] = metric

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from sweep.engine.compact import run_digest
-from sweep.engine.store import PARTS, Store
+from sweep.engine.store import Store
+from sweep.folder import PARTS
 from tests.support import ROOT
 
 TINY = ("+experiment=smoke", "axes.churn_hz=[0.01]", "duration_s=3600", "replicates=3", "axes.batch=[1,8,32]")

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.engine import lock, signals
-from sweep.engine.compact import TornPartError, compact, run_digest
+from sweep.engine.compact import compact, run_digest
 from sweep.engine.executors import Inline
 from sweep.engine.loop import Outcome, Policy, Task, drive, run_task
 from sweep.engine.progress import Progress
-from sweep.engine.ranges import Ranges, disjoint, missing
-from sweep.engine.store import PARTS, Store, part
+from sweep.engine.ranges import Ranges, missing
+from sweep.engine.store import Store, TornPartError
 from sweep.errors import FAILED, InputError
+from sweep.folder import PARTS, disjoint
 from sweep.run import run as run_whole
 from sweep.run import show_plan
 from sweep.version import core_digest
@@ -155,14 +156,12 @@ def test_a_torn_part_is_done_again(tmp_path, expected):
     content[60] ^= 0xFF
     rotten.write_bytes(content)
     store = Store(str(tmp_path))
-    done = store.parts("points")
-
-    assert (20, 40) not in done
     with pytest.raises(TornPartError) as torn:
-        compact(store, job.tables, job.grain, done)
-    assert torn.value.record == part("points", (40, 60))
+        compact(store, job.tables, job.grain, store.parts("points"))
+    assert torn.value.stretch == (20, 40)
 
-    store.delete(torn.value.record)
+    store.tidy(job.tables)
+    assert [*store.parts("points")] == [*store.parts("series")] == [(0, 20), (60, 80), (80, 100)]
     run(job, tmp_path, missing(store.parts("points"), 100))
     assert digests(job, tmp_path) == expected
 

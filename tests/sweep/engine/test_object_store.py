@@ -13,10 +13,11 @@ import pytest
 from pyarrow import fs
 
 from sweep.engine import lock
-from sweep.engine.compact import TornPartError, compact, run_digest
+from sweep.engine.compact import compact, run_digest
 from sweep.engine.loop import Task, run_task
-from sweep.engine.store import PARTS, Store
+from sweep.engine.store import Store, TornPartError
 from sweep.errors import BAD_INPUT, TERMINATED, InputError
+from sweep.folder import PARTS
 from sweep.version import core_digest
 from tests.support.commands import TINY, command, digests, folder, sweep
 from tests.support.toys import Squares
@@ -91,7 +92,7 @@ def test_a_sweep_lands_and_is_read(s3, expected):
 
     assert run.startswith("s3://bucket/whole/smoke/")
     assert digests(run) == expected
-    assert objects(Store(run)) == {"manifest.json", "points/00000.parquet", "series/00000.parquet"}
+    assert objects(Store(run)) == {"CHECKSUMS", "manifest.json", "points/00000.parquet", "series/00000.parquet"}
     assert "nothing left to do" in sweep(*line).stderr
 
     asked = [sys.executable, "-m", "analysis", "sql", run, "select count(*) as n from points", "--format", "csv"]
@@ -137,9 +138,9 @@ def test_a_part_that_rotted_is_found(store):
     store.write(path, bytes(content))
     with pytest.raises(TornPartError) as torn:
         compact(store, job.tables, job.grain, store.parts("points"))
-    assert torn.value.record == path
+    assert torn.value.stretch == (20, 40)
 
-    store.delete(path)
+    store.forget(job.tables, (20, 40))
     assert list(store.parts("points")) == [(0, 20)]
     run_task(job, store.root, core_digest(), Task(20, 40))
     files = compact(store, job.tables, job.grain, store.parts("points"))

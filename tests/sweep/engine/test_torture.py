@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sweep.engine.store import PARTS
+from sweep.folder import PARTS, parse_part
 from tests.support.commands import children, command, digests, folder, sweep
 
 LINE = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]")
@@ -174,5 +174,5 @@ def torment(place, kills, points):
 
 def landed(out):
     """Return how many positions have landed below a folder."""
-    names = (path.stem.split("-") for path in out.glob(f"smoke/*/{PARTS}/points/*.parquet"))
-    return sum(int(stop) - int(start) for start, stop in names)
+    parts = (parse_part("points", path.name) for path in out.glob(f"smoke/*/{PARTS}/points/*.parquet"))
+    return sum(part.stretch[1] - part.stretch[0] for part in parts)
