@@ -112,6 +112,8 @@ def _whole(where: str, partial: bool) -> Run:
 def _answers(run: Run) -> list[Answers]:
     """What each setting of a sweep has to say."""
     tables = run.tables()
+    if not tables:
+        raise InputError(f"RUN must have landed something (got {run.url!r}, where no task has ended yet); wait for it")
     if "points" not in tables:
         raise InputError(
             f"RUN must be of a sweep (got {run.url!r}, which has {', '.join(tables) or 'nothing'}); try sql"

@@ -30,6 +30,9 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
     """A connection that sees one run's tables and the views over them, and no file."""
     con = duckdb.connect()
     tables = run.tables()
+    # before anything of the run is read: a name in a stranger's file is never more than a name
+    own = [file for dataset in tables.values() for file in _local_files(dataset)]
+    con.execute(f"set allowed_paths = {_list(own)}; set enable_external_access = false; set lock_configuration = true")
     for name, dataset in tables.items():
         _see(con, f"landed_{name}" if name == "points" else name, dataset)
     con.register("designs", _designs())
@@ -43,8 +46,6 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
             # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
             with suppress(duckdb.BinderException):
                 con.execute(f"create view {mart.name} as {mart.sql}")
-    own = [file for dataset in tables.values() for file in _local_files(dataset)]
-    con.execute(f"set allowed_paths = {_list(own)}; set enable_external_access = false; set lock_configuration = true")
     return con
 
 
@@ -52,18 +53,27 @@ def _see(con: duckdb.DuckDBPyConnection, name: str, dataset: ds.Dataset) -> None
     """Make a table of the run visible. What is local DuckDB reads itself, twice to four times as fast as by pyarrow."""
     files = _local_files(dataset)
     if files:
-        con.execute(f"create view {name} as from read_parquet({_list(files)}, hive_partitioning = false)")
+        con.execute(f"create view {_name(name)} as from read_parquet({_list(files)}, hive_partitioning = false)")
     else:
         con.register(name, dataset)
 
 
 def _local_files(dataset: ds.Dataset) -> list[str]:
-    return list(dataset.files) if isinstance(dataset.filesystem, fs.LocalFileSystem) else []
+    """Files that DuckDB reads itself; not those whose paths it would take for patterns."""
+    local = isinstance(dataset.filesystem, fs.LocalFileSystem) and not any(
+        set(file) & set("[*?") for file in dataset.files
+    )
+    return list(dataset.files) if local else []
 
 
 def _list(texts: Sequence[str]) -> str:
     """A list of texts in SQL."""
     return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
+
+
+def _name(text: str) -> str:
+    """A name in SQL, whatever it is made of."""
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _designs() -> pa.Table:
@@ -76,9 +86,15 @@ def _setting(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
     """SQL for what was swept beside the grid, as text: 'kernel=linux-6.1 depth=2', or '' where nothing was."""
     swept = {field.name for field in fields(Point)} - {*GRID, *REALISATION}
     candidates = [name for name in columns if name.split(".")[0] in swept]
-    differs = ", ".join(f'min("{n}") is distinct from max("{n}") or count("{n}") % count(*) > 0' for n in candidates)
+    if not candidates:
+        return "''"
+    differs = ", ".join(
+        f"min({n}) is distinct from max({n}) or count({n}) % count(*) > 0" for n in map(_name, candidates)
+    )
     row = con.execute(f"select {differs} from landed_points").fetchone() or ()
-    said = [f"""'{name}=' || "{name}\"""" for name, varies in zip(candidates, row, strict=True) if varies]
+    said = [
+        f"{_list([name])[1:-1]} || '=' || {_name(name)}" for name, varies in zip(candidates, row, strict=True) if varies
+    ]
     return f"concat_ws(' ', {', '.join(said)})" if said else "''"
 
 

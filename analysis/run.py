@@ -53,7 +53,8 @@ class Run:
                 return f"it is {state}: {self._missing()}"
 
     def _missing(self) -> str:
-        points, planned = self.tables().get("points"), self.manifest.get("points")
+        points = self.tables().get("points")
+        planned = self.manifest.get("points", self.manifest.get("positions"))
         if planned is None:
             return "points are missing"
         landed = points.count_rows() if points is not None else 0

@@ -43,36 +43,33 @@ class InputError(ValueError):
 
 
 class Part(NamedTuple):
-    """What the name of a part says. digest: of its bytes and of what it covers."""
+    """What the name of a part says. digest: of its bytes and of what it covers; None in runs of older versions."""
 
-    table: str
+    path: str
     stretch: Stretch
-    digest: str
-
-    @property
-    def path(self) -> str:
-        """Where it is kept in a run's folder."""
-        start, stop = self.stretch
-        return f"{PARTS}/{self.table}/{start:018d}-{stop:018d}.{self.digest}.parquet"
+    digest: str | None
 
     def holds(self, content: bytes | pa.Buffer) -> bool:
         """Whether these are the bytes that were written for what the name says."""
-        return part_of(self.table, self.stretch, content) == self
+        table = self.path.split("/")[1]
+        return self.digest is None or part_of(table, self.stretch, content).digest == self.digest
 
 
 def part_of(table: str, stretch: Stretch, content: bytes | pa.Buffer) -> Part:
     """Name the part of a table that covers a stretch of positions and has this content."""
-    state = blake2b(f"{table}/{stretch[0]}-{stretch[1]}\0".encode(), digest_size=DIGEST_BYTES)
+    start, stop = stretch
+    state = blake2b(f"{table}/{start}-{stop}\0".encode(), digest_size=DIGEST_BYTES)
     state.update(content)
-    return Part(table, stretch, state.hexdigest())
+    digest = state.hexdigest()
+    return Part(f"{PARTS}/{table}/{start:018d}-{stop:018d}.{digest}.parquet", stretch, digest)
 
 
 def parse_part(table: str, name: str) -> Part | None:
     """Return what a file name in the folder of a table's parts says; None if it is no part's."""
-    found = re.fullmatch(r"(\d{18})-(\d{18})\.([0-9a-f]{32})\.parquet", name)
+    found = re.fullmatch(r"(\d{1,18})-(\d{1,18})(?:\.([0-9a-f]{32}))?\.parquet", name)
     if found is None or not int(found[1]) < int(found[2]):
         return None
-    return Part(table, (int(found[1]), int(found[2])), found[3])
+    return Part(f"{PARTS}/{table}/{name}", (int(found[1]), int(found[2])), found[3])
 
 
 def table_file(table: str, number: int) -> str:
@@ -129,6 +126,7 @@ def unsealed(text: bytes) -> dict[str, Any] | None:
     files, failed, positions = found.get("files", []), found.get("failed", []), found.get("positions", 0)
     well_formed = (
         found.get("state") in STATES
+        and ("files" in found or found["state"] == "running")
         and isinstance(files, list)
         and all(isinstance(file, dict) and _is_file(file) for file in files)
         and isinstance(failed, list)

@@ -94,7 +94,8 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
         manifest |= job.about
     status = None
     try:
-        store.write_manifest(manifest | {"state": "running", "positions": job.positions(len(executor.nodes))})
+        planned = {"positions": job.positions(len(executor.nodes)), "points": job.count()}
+        store.write_manifest(manifest | planned | {"state": "running"})
         store.tidy(job.tables)
         job, files = _land(job, config["cluster"], store, executor, outcome)
     except Stopped as stop:
@@ -114,6 +115,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
                 "state": state,
                 "nodes": executor.nodes,
                 "positions": job.positions(len(executor.nodes)),
+                "points": job.count(),
                 "files": files,
                 "rows": _rows(job, files),
                 "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
@@ -190,7 +192,13 @@ def _whole(job: Job, config: Mapping[str, Any], store: Store, names: Mapping[str
     files = store.landed()
     if files:
         say("every table is there as it was written; its manifest is made again")
-        made = {"state": "complete", "positions": job.positions(1), "files": files, "rows": _rows(job, files)}
+        made = {
+            "state": "complete",
+            "positions": job.positions(1),
+            "points": job.count(),
+            "files": files,
+            "rows": _rows(job, files),
+        }
         store.write_manifest({**names, **_provenance(config, []), **made, "failed": [], "made_again": True})
     return bool(files)
 

@@ -10,36 +10,66 @@ import pytest
 from tests.support import ROOT
 
 OURS = {"core", "sweep", "analysis"}
+SHARED = {"sweep.folder"}
 PURE = {"numpy", "numba", "llvmlite", "scipy"}  # besides the standard library's types and tools
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "logging", "random", "socket", "subprocess", "sys", "threading"}
 OTHERS = {"ray", "hydra", "omegaconf", "pyarrow", "duckdb", "rich", "typer", "plotly", "yaml"}
 
 
 def imports(package: str) -> set[tuple[str, str]]:
-    """Pairs of a file of `package` and the top-level name of what it imports."""
+    """Pairs of a file of `package` and the module that it imports, or from which it does."""
     found = set()
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:
-                names = [node.module or ""]
-            found |= {(str(path.relative_to(ROOT)), name.partition(".")[0]) for name in names}
+                module = node.module or ""
+                inner = [f"{module}.{alias.name}" for alias in node.names if is_module(f"{module}.{alias.name}")]
+                names = inner or [module]
+            found |= {(str(path.relative_to(ROOT)), name) for name in names}
     return found
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a module or package of ours."""
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def top(name: str) -> str:
+    """The package of a dotted name."""
+    return name.partition(".")[0]
 
 
 @pytest.mark.parametrize(("package", "allowed"), [("core", set()), ("sweep", {"core"}), ("analysis", {"core"})])
 def test_imports_go_one_way(package, allowed):
-    """Of our packages, one imports itself and what it may."""
-    assert {(path, name) for path, name in imports(package) if name in OURS - allowed - {package}} == set()
+    """Of our packages, one imports itself and what it may; analysis also the one module that knows a run's folder."""
+    foreign = OURS - allowed - {package}
+
+    assert {(path, name) for path, name in imports(package) if top(name) in foreign and name not in SHARED} == set()
+
+
+def test_the_shared_module_knows_nobody():
+    """What sweep and analysis share imports none of our packages, no Ray and no Hydra."""
+    found = {top(name) for path, name in imports("sweep") if path == "sweep/folder.py"}
+
+    assert found <= set(sys.stdlib_module_names) | {"pyarrow"}
+
+
+def test_validation_is_a_leaf():
+    """Validation imports the rest of core, never the other way: a comment mended there renames no run."""
+    found = {(path, name) for path, name in imports("core") if name.startswith("core.validation")}
+
+    assert {path for path, _ in found if not path.startswith("core/validation/")} == set()
 
 
 def test_core_is_pure():
     """The simulation reads no file and no clock, and knows no framework."""
-    assert {(path, name) for path, name in imports("core") if name in IMPURE | OTHERS} == set()
+    assert {(path, name) for path, name in imports("core") if top(name) in IMPURE | OTHERS} == set()
 
 
 def test_every_import_of_core_is_known():
     """What core imports beside the standard library is NumPy and its kin, so the list above misses nothing."""
-    names = {name for _, name in imports("core")}
+    names = {top(name) for _, name in imports("core")}
 
     assert names - set(sys.stdlib_module_names) <= PURE | {"core"}

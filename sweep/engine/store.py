@@ -66,7 +66,7 @@ class Store:
     def parts_that_overlap(self, table: str) -> dict[Stretch, str]:
         """Return every part of a table by what it covers."""
         parts = (parse_part(table, name) for name in sorted(self.names(f"{PARTS}/{table}"), reverse=True))
-        return {part.stretch: part.path for part in parts if part is not None}
+        return {part.stretch: part.path for part in parts if part is not None and part.digest}
 
     def tidy(self, tables: Iterable[str]) -> None:
         """Remove what is damaged or was never finished below `parts/`, and say which files are nobody's.
@@ -79,7 +79,7 @@ class Store:
                 path, part = f"{PARTS}/{table}/{name}", parse_part(table, name)
                 if is_leftover(name):
                     self.delete(path)
-                elif part is None:
+                elif part is None or part.digest is None:
                     say(f"{path} is no part of this run, and is left aside; move it away")
                 elif self.local and not part.holds(self.content(path)):
                     say(f"{path} is damaged; what it covers is done again")

@@ -133,8 +133,8 @@ def test_a_bad_run_is_one_line(land, analysis, tmp_path):
         tmp_path / "nowhere": "is not there",
         run / "points": "holds nothing",
         tmp_path: "holds toy",
-        broken: "cannot be read",
-        "ftp://host/run": "must be a path, s3:// or gs://",
+        broken: "manifest.json is damaged",
+        "ftp://host/run": "must be a folder, s3://",
     }.items():
         said = analysis("sql", where, "select 1")
 

@@ -32,6 +32,7 @@ class Squares:
     deadly: tuple[int, ...] = ()
     seconds: float = 0.0
     tables = ("series", "points")
+    inputs = ""
     per_node = False
 
     @property

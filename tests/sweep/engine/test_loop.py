@@ -181,7 +181,6 @@ class Haunted(Squares):
 
     stray: Task | None = None
     folder: str = ""
-    inputs = ""
 
     def work(self, start, stop):
         if self.stray is not None and stop == self.length:
