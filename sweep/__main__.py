@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep.config import detect, hosts, schema
+from sweep.config import detect, hosts, kernels, schema
 from sweep.engine import signals
 from sweep.engine.loop import Job
 from sweep.engine.warm import keep_compiled
@@ -41,7 +41,7 @@ LEAST = {
     "cluster.task_s": 0.01,
 }
 TRUTH_AXES = ("backend", "vm.kernel", "vm.measure")  # keys that stand before the experiment's axes of them
-AS_TEXT = ("vm.kernel", "axes.vm.kernel")  # keys whose numbers are text: 6.10 is not 6.1
+NUMBER_OR_QUOTED = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|(?<![^\[,\s])(?P<number>\d+(\.\d+)*)(?![^\],\s])""")
 JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  # modules with a function job(config)
 
 
@@ -52,6 +52,7 @@ def main() -> None:
     schema.register()
     detect.register()
     hosts.register()
+    kernels.register()
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
@@ -68,7 +69,7 @@ def main() -> None:
             traceback.print_exc()
             statuses.append(FAILED)
 
-    sys.argv[1:] = _axes_replace(sys.argv[1:])
+    sys.argv[1:] = _axes_replace([_text_quoted(argument) for argument in sys.argv[1:]])
     signals.install()
     try:
         _arguments()
@@ -134,17 +135,19 @@ def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
         yield key, tree
 
 
+def _text_quoted(argument: str) -> str:
+    """Let what looks like a number stay text where a key takes text: Hydra would make 5.1 of kernel=5.10."""
+    key, is_override, value = argument.partition("=")
+    if not is_override or key.lstrip("+").removeprefix("axes.") not in schema.text_keys():
+        return argument
+    return f"{key}={NUMBER_OR_QUOTED.sub(lambda found: found['quoted'] or repr(found['number']), value)}"
+
+
 def _axes_replace(arguments: list[str]) -> list[str]:
     """Let a list or range on the command line replace the experiment's, where Hydra would merge the two."""
-    quoted = [
-        re.sub(r"(?<![\w.'\"/-])\d+\.\d+(?![\w.'\"/-])", r"'\g<0>'", argument)
-        if argument.partition("=")[0] in AS_TEXT
-        else argument
-        for argument in arguments
-    ]
     return [
         each
-        for argument in quoted
+        for argument in arguments
         for each in ([f"++{argument.partition('=')[0]}=null", argument] if argument.startswith("axes.") else [argument])
     ]
 
@@ -170,10 +173,12 @@ def _job(config: DictConfig) -> Job:
 def _load_option(group: str, name: str) -> Mapping[str, Any]:
     """Return what `group=name` would make of a group, with the command line's other overrides in force."""
     known = GlobalHydra.instance().config_loader().get_group_options(group)
-    if name not in known:
+    if name not in known and group == "kernel":
+        kernels.profile(name)  # says what there is, if there is none
+    elif name not in known:
         raise InputError(one_of(f"axes.{group}", name, (option for option in known if option[0] != "_")))
     rest = [each for each in HydraConfig.get().overrides.task if each.partition("=")[0] != group]
-    composed = hydra.compose("config", [*rest, f"{group}={name}"])
+    composed = hydra.compose("config", [*rest, f"{group}='{name}'"])
     options: dict[str, Any] = OmegaConf.to_container(composed[group], resolve=True)  # type: ignore[assignment]
     return options
 

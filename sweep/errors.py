@@ -58,6 +58,8 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return f"{cause.full_key} must keep its type and be set ({first_line(cause)}); --cfg job shows what it is"
     line = "; ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
+    if "item value in defaults" in line:  # Hydra names neither file nor value
+        line = 'defaults must name options as text (got a number); write versions in quotes, such as "5.10"'
     return line if ";" in line else f"{line}; --cfg job shows every key and its value"
 
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
-from sweep.config import detect, hosts, schema
+from sweep.config import detect, hosts, kernels, schema
 from sweep.config.schema import build
 from tests.support import CONF
 
@@ -27,6 +27,7 @@ def profile_of():
     schema.register()
     detect.register()
     hosts.register()
+    kernels.register()
 
     @cache
     def compose(name):

@@ -17,11 +17,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sweep.config import btf
+from sweep.config import btf, kernels
+from sweep.config.kernels import Version
 from sweep.errors import InputError
-
-PROFILES = Path(__file__).resolve().parents[2] / "conf" / "kernel"
-Version = tuple[int, int]
 
 STRUCTS = {  # field of core.profile.Structs -> structs that it is the size of, newest name first
     "mem_cgroup": ("mem_cgroup",),
@@ -59,18 +57,18 @@ def profile(root: Path, release: str) -> dict[str, Any]:
 
     Raises InputError if `release` does not start with a version.
     """
-    number = re.match(r"(\d+)\.(\d+)", release)
-    if not number:
+    version = kernels.version_of(release)
+    if version is None:
         raise InputError(f"kernel=detected must run on Linux (got release {release!r}); name a kernel")
-    version = (int(number[1]), int(number[2]))
-    nearest = min((path.stem for path in PROFILES.glob("linux-*.yaml")), key=lambda name: _distance(name, version))
-    assumed = _load(nearest)
+    of_version = kernels.rules(version)
+    nearest = kernels.nearest(version, of_version["design"])
+    assumed = kernels.load(nearest)
     structs, caches = _structs(root, version), _caches(root)
     return {
         **assumed,
-        **rules(version),
+        **of_version,
         "name": "detected",
-        "version": f"{version[0]}.{version[1]}",
+        "version": kernels.text(version),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
         "memcg_slab_sysfs": (root / "sys/kernel/slab/dentry/cgroup").is_dir(),
         "structs": assumed["structs"] | structs,
@@ -78,12 +76,6 @@ def profile(root: Path, release: str) -> dict[str, Any]:
         "source": f"Linux {release}, {_count(root, 'cpu')} possible CPUs, {_count(root, 'node')} possible nodes; "
         + _source(structs, assumed["structs"].keys() - structs.keys(), len(caches), nearest),
     }
-
-
-def rules(version: Version) -> dict[str, Any]:
-    """Return what the version alone decides of a profile, as `conf/kernel/_rules-*.yaml` say."""
-    since = {_version(path.stem.removeprefix("_rules-")): path.stem for path in PROFILES.glob("_rules-*.yaml")}
-    return _load(since[max(each for each in since if each <= version or each == min(since))])
 
 
 def _structs(root: Path, version: Version) -> dict[str, int]:
@@ -133,23 +125,3 @@ def _count(root: Path, kind: str) -> int | str:
     except OSError:
         return "unknown"
     return sum(int(each.split("-")[-1]) - int(each.split("-")[0]) + 1 for each in ranges)
-
-
-def _distance(name: str, version: Version) -> int:
-    major, minor = _version(name.removeprefix("linux-"))
-    return abs((major - version[0]) * 20 + minor - version[1])  # major versions have some 20 minor ones
-
-
-def _version(text: str) -> Version:
-    major, minor = map(int, text.split("."))
-    return major, minor
-
-
-def _load(name: str) -> dict[str, Any]:
-    """Return a profile of conf/kernel/ with what it is based on."""
-    values: Any = OmegaConf.to_container(OmegaConf.load(PROFILES / f"{name}.yaml"))
-    merged: dict[str, Any] = {}
-    for base in values.pop("defaults", ["_self_"]):
-        for key, value in (values if base == "_self_" else _load(base)).items():
-            merged[key] = merged.get(key, {}) | value if isinstance(value, dict) else value
-    return merged

@@ -110,12 +110,24 @@ def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
 
 def every_key() -> list[str]:
     """Return every key that a config may have, groups included."""
-    return [path for cls in (Point, Run) for path in _leaves(cls) if path != PLANNED]
+    return [path for cls in (Point, Run) for path, _ in _leaves(cls) if path != PLANNED]
 
 
-def _leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
+@functools.cache
+def text_keys() -> frozenset[str]:
+    """Return every key whose value is text, or the name of an option: there, 5.10 is not the number 5.1."""
+    return frozenset(
+        path for cls in (Point, Run) for path, hint in _leaves(cls) if hint in (str, str | None) or _is_group(hint)
+    )
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _leaves(cls: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, hint in typing.get_type_hints(cls).items():
-        yield f"{prefix}{name}"
+        yield f"{prefix}{name}", hint
         inner = _dataclass_in(hint)
         if inner is not None and typing.get_origin(hint) not in (dict, list):
             yield from _leaves(inner, f"{prefix}{name}.")

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep.config.schema import PLANNED, RUN_KEYS, every_key
+from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
 from sweep.errors import InputError, choose_from, one_line, one_of
 from sweep.plan.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
 from sweep.plan.expand import Expander
@@ -57,6 +57,11 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _axis(config: DictConfig, base: Mapping[str, Any], path: str, spec: Any) -> Values | Sampled:
+    if path in text_keys() and isinstance(spec, list) and (numbers := [each for each in spec if type(each) is float]):
+        raise InputError(
+            f"axes.{path} must be text (got the number {numbers[0]}: YAML drops the zero of 5.10); "
+            'write versions in quotes, such as "5.10"'
+        )
     if path in GROUPS:
         return parse(path, spec, str)
     node: Any = base

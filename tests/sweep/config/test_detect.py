@@ -79,7 +79,7 @@ def test_btf_of_this_kernel_has_structs_of_known_size():
 
 
 def test_what_is_readable_is_detected_and_the_rest_assumed(tmp_path):
-    """Hand-worked: a 5.4 with two sizes in BTF and one cache; everything else is as in 5.3, and the source says so."""
+    """Hand-worked: a 5.4 with two sizes in BTF and one cache; everything else is as in 5.4, and the source says so."""
     slabinfo = "slabinfo - version: 2.1\n# name\ndentry 1 2 200 20 1 : tunables\nfilp(7:x) 1 1 999 4 1 : tunables\n"
     root = machine(tmp_path, {"mem_cgroup": 3000, "kmem_cache": 456}, slabinfo)
 
@@ -91,7 +91,7 @@ def test_what_is_readable_is_detected_and_the_rest_assumed(tmp_path):
     assert (found["caches"]["dentry"], found["caches"]["filp"]) == (200, 256)
     assert "filp(7:x)" not in found["caches"]
     assert "Linux 5.4.0-42-generic" in found["source"]
-    assert "assumed as in linux-5.3: cgroup, " in found["source"]
+    assert "assumed as in linux-5.4: cgroup, " in found["source"]
     assert "mem_cgroup," not in found["source"]
 
 
