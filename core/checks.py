@@ -18,6 +18,12 @@ def at_most(key: str, value: float, high: float, way_out: str = "") -> None:
         raise ValueError(_line(key, f"must be at most {high}", value, way_out))
 
 
+def below(key: str, value: float, high: float, way_out: str = "") -> None:
+    """Raise ValueError unless `value < high`."""
+    if not value < high:
+        raise ValueError(_line(key, f"must be below {high}", value, way_out))
+
+
 def within(key: str, value: float, low: float, high: float, way_out: str = "") -> None:
     """Raise ValueError unless `low <= value <= high`."""
     if not low <= value <= high:

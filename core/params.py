@@ -31,14 +31,14 @@ class Point:
     stock: bool = key("charge")  # per-CPU stock in use; false: every charge walks the counters (a bound)
     uncharge_batched: bool | None = key("charge")  # uncharges go to the stock (5.11+); null: as the design's kernel did
     depth: int = key("charge", "price")  # levels below the root; a child of the root has depth 1 and walks 2 counters
-    cgroup_version: int = key("charge", "price")  # 1 or 2
-    swap_accounting: bool = key("charge", "price")  # cgroup v1 only: the memsw counter is charged too
+    cgroup_version: int = key("charge", "price", "lifecycle")  # 1 or 2
+    swap_accounting: bool = key("charge", "price", "lifecycle")  # cgroup v1 only: the memsw counter is charged too
     protected_levels: int = key("charge", "price")  # levels of the path with memory.min or memory.low set
     folio_reparenting: bool = key("lifecycle")  # page cache is reparented at offline, so it pins no memcg
     allocator: str = key("machine", "lifecycle")  # slub or slab
     page_list_lock: str = key("price")  # page_list only: memcg, memcg_node or kmem_cache
     objcg_as_of: str = key("charge")  # objcg only: 5.9, 5.11, 5.15 or 6.1
-    churn_hz: float = key("scenario", named=True)  # memcgs that come online per simulated second
+    churn_hz: float = key("scenario", named=True)  # units that come online per simulated second
     duration_s: float = key("scenario")  # simulated time of the lifecycle
     seed: int = key("scenario", "realisation")  # another seed, another realisation of the scenario
     replicate: int = key("scenario", "realisation")  # counts the realisations under one seed, from 0

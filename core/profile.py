@@ -54,9 +54,10 @@ class KernelProfile:
     stock_victim: str = key("own")  # which slot a full stock gives up: random or in_turn
     uncharge_batched: bool = key("own")  # kmem uncharges refill the stock (5.11 and later)
     objcg_as_of: str = key("own")  # the version of the obj_cgroup code; before 5.9, the first there was
-    objcg_per_node: bool = key("own")  # a memcg has an obj_cgroup for each node (7.1 and later)
+    objcg_per_node: bool = key("own", "lifecycle")  # a memcg has an obj_cgroup for each node (7.1 and later)
     byte_slots: int = key("own")  # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.1
     stacks_pin_memcg: bool = key("lifecycle")  # a kernel stack's pages hold the memcg (5.12 and earlier)
+    cgwb_pins_memcg: bool = key("lifecycle")  # a bdi_writeback with inodes attached holds it (5.13 and earlier)
     # folios on an LRU list are reparented at offline and pin no memcg (7.1 and later)
     folio_reparenting: bool = key("own")
     filp_by_rcu: bool = key("own")  # a closed file is freed after an RCU grace period (6.6 and earlier)
@@ -64,7 +65,7 @@ class KernelProfile:
     protection_xchg_elided: bool = key("charge", "price")
     stat_flush: str = key("own")  # how per-CPU statistics reach a memcg: see STAT_FLUSHES
     # what has a list_lru_one: per_id (every memcg id there ever was) or on_demand (5.18 and later)
-    list_lru_rule: str = key("own")
+    list_lru_rule: str = key("lifecycle")
     cgroup_v1: bool = key("own")  # the build can mount the memory controller as cgroup v1
     memsw: bool = key("own")  # cgroup v1 charges memory plus swap unless booted with swapaccount=0 (5.8 and later)
     # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab

@@ -5,12 +5,13 @@ Values live in `conf/workload/`, each with its source. "Mean" is the mean of a P
 
 from __future__ import annotations
 
-from core.checks import at_least, one_of, within
-from core.keys import record
+from core.checks import at_least, below, one_of, within
+from core.keys import key, record
 
 HOLDS = ("files", "directories", "pipes", "sockets")
 PINS = ("none", "one", "in_turn")
 PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
+PINS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")  # keys of `Workload.pins`
 
 
 @record("scenario")
@@ -18,23 +19,47 @@ class Leftover:
     """What memcgs leave behind in one kmem_cache, or in the page cache (read 'cached files' for objects there).
 
     A *private* object outlives its memcg until memory pressure reclaims it (the dentry of a file that only this memcg
-    opened). A *common* object is needed by many memcgs (a path, a library): whoever misses it allocates it and is
-    charged; later memcgs reuse it for as long as it is cached. Turnovers are those of the page cache.
+    opened); `private` is a mean, `chance` the share of memcgs that leave one more. A *common* object is needed by many
+    memcgs (a path, a library): whoever misses it allocates it and is charged; later memcgs reuse it for as long as it
+    is cached. Turnovers are those of the page cache.
     """
 
     private: float  # mean number of private objects left behind per memcg
+    chance: float = key("scenario", default=0.0, neutral=0.0)  # that a memcg leaves one, beside those
     private_turnovers: float  # mean age at which they are reclaimed
     common: int  # host-wide number of common objects
     common_touch: float  # chance that a memcg needs one given common object
     common_turnovers: float  # mean age at which a common object is reclaimed
 
-    def check(self, key: str) -> None:
-        """Raise ValueError unless the values make sense; `key` is the config path of this leftover."""
-        at_least(f"{key}.private", self.private, 0)
-        at_least(f"{key}.private_turnovers", self.private_turnovers, 0)
-        at_least(f"{key}.common", self.common, 0)
-        within(f"{key}.common_touch", self.common_touch, 0, 1)
-        at_least(f"{key}.common_turnovers", self.common_turnovers, 0)
+    def check(self, path: str) -> None:
+        """Raise ValueError unless the values make sense; `path` is the config path of this leftover."""
+        at_least(f"{path}.private", self.private, 0)
+        within(f"{path}.chance", self.chance, 0, 1)
+        at_least(f"{path}.private_turnovers", self.private_turnovers, 0)
+        at_least(f"{path}.common", self.common, 0)
+        within(f"{path}.common_touch", self.common_touch, 0, 1)
+        at_least(f"{path}.common_turnovers", self.common_turnovers, 0)
+
+
+@record("scenario")
+class Pin:
+    """What holds a memcg after it is gone, for a time of its own: memory pressure does not end it.
+
+    - stack: a task that left the memcg; its kernel stack's pages hold it before 5.13.
+    - socket: one that somebody else still has. cgroup v2 only, under every design (mem_cgroup_sk_alloc(); cgroup v1
+      would need tcp accounting).
+    - swap: an entry of a page swapped out. It holds the memcg's id, which holds the memcg (mem_cgroup_id_get_many()).
+    - mlock, tmpfs: a locked page, a page of a shared file in memory; not under folio reparenting.
+    - cgwb: a bdi_writeback of this memcg that inodes are still attached to; cgroup v2 before 5.14.
+    """
+
+    chance: float  # that a memcg leaves one
+    hold_s: float  # mean time from offline until it lets go
+
+    def check(self, path: str) -> None:
+        """Raise ValueError unless the values make sense; `path` is the config path of this pin."""
+        within(f"{path}.chance", self.chance, 0, 1)
+        at_least(f"{path}.hold_s", self.hold_s, 0)
 
 
 @record("scenario")
@@ -48,6 +73,8 @@ class Pressure:
     def __post_init__(self) -> None:
         at_least("workload.pressure.memory_mib", self.memory_mib, 1)
         at_least("workload.pressure.in_use_mib", self.in_use_mib, 0)
+        way_out = "leave some of workload.pressure.memory_mib for cgroups and page cache"
+        below("workload.pressure.in_use_mib", self.in_use_mib, self.memory_mib, way_out)
         at_least("workload.pressure.refill_mib_s", self.refill_mib_s, 0)
 
 
@@ -122,9 +149,18 @@ class ChargeMix:
 
 @record("scenario")
 class Workload:
-    """One kind of host. Memcgs come online as a Poisson stream at `Point.churn_hz`, besides the resident ones."""
+    """One kind of host. Units come online as a Poisson stream at `Point.churn_hz`, besides the resident memcgs.
+
+    A unit is a service or a pod: one memcg, or several that come and go together, of which one does all the work.
+    Where not said otherwise, 'memcg' below is that one.
+    """
 
     name: str  # column `workload`
+    # memcgs of a unit; 3 for a pod of one container: its slice, the pause container's scope, the container's
+    memcgs_per_unit: int = key("lifecycle")
+    # of these, how many a leftover of the unit's pins: a memcg holds its parent, so a pod's container holds its slice
+    levels_per_unit: int = key("lifecycle")
+    depth: int = key("charge", "price")  # levels below the root; stands for a null of the point
     resident_memcgs: int  # online from start to end
     resident_size: float  # objects of a resident memcg, in those of one that comes and goes
     lifetime_s: float  # mean
@@ -134,16 +170,25 @@ class Workload:
     caches: dict[str, int]  # kmem_cache -> objects that a memcg allocates from it
     in_use: float  # share of these in use at a time; SLUB keeps the slabs of the others for the memcg
     leftovers: dict[str, Leftover]  # kmem_cache of `caches`, or PAGE_CACHE
+    pins: dict[str, Pin] = key("scenario", neutral={})  # of PINS
     stray_tasks: float  # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13
     stray_task_s: float  # mean life of such a task after the memcg is gone
     memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
     working_set_mib: float  # of one memcg, besides what it inherits
     file_kib: float  # page cache of one file that is left behind
+    mounts: int = key("lifecycle")  # superblocks of the host, each with two list_lrus that know memcgs
+    mounts_used: int = key("lifecycle")  # of these, how many have inodes or dentries of one given memcg
+    # memcgs that were online at once before the run: before 5.18 a list_lru has room for as many ids, ever after
+    peak_memcg_ids: int = key("lifecycle")
     pressure: Pressure
     charge: ChargeMix
     tmpfs: TmpfsProgram | None  # replayed exactly by core.validation.tmpfs
 
     def __post_init__(self) -> None:
+        at_least("workload.memcgs_per_unit", self.memcgs_per_unit, 1)
+        way_out = "a unit has no more levels than memcgs"
+        within("workload.levels_per_unit", self.levels_per_unit, 1, self.memcgs_per_unit, way_out)
+        within("workload.depth", self.depth, 1, 64)
         at_least("workload.resident_memcgs", self.resident_memcgs, 0)
         at_least("workload.resident_size", self.resident_size, 0)
         at_least("workload.lifetime_s", self.lifetime_s, 1e-9)
@@ -155,9 +200,15 @@ class Workload:
         at_least("workload.memory_limit_mib", self.memory_limit_mib, 1)
         at_least("workload.working_set_mib", self.working_set_mib, 0)
         at_least("workload.file_kib", self.file_kib, 0)
+        at_least("workload.mounts", self.mounts, 0)
+        within("workload.mounts_used", self.mounts_used, 0, self.mounts, "a memcg uses no more mounts than there are")
+        within("workload.peak_memcg_ids", self.peak_memcg_ids, 0, 65535, "the kernel has no more ids")
         within("workload.in_use", self.in_use, 0, 1)
         for name, objects in self.caches.items():
             at_least(f"workload.caches.{name}", objects, 0)
         for name, leftover in self.leftovers.items():
             one_of("workload.leftovers", name, [*self.caches, PAGE_CACHE], "add the cache to workload.caches")
             leftover.check(f"workload.leftovers.{name}")
+        for name, pin in self.pins.items():
+            one_of("workload.pins", name, PINS)
+            pin.check(f"workload.pins.{name}")

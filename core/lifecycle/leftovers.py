@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from core.events import record
 from core.lifecycle.reclaim import ANGLE, CALENDAR_TICKS, CPU, LIFE, NONE, int64s, random_bits, uniform
 
-# What is counted. After the first three, one number per kind of leftover (index into Workload.leftovers).
-DYING, DYING_WITH_CACHES, OBJCGS = int64s(*range(3))
-# Dangling caches; slabs of gone memcgs; leftover objects on these slabs; leftover objects on slabs that all share.
-CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS = int64s(*range(4))
+# What is counted. After the first four, one number per kind of leftover (index into Workload.leftovers).
+DYING, DYING_WITH_CACHES, OBJCGS, IDS = int64s(*range(4))  # IDS: dying memcgs that keep their id
+# Dangling caches; slabs of gone memcgs; leftover objects on these slabs; leftover objects on slabs that all share;
+# common objects on such slabs that were there at the start, charged to the root. Of the page cache, OWN_OBJECTS are the
+# files that are charged to gone memcgs, and there is nothing else.
+CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS, ROOT_OBJECTS = int64s(*range(5))
+FIRST_OF_KINDS, NUMBERS_OF_KIND = int64s(4, 5)
 
 LEFT = record(kind="i8", end="i8", spot="i8", early="u1")
 """A leftover of the memcg that goes offline: its kind, the tick at which it is reclaimed, its place among what the
@@ -28,7 +31,12 @@ is not followed also stands for the memcg."""
 @njit
 def state(which: int, kind: int, kinds: int) -> int:
     """Return the index of a per-kind number among all that is counted."""
-    return 3 + which * kinds + kind
+    return FIRST_OF_KINDS + which * kinds + kind
+
+
+def counts_of(kinds: int) -> int:
+    """Return how many numbers are counted where there are so many kinds of leftovers."""
+    return int(FIRST_OF_KINDS + NUMBERS_OF_KIND * kinds)
 
 
 class Rules(NamedTuple):
@@ -37,7 +45,8 @@ class Rules(NamedTuple):
     own_caches: bool  # each memcg has its own kmem_caches
     slab_pins_memcg: bool
     lru_pins_memcg: bool
-    stacks_pin_memcg: bool
+    lru_pins_objcg: bool  # reparented folios hold the objcg of the memcg that is gone
+    pins: NDArray[np.bool_]  # [PINS] which of them pin
     cpu_slabs: bool  # each CPU allocates from a slab of its own (SLUB)
     cpus: int
     kinds: int  # kinds of leftovers
@@ -55,7 +64,7 @@ class Rules(NamedTuple):
 
 @njit
 def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ignore[no-untyped-def]
-    """Count what a memcg leaves behind; returns the tick until which it is pinned, -1 if by nothing."""
+    """Count what a memcg leaves behind to reclaim; returns the tick until which that pins it, -1 if it does not."""
     lru_end, slab_end = NONE, NONE
     for i in range(size):
         left[i].early = left[i].spot * life_s < rules.cache_creation_s * 4294967296.0
@@ -65,6 +74,8 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
             continue
         if kind == rules.page_kind:
             lru_end = max(lru_end, end)
+            if rules.lru_pins_memcg:
+                keep(count, leaves, state(OWN_OBJECTS, kind, rules.kinds), end)
             continue
         if not rules.own_caches or left[i].early:
             if not rules.own_caches:
@@ -83,8 +94,11 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
             keep(count, leaves, state(SLABS, kind, rules.kinds), end)
         if last_in_cache:
             keep(count, leaves, state(CACHES, kind, rules.kinds), end)
-    if slab_end != NONE:
-        keep(count, leaves, OBJCGS, slab_end)
+    objcg_end = slab_end
+    if rules.lru_pins_objcg:
+        objcg_end = max(slab_end, lru_end)
+    if objcg_end != NONE:
+        keep(count, leaves, OBJCGS, objcg_end)
     until = NONE
     if rules.lru_pins_memcg:
         until = lru_end
@@ -128,10 +142,12 @@ def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
 
 @njit
 def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
+    """A memcg is pinned until a tick; returns whether it is at all."""
     if until >= now:
         keep(count, leaves, DYING, until)
         if has_caches:
             keep(count, leaves, DYING_WITH_CACHES, until)
+    return until >= now
 
 
 @njit

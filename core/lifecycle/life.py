@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from core.designs import Design
 from core.lifecycle.leftovers import CACHES, DYING, DYING_WITH_CACHES, OWN_OBJECTS, SLABS, Rules, state
+from core.lifecycle.memory import MAX_IDS, METERS, lru_ids, lru_pair_bytes
 from core.lifecycle.pinning import SAMPLES, pin
 from core.lifecycle.population import STEPS, Population, tick_turnovers
 from core.lifecycle.reuse import Fairness, take_over
 from core.lifecycle.seats import Charges
-from core.lifecycle.weights import Weights, geometry_of, own_slabs, weigh
+from core.lifecycle.weights import COMPONENTS, LISTS_PER_MOUNT, Weights, geometry_of, own_slabs, weigh
 from core.params import Point
-from core.workload import PAGE_CACHE
+from core.workload import PAGE_CACHE, PINS
 
 KIB, MIB = 2**10, 2**20
+SAMPLED = slice(STEPS // SAMPLES - 1, None, STEPS // SAMPLES)  # of STEPS
+LRU, IN_SLAB = list(COMPONENTS).index("list_lru"), METERS.index("sunreclaim")
 UNTOUCHED = Fairness(0.0, 0.0, 0.0, 0.0)  # where nobody inherits
 
 
@@ -27,42 +30,89 @@ class Life(NamedTuple):
 
     counts: NDArray[np.int64]  # [SAMPLES, counts]
     mean_counts: NDArray[np.float64]  # [counts] over time
-    live: NDArray[np.int64]  # [SAMPLES, components] bytes of online memcgs
-    dead: NDArray[np.int64]  # [SAMPLES, components] bytes of gone memcgs
+    live: NDArray[np.int64]  # [SAMPLES, components, METERS] bytes of online memcgs and of the root
+    dead: NDArray[np.int64]  # [SAMPLES, components, METERS] bytes of gone memcgs
     mean_dead_bytes: float
     turnovers: float
+    zombie_share: float
+    out_of_memory_s: float  # inf: not in this time
     fairness: Fairness
 
 
 def live(point: Point, design: Design, population: Population) -> Life:
     """Walk a design, on the point's kernel and machine, through a scenario."""
-    load, weights = point.workload, weigh(point, design)
-    rules = make_rules(point, design, population, weights)
+    load, weights, lru = point.workload, weigh(point, design), list_lrus(point, design, population)
+    rules = make_rules(point, design, population, weights, lru)
     fairness = UNTOUCHED
     if design.reuses_dead:
-        counts, sums, clock, fairness = take_over(population, rules, _charges(point))
+        walked, fairness = take_over(population, rules, _charges(point))
     else:
-        counts, sums, clock = pin(population, rules)
-    online = population.online[STEPS // SAMPLES - 1 :: STEPS // SAMPLES]
+        walked = pin(population, rules)
+    counts, sums = walked.samples, walked.sums
+    online = population.online[SAMPLED]
+    live_bytes = np.multiply.outer(online, weights.online) + weights.resident
+    live_bytes += np.tensordot(counts * ~weights.gone, weights.counted, (1, 2))
+    dead_bytes = np.tensordot(counts * weights.gone, weights.counted, (1, 2))
+    live_bytes[:, LRU, IN_SLAB] += lru.live[SAMPLED]
+    dead_bytes[:, LRU, IN_SLAB] += lru.dead[SAMPLED]
+    full_s = walked.full_step * population.step_s
     return Life(
         counts=counts,
         mean_counts=sums / STEPS,
-        live=np.rint(np.outer(online, weights.online) + weights.resident).astype(np.int64),
-        dead=np.rint(counts @ weights.counted.T).astype(np.int64),
-        mean_dead_bytes=float((weights.counted @ (sums / STEPS)).sum()),
-        turnovers=clock * tick_turnovers(load, population.step_s),
+        live=np.rint(live_bytes).astype(np.int64),
+        dead=np.rint(dead_bytes).astype(np.int64),
+        mean_dead_bytes=float(weights.counted.sum(axis=(0, 1)) @ (sums * weights.gone / STEPS) + lru.dead.mean()),
+        turnovers=walked.clock * tick_turnovers(load, population.step_s),
+        zombie_share=walked.zombie_share,
+        out_of_memory_s=full_s if walked.full_step < STEPS else float("inf"),
         fairness=fairness,
     )
 
 
-def make_rules(point: Point, design: Design, population: Population, weights: Weights) -> Rules:
+class ListLrus(NamedTuple):
+    """Bytes of list_lrus that go by memcg ids, whose room for ids never shrinks; `[STEPS]`."""
+
+    live: NDArray[np.int64]
+    dead: NDArray[np.int64]  # for ids that were in use at once, and no longer are
+
+
+def list_lrus(point: Point, design: Design, population: Population) -> ListLrus:
+    """Return what the host's list_lrus hold for memcg ids, beside what an online memcg has by itself."""
+    load = point.workload
+    if not design.accounts or point.kernel.list_lru_rule != "per_id":
+        return ListLrus(np.zeros(STEPS, np.int64), np.zeros(STEPS, np.int64))
+    ids = population.online * load.memcgs_per_unit + load.resident_memcgs
+    peak = np.minimum(np.maximum(np.maximum.accumulate(ids), load.peak_memcg_ids), MAX_IDS)
+    peaks, which = np.unique(peak, return_inverse=True)
+    room = np.array([lru_ids(int(each)) for each in peaks])[which]
+    each_bytes = LISTS_PER_MOUNT * load.mounts * lru_pair_bytes(point.kernel, point.nodes)
+    dead = np.maximum(peak - ids, 0)
+    return ListLrus(live=(room - dead) * each_bytes, dead=dead * each_bytes)
+
+
+def pins_of(point: Point, design: Design) -> NDArray[np.bool_]:
+    """Which of PINS hold a memcg under a design, on the point's kernel."""
+    unified = point.cgroup_version == 2
+    holds = {
+        "stack": design.accounts and point.kernel.stacks_pin_memcg,
+        "socket": unified,
+        "swap": unified or point.swap_accounting,
+        "mlock": not point.folio_reparenting,
+        "tmpfs": not point.folio_reparenting,
+        "cgwb": unified and point.kernel.cgwb_pins_memcg,
+    }
+    return np.array([holds[name] for name in PINS])
+
+
+def make_rules(point: Point, design: Design, population: Population, weights: Weights, lru: ListLrus) -> Rules:
     """Return what a design, on the point's kernel and machine, makes of a scenario."""
     load, kinds = point.workload, list(point.workload.leftovers)
     return Rules(
         own_caches=design.per_memcg_caches,
         slab_pins_memcg=design.slab_pins == "memcg",
         lru_pins_memcg=not point.folio_reparenting,
-        stacks_pin_memcg=design.accounts and point.kernel.stacks_pin_memcg,
+        lru_pins_objcg=design.charges == "bytes" and point.folio_reparenting,
+        pins=pins_of(point, design),
         cpu_slabs=point.allocator == "slub",
         cpus=point.cpus,
         kinds=len(kinds),
@@ -74,8 +124,8 @@ def make_rules(point: Point, design: Design, population: Population, weights: We
         life_sigma=float(load.lifetime_sigma),
         cache_creation_s=float(load.cache_creation_s),
         page_cache_bytes=float(load.pressure.memory_mib - load.pressure.in_use_mib) * MIB,
-        live_bytes=population.online * weights.online.sum() + weights.resident.sum(),
-        bytes_each=weights.counted.sum(axis=0),
+        live_bytes=population.online * weights.online.sum() + weights.resident.sum() + lru.live + lru.dead,
+        bytes_each=weights.counted.sum(axis=(0, 1)),
     )
 
 

@@ -20,9 +20,11 @@ from core.lifecycle.leftovers import (
     DYING,
     DYING_WITH_CACHES,
     ENTRY,
+    IDS,
     LEFT,
-    SHARED_OBJECTS,
+    ROOT_OBJECTS,
     Rules,
+    counts_of,
     die,
     go_offline,
     keep,
@@ -44,8 +46,11 @@ from core.lifecycle.reclaim import (
     random_bits,
     turn_clock,
 )
+from core.workload import PINS
 
 FRESH, FREE = int64s(0, 1)  # fields of Charged.unused
+ZOMBIES, FULL_STEP = int64s(0, 1)  # fields of Books.seen
+(SWAP,) = int64s(PINS.index("swap"))
 SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
 
 
@@ -77,17 +82,32 @@ class Books(NamedTuple):
     sums: NDArray[np.int64]  # [counts] over all steps
     samples: NDArray[np.int64]  # [SAMPLES, counts]
     left: NDArray[np.void]  # [objects] LEFT, of the memcg that goes offline
-    pinned_until: NDArray[np.int64]  # [memcgs] without the stacks of stray tasks
+    seen: NDArray[np.int64]  # [2] ZOMBIES: memcgs that dying found pinned; FULL_STEP: the first without a byte to spare
+    # of memcgs that something holds for a time of its own:
+    pinned_until: NDArray[np.int64]  # [memcgs] tick until which the rest pins it
+    release: NDArray[np.int64]  # [STEPS + 1] first memcg whose last pin lets go in a step; NONE
+    release_next: NDArray[np.int64]  # [memcgs]
+    ids_freed: NDArray[np.int64]  # [STEPS + 1] how many ids are free again in a step
 
 
-def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    """Walk a design through a scenario; returns the counts as sampled, their sums over all steps, the clock at the end.
+class Walked(NamedTuple):
+    """What a walk through a scenario saw."""
 
-    Shapes `[SAMPLES, counts]` and `[counts]`; the clock in ticks. The working memory is NumPy's, whose zero pages cost
-    nothing until they are touched.
+    samples: NDArray[np.int64]  # [SAMPLES, counts]
+    sums: NDArray[np.int64]  # [counts] over all steps
+    clock: float  # of reclaim, at the end, in ticks
+    zombie_share: float  # of memcgs gone: still there at the end of the step in which they went offline
+    full_step: int  # the first in which nothing is left for the page cache; STEPS: none
+
+
+def pin(population: Population, rules: Rules) -> Walked:
+    """Walk a design through a scenario.
+
+    The working memory is NumPy's, whose zero pages cost nothing until they are touched.
     """
-    objects, memcgs, kinds = population.objects.kind.size, population.followed.key.size, rules.kinds
-    counts, most_born = 3 + 4 * kinds, int(population.arrivals.max())
+    objects, memcgs = population.objects.kind.size, population.followed.key.size
+    counts, most_born = counts_of(rules.kinds), int(population.arrivals.max())
+    held = memcgs if population.followed.held_kind.size else 0
     capacity, clock = max(objects, 16), -1.0
     while clock < 0:
         common = new_common(objects)
@@ -105,11 +125,17 @@ def pin(population: Population, rules: Rules) -> tuple[NDArray[np.int64], NDArra
             sums=np.zeros(counts, np.int64),
             samples=np.zeros((SAMPLES, counts), np.int64),
             left=np.empty(objects + int(np.diff(population.followed.left_start).max(initial=0)), LEFT),
-            pinned_until=np.empty(memcgs if population.followed.stray.size else 0, np.int64),
+            seen=np.array([0, STEPS]),
+            pinned_until=np.empty(held, np.int64),
+            release=np.full(STEPS + 1, NONE, np.int64),
+            release_next=np.empty(held, np.int64),
+            ids_freed=np.zeros(STEPS + 1, np.int64),
         )
         clock = _walk(population, rules, common, charged, books)
         capacity *= 4
-    return books.samples, books.sums, clock
+    zombies, full_step = (int(each) for each in books.seen)
+    gone = int(population.arrivals.sum() - population.online[-1])
+    return Walked(books.samples, books.sums, clock, zombies / max(gone, 1), full_step)
 
 
 @entry
@@ -122,19 +148,20 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
     left_start, left_kind, left_ticks, left_spot = (
         followed.left_start, followed.left_kind, followed.left_ticks, followed.left_spot
     )  # fmt: skip
-    life_s, key, stack_step = followed.life_s, followed.key, followed.stack_step
-    stray = missing = np.int64(0)
-    clock = 0.0
+    life_s, key, held_start = followed.life_s, followed.key, followed.held_start
+    missing, zombies, clock = np.int64(0), np.int64(0), 0.0
     for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
         end, kind = age_ticks(objects, j, np.int64(0)), np.int64(objects.kind[j])
         cache_until(end, j, common)
         if kind != rules.page_kind:
-            keep(count, leaves, state(SHARED_OBJECTS, kind, rules.kinds), end)
+            keep(count, leaves, state(ROOT_OBJECTS, kind, rules.kinds), end)
 
     for number in range(STEPS):
         used = rules.live_bytes[number]
         for i in range(count.size):
             used += count[i] * rules.bytes_each[i]
+        if used >= rules.page_cache_bytes and books.seen[FULL_STEP] == STEPS:
+            books.seen[FULL_STEP] = number
         before = int(clock)
         clock = turn_clock(clock, used, rules.page_cache_bytes)
         now = int(clock)
@@ -158,32 +185,58 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
                 size, unused[FREE] = take_entries(entries, entry_of[m], left, size, unused[FREE])
             has_caches = life_s[m] > rules.cache_creation_s
             until = go_offline(left, size, np.int64(key[m]), life_s[m], now, rules, count, leaves)
-            if rules.stacks_pin_memcg and stack_step[m] > number:
-                books.pinned_until[m] = until
+            if held_start[m] < held_start[m + 1] and _is_held(m, number, until, followed, rules, books):
                 until = np.int64(NEVER)
-            die(until, now, has_caches, count, leaves)
-        while stray < followed.stray.size and stack_step[followed.stray[stray]] == number:
-            m = followed.stray[stray]  # its last stack is gone
-            if rules.stacks_pin_memcg:
-                has_caches = life_s[m] > rules.cache_creation_s
-                count[DYING] -= 1
-                count[DYING_WITH_CACHES] -= has_caches
-                die(books.pinned_until[m], now, has_caches, count, leaves)
-            stray += 1
+            zombies += die(until, now, has_caches, count, leaves)
+        _let_go(number, now, followed, rules, books)
         e = charged.due[number]
         while e != NONE:
             following, its_key = entries[e].next_due, entries[e].key
             its_life_s = life_of(its_key, rules)
             size, unused[FREE] = take_entries(entries, e, left, np.int64(0), unused[FREE])
             until = go_offline(left, size, its_key, its_life_s, now, rules, count, leaves)
-            die(until, now, its_life_s > rules.cache_creation_s, count, leaves)
+            zombies += die(until, now, its_life_s > rules.cache_creation_s, count, leaves)
             e = following
 
         for i in range(count.size):
             books.sums[i] += count[i]
             if (number + 1) % (STEPS // SAMPLES) == 0:
                 books.samples[(number + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
+    books.seen[ZOMBIES] = zombies
     return clock
+
+
+@njit
+def _is_held(m, number, until, followed, rules, books):  # type: ignore[no-untyped-def]
+    """Whether something holds memcg `m`, which goes offline, for a time of its own; if so, note until when."""
+    holds = keeps_id = np.int64(number)
+    for k in range(followed.held_start[m], followed.held_start[m + 1]):
+        kind = followed.held_kind[k]
+        if rules.pins[kind]:
+            holds = max(holds, np.int64(followed.held_step[k]))
+            if kind == SWAP:
+                keeps_id = max(keeps_id, np.int64(followed.held_step[k]))
+    if keeps_id > number:
+        books.counted[IDS] += 1
+        books.ids_freed[keeps_id] += 1
+    if holds > number:
+        books.pinned_until[m] = until
+        books.release_next[m] = books.release[holds]
+        books.release[holds] = m
+    return holds > number
+
+
+@njit
+def _let_go(number, now, followed, rules, books):  # type: ignore[no-untyped-def]
+    """The last of what held memcgs for a time of its own lets go: from here on they are pinned by the rest."""
+    books.counted[IDS] -= books.ids_freed[number]
+    m = books.release[number]
+    while m != NONE:
+        has_caches = followed.life_s[m] > rules.cache_creation_s
+        books.counted[DYING] -= 1
+        books.counted[DYING_WITH_CACHES] -= has_caches
+        die(books.pinned_until[m], now, has_caches, books.counted, books.leaves)
+        m = books.release_next[m]
 
 
 @njit

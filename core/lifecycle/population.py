@@ -7,13 +7,14 @@ from the object's side (see `core.lifecycle.pinning`).
 
 from __future__ import annotations
 
-from math import erf, exp, log, sqrt
+from math import erf, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.checks import at_most
+from core.lifecycle.leaving import Laws, laws, leave
 from core.params import Point
 from core.rng import generator
 from core.workload import Workload
@@ -27,8 +28,9 @@ MAX_FOLLOWED = 5_000_000  # memcgs that leave something behind; beyond it a work
 class Followed(NamedTuple):
     """The memcgs that leave something of their own behind, in the order in which they go offline, and their leftovers.
 
-    Leftovers of memcg `m` are `left_start[m]:left_start[m + 1]`. `left_spot` is the place of the object among those
-    that the memcg allocated from the cache, in 2**-32: it decides on which slab and CPU it was, and when.
+    Leftovers of memcg `m` that reclaim ends are `left_start[m]:left_start[m + 1]`, those that end by themselves
+    `held_start[m]:held_start[m + 1]`. `left_spot` is the place of the object among those that the memcg allocated from
+    the cache, in 2**-32: it decides on which slab and CPU it was, and when.
     """
 
     birth_start: NDArray[np.int64]  # [STEPS + 1] memcgs born before each step
@@ -36,13 +38,14 @@ class Followed(NamedTuple):
     rank: NDArray[np.int32]  # [memcgs] in that order: rank among all memcgs born in the same step
     off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
     life_s: NDArray[np.float64]  # [memcgs]
-    stack_step: NDArray[np.int32]  # in which the last stack of a stray task goes; that of going offline if none
-    stray: NDArray[np.int64]  # memcgs with a stack that goes later than they, by the step in which it does
     key: NDArray[np.uint32]  # decides on which CPUs it ran
     left_start: NDArray[np.int64]  # [memcgs + 1]
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
     left_spot: NDArray[np.uint32]
+    held_start: NDArray[np.int64]  # [memcgs + 1]
+    held_kind: NDArray[np.int32]  # [held] index into PINS
+    held_step: NDArray[np.int32]  # in which it lets go of the memcg
 
 
 class Objects(NamedTuple):
@@ -70,8 +73,8 @@ def populate(point: Point) -> Population:
     Raises ValueError if more memcgs than fit in memory would leave something behind.
     """
     load, step_s = point.workload, point.duration_s / STEPS
-    leave_means = np.array([*(left.private for left in load.leftovers.values()), load.stray_tasks])
-    leave_hz = point.churn_hz * -np.expm1(-leave_means.sum())
+    law = laws(load)
+    leave_hz = point.churn_hz * law.leaves
     at_most(
         "churn_hz",
         leave_hz * point.duration_s,
@@ -79,7 +82,7 @@ def populate(point: Point) -> Population:
         "that many memcgs leave objects behind: lower churn_hz, duration_s or workload.leftovers",
     )
     born, gone = _counted(generator(point, "counted memcgs"), load, point.churn_hz - leave_hz, step_s)
-    followed = _followed(generator(point, "followed memcgs"), point, leave_hz, leave_means, born)
+    followed = _followed(point, leave_hz, law, born)
     arrivals = born + np.diff(followed.birth_start)
     return Population(
         step_s=step_s,
@@ -128,9 +131,8 @@ def _counted(
     return by_fate.sum(axis=1), gone.astype(np.int64)
 
 
-def _followed(
-    rng: np.random.Generator, point: Point, rate_hz: float, means: NDArray[np.float64], born: NDArray[np.int64]
-) -> Followed:
+def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) -> Followed:
+    rng = generator(point, "followed memcgs")
     load, step_s = point.workload, point.duration_s / STEPS
     memcgs = int(rng.poisson(rate_hz * point.duration_s))
     sigma = load.lifetime_sigma
@@ -147,35 +149,21 @@ def _followed(
     ).astype(np.int32)
     key = rng.integers(0, 2**32, memcgs, dtype=np.uint32)
 
-    number = _poisson_at_least_one(rng, float(means.sum()), memcgs)
-    memcg = np.repeat(np.arange(memcgs), number)
-    shares = np.cumsum(means / means.sum()) if memcgs else np.zeros(1)
-    kind = np.minimum(np.searchsorted(shares, rng.random(memcg.size), side="right"), len(means) - 1)
-    turnovers = np.array([*(left.private_turnovers for left in load.leftovers.values()), 0.0])
-    ticks = _ticks(rng.standard_exponential(memcg.size) * turnovers[kind], tick_turnovers(load, step_s))
-    spot = rng.integers(0, 2**32, memcg.size, dtype=np.uint32)
-
-    stray = kind == len(load.leftovers)
-    stack_s = birth_s + life_s
-    stay_s = load.stray_task_s * rng.standard_exponential(stray.sum())
-    np.maximum.at(stack_s, memcg[stray], (birth_s + life_s)[memcg[stray]] + stay_s)
-    stack_step = _step(stack_s, step_s)
-    by_stack = np.argsort(stack_step, kind="stable")
-    left = ~stray
-    left_start = np.searchsorted(memcg[left], np.arange(memcgs + 1))
+    lefts = leave(rng, generator(point, "left by chance"), law, memcgs)
     return Followed(
         birth_start=birth_start,
         birth_order=birth_order,
         rank=rank,
         off_start=np.searchsorted(off_step, np.arange(STEPS + 1)),
         life_s=life_s,
-        stack_step=stack_step,
-        stray=by_stack[stack_step[by_stack] > off_step[by_stack]],
         key=key,
-        left_start=left_start,
-        left_kind=kind[left].astype(np.int32),
-        left_ticks=ticks[left],
-        left_spot=spot[left],
+        left_start=lefts.left_start,
+        left_kind=lefts.left_kind.astype(np.int32),
+        left_ticks=_ticks(lefts.left_turnovers, tick_turnovers(load, step_s)),
+        left_spot=lefts.left_spot,
+        held_start=lefts.held_start,
+        held_kind=lefts.held_kind.astype(np.int32),
+        held_step=_step((birth_s + life_s)[lefts.held_memcg] + lefts.hold_s, step_s),
     )
 
 
@@ -190,18 +178,6 @@ def _objects(point: Point, step_s: float) -> Objects:
         ticks=turnovers / per_tick if per_tick else np.full(kind.size, float(NEVER)),
         seed=generator(point, "common objects").integers(0, 2**64, dtype=np.uint64),
     )
-
-
-def _poisson_at_least_one(rng: np.random.Generator, mean: float, size: int) -> NDArray[np.int64]:
-    """Poisson numbers given that they are not 0, by inversion."""
-    chance = exp(-mean)
-    target = chance + rng.random(size) * -np.expm1(-mean)
-    number, below = np.zeros(size, np.int64), chance
-    for k in range(1, int(mean + 12 * sqrt(mean)) + 20):
-        number += target >= below
-        chance *= mean / k
-        below += chance
-    return number
 
 
 def _step(time_s: NDArray[np.float64], step_s: float) -> NDArray[np.int32]:

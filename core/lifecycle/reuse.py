@@ -3,8 +3,8 @@
 A dead memcg is taken as soon as a cgroup is made, whichever it is (the thread leaves that open), so what leftovers
 gather on is not memcgs but *seats*: struct mem_cgroups that hold leftovers, dead or online. A step's cgroups come and
 go one by one: who goes is any of those online, and comings and goings alternate as in a queue with unlimited servers,
-held to the numbers of the population. Reclaim works as in `core.lifecycle.pinning`; stacks of stray tasks and objects
-older than a memcg's kmem_caches are left out.
+held to the numbers of the population. Reclaim works as in `core.lifecycle.pinning`; what ends by itself
+(`Workload.pins`, stacks of stray tasks) and objects older than a memcg's kmem_caches are left out.
 
 Where a step has far more comings than there are memcgs online, `_simulated` of them stand for all: seats have long
 forgotten the earlier ones.
@@ -19,8 +19,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.compiled import entry
-from core.lifecycle.leftovers import DYING, DYING_WITH_CACHES, OWN_OBJECTS, SHARED_OBJECTS, SLABS, Rules, state
-from core.lifecycle.pinning import SAMPLES, Step
+from core.lifecycle.leftovers import (
+    DYING,
+    DYING_WITH_CACHES,
+    OWN_OBJECTS,
+    ROOT_OBJECTS,
+    SHARED_OBJECTS,
+    SLABS,
+    Rules,
+    counts_of,
+    state,
+)
+from core.lifecycle.pinning import FULL_STEP, SAMPLES, ZOMBIES, Step, Walked
 from core.lifecycle.population import STEPS, Followed, Objects, Population
 from core.lifecycle.reclaim import (
     CALENDAR_TICKS,
@@ -78,6 +88,7 @@ class Taking(NamedTuple):
     leftovers: Leftovers
     of_root: NDArray[np.int64]  # [kinds] common objects charged to nobody
     fair: NDArray[np.float64]  # [4] sums over new cgroups
+    seen: NDArray[np.int64]  # [2] as in core.lifecycle.pinning.Books
 
 
 class Traffic(NamedTuple):
@@ -88,13 +99,12 @@ class Traffic(NamedTuple):
     births: int  # each stands for `Step.born / births`
 
 
-def take_over(
-    population: Population, rules: Rules, charges: Charges
-) -> tuple[NDArray[np.int64], NDArray[np.int64], float, Fairness]:
+def take_over(population: Population, rules: Rules, charges: Charges) -> tuple[Walked, Fairness]:
     """Walk through a scenario; returns what `core.lifecycle.pinning.pin` does, and the fairness."""
     private, common, kinds = population.followed.left_kind, population.objects.kind, rules.kinds
     births = _simulated(population)
-    sums, samples = np.zeros(3 + 4 * kinds, np.int64), np.zeros((SAMPLES, 3 + 4 * kinds), np.int64)
+    counts = counts_of(kinds)
+    sums, samples = np.zeros(counts, np.int64), np.zeros((SAMPLES, counts), np.int64)
     taking = Taking(
         followed=population.followed,
         objects=population.objects,
@@ -105,11 +115,14 @@ def take_over(
         leftovers=new_leftovers(private, common, int(births.max())),
         of_root=np.zeros(kinds, np.int64),
         fair=np.zeros(4),
+        seen=np.array([0, STEPS]),
     )
     clock = _walk(taking, population.arrivals, population.online, births, sums, samples)
     inherited, over_half, forced, forced_bytes = taking.fair
     born = max(int(population.arrivals.sum()), 1)
-    return samples, sums, clock, Fairness(inherited / born, over_half / born, forced / born, forced_bytes)
+    zombies, full_step = (int(each) for each in taking.seen)
+    walked = Walked(samples, sums, clock, zombies / max(int(births.sum() - population.online[-1]), 1), full_step)
+    return walked, Fairness(inherited / born, over_half / born, forced / born, forced_bytes)
 
 
 def _simulated(population: Population) -> NDArray[np.int64]:
@@ -134,6 +147,8 @@ def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-u
         used = rules.live_bytes[number]
         for i in range(count.size):
             used += count[i] * rules.bytes_each[i]
+        if used >= rules.page_cache_bytes and taking.seen[FULL_STEP] == STEPS:
+            taking.seen[FULL_STEP] = number
         before = int(clock)
         clock = turn_clock(clock, used, rules.page_cache_bytes)
         step = Step(number, before, int(clock), arrivals[number])
@@ -255,6 +270,7 @@ def _goes_offline(place, m, step, taking):  # type: ignore[no-untyped-def]
                 leftovers.ceases_next[k] = leftovers.ceases[end]
                 leftovers.ceases[end] = k
             hold(k, seat, rules, seats, leftovers)
+    taking.seen[ZOMBIES] += seats.held[seat] > 0
     bury(seat, seats)
 
 
@@ -266,16 +282,17 @@ def _count(count, taking):  # type: ignore[no-untyped-def]
     dead, kinds = seats.bound[DEAD], rules.kinds
     count[DYING] = count[DYING_WITH_CACHES] = dead
     for kind in range(kinds):
-        if kind == rules.page_kind:
-            continue
         for place in range(seats.bound[TAKEN]):
             number = seats.objects[seats.order[place], kind]
-            if place < dead:
+            if kind == rules.page_kind:
+                count[state(OWN_OBJECTS, kind, kinds)] += number * (place < dead)
+            elif place < dead:
                 count[state(SLABS, kind, kinds)] += slabs_of_seat(number, kind, rules, charges)
                 count[state(OWN_OBJECTS, kind, kinds)] += number
             else:
                 count[state(SHARED_OBJECTS, kind, kinds)] += number
-        count[state(SHARED_OBJECTS, kind, kinds)] += taking.of_root[kind]
+        if kind != rules.page_kind:
+            count[state(ROOT_OBJECTS, kind, kinds)] = taking.of_root[kind]
 
 
 @njit

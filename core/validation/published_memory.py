@@ -14,8 +14,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from core.lifecycle.age import GROUPS, age
-from core.lifecycle.memory import memcg_components, memcg_percpu
+from core.lifecycle.age import COMPONENT_GROUPS, age
+from core.lifecycle.memory import by_component, memcg_bytes, memcg_percpu
 from core.params import Point
 from core.validation.figures import Figure
 from core.workload import Leftover
@@ -107,7 +107,7 @@ def _trajectory(
     for replicate in range(replicates):
         _, series = age([replace(point, replicate=replicate, duration_s=duration_s)])
         t_days = np.concatenate([[0.0], series["t_s"].astype(np.float64) / DAY_S])
-        total = np.sum([series[f"{group}_bytes"] for group in GROUPS], axis=0)
+        total = np.sum([series[f"{group}_bytes"] for group in COMPONENT_GROUPS], axis=0)
         dying += np.interp(at_days, t_days, np.concatenate([[0.0], series["dying_memcgs"]])) / replicates
         held += np.interp(at_days, t_days, np.concatenate([[total[0]], total])) / replicates
     return dying, held
@@ -120,7 +120,7 @@ def _sizes(points: Mapping[str, Point]) -> list[Figure]:
         structs=replace(points["5.15"].kernel.structs, memcg_vmstats_percpu=2424, lruvec_stats_percpu=656),
     )
     percpu = memcg_percpu(reported, nodes=2)
-    mkdir = memcg_components(points["5.9"].kernel, possible_cpus=128, nodes=2, online=True)
+    mkdir = by_component(memcg_bytes(points["5.9"].kernel, possible_cpus=128, nodes=2, online=True))
     child = memcg_percpu(points["6.19"].kernel, nodes=1)
     return [
         Figure("published", "statistics per memcg", "5.18-rc", 96, "", "KiB", percpu["memcg_stats"] * 96 / KIB),

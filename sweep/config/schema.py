@@ -103,9 +103,14 @@ def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
     unknown = set(values) - set(hints)
     if unknown:
         raise InputError(choose_from(f"{key}{min(unknown)}", min(unknown), hints))
-    for name in set(hints) - set(values):
+    for name in set(hints) - set(values) - _optional(cls):
         raise InputError(f"{key}{name} must be set (got nothing); give {key}{name}=VALUE")
     return cls(**{name: _value(hints[name], value, f"{key}{name}") for name, value in values.items()})
+
+
+def _optional(cls: type[Any]) -> set[str]:
+    """Return the fields that have a default of their own: entries of a user's dict that may be left out."""
+    return {field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING}
 
 
 def every_key() -> list[str]:
@@ -154,7 +159,11 @@ def _dataclass_in(hint: Any) -> type[Any] | None:
 
 @functools.cache
 def _twin(cls: type[Any]) -> type[Any]:
-    fields = [(n, _twin_hint(h), dataclasses.field(default=MISSING)) for n, h in typing.get_type_hints(cls).items()]
+    given = {field.name: field.default for field in dataclasses.fields(cls)}
+    fields = [
+        (name, _twin_hint(hint), dataclasses.field(default=given[name] if name in _optional(cls) else MISSING))
+        for name, hint in typing.get_type_hints(cls).items()
+    ]
     return dataclasses.make_dataclass(cls.__name__, fields)
 
 

@@ -10,7 +10,7 @@ from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
 from core.lifecycle.pinning import SAMPLES, pin
 from core.lifecycle.reuse import take_over
 from core.lifecycle.seats import Charges
-from core.workload import PAGE_CACHE
+from core.workload import PAGE_CACHE, Pin
 from tests.reference.lifecycle import Host
 from tests.reference.reuse import ReusingHost
 from tests.support.small import DAY_S, drawn, leftover, small_point
@@ -30,10 +30,18 @@ def test_means_agree_with_a_host_in_continuous_time(design, cpus):
     point = small_point(
         leftovers={
             "dentry": leftover(private=0.5, private_turnovers=3, common=40, common_touch=0.05, common_turnovers=1.0),
+            "inode_cache": leftover(chance=0.3, private_turnovers=2),
             "ext4_inode_cache": leftover(private=1.5, private_turnovers=0.7),
             PAGE_CACHE: leftover(private=0.3, private_turnovers=0.5, common=10, common_touch=0.02, common_turnovers=1),
         },
-        load={"lifetime_s": 1500.0, "lifetime_sigma": 1.0, "cache_creation_s": 200.0},
+        load={
+            "lifetime_s": 1500.0,
+            "lifetime_sigma": 1.0,
+            "cache_creation_s": 200.0,
+            "stray_tasks": 0.05,
+            "stray_task_s": 7200.0,
+            "pins": {"socket": Pin(chance=0.1, hold_s=20000.0), "swap": Pin(chance=0.05, hold_s=9000.0)},
+        },
         churn_hz=0.005,
         design=design,
         cpus=cpus,
@@ -43,7 +51,7 @@ def test_means_agree_with_a_host_in_continuous_time(design, cpus):
     ours = []
     for seed in range(SCENARIOS):
         population, rules = drawn(replace(point, seed=seed))
-        samples, _, _ = pin(population, rules)
+        samples = pin(population, rules).samples
         ours.append(np.column_stack([samples[at], population.online[(at + 1) * 8 - 1]]))
     theirs = [Host(Random(seed), point.workload, rules, point.churn_hz, 4 / DAY_S).at(times_s) for seed in range(HOSTS)]
 
@@ -85,7 +93,7 @@ def test_reuse_agrees_with_a_host_in_continuous_time(lifetime_s, lifetime_sigma,
     for seed in range(SCENARIOS):
         population, rules = drawn(replace(point, seed=seed))
         charges = Charges(np.array([0, 0]), np.array([MIB, MIB]), own_mib * MIB, limit_mib * MIB, churn_hz * lifetime_s)
-        samples, _, _, fair = take_over(population, rules, charges)
+        (samples, *_), fair = take_over(population, rules, charges)
         of_kinds = [samples[at, state(which, 0, 2)] for which in (OWN_OBJECTS, SHARED_OBJECTS)]
         ours.append([*np.column_stack([samples[at, DYING], *of_kinds]).ravel(), *fair[:3]])
     for seed in range(HOSTS):

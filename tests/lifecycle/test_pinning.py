@@ -7,16 +7,18 @@ from hypothesis import strategies as st
 
 from core.lifecycle.leftovers import cpu_of, slab_of
 from core.lifecycle.pinning import SAMPLES, pin
-from core.workload import PAGE_CACHE, Pressure
+from core.workload import PAGE_CACHE, PINS, Pin, Pressure
 from tests.reference.lifecycle import STEPS, Recount
 from tests.reference.lifecycle import slab_of as slab_in_turn
 from tests.support.small import DESIGN_NAMES, drawn, leftover, small_point
 
 turnovers = st.floats(0.05, 8)
+pin_laws = st.builds(Pin, chance=st.sampled_from([0.1, 1.0]), hold_s=st.sampled_from([60.0, 9000.0]))
 leftovers = st.builds(
     leftover,
     private=st.floats(0, 1.5),
     private_turnovers=turnovers,
+    chance=st.sampled_from([0.0, 0.2, 1.0]),
     common=st.integers(0, 12),
     common_touch=st.sampled_from([0.0, 0.01, 0.3, 1.0]),
     common_turnovers=turnovers,
@@ -30,6 +32,8 @@ leftovers = st.builds(
     lifetime_sigma=st.sampled_from([0.0, 1.0]),
     cache_creation_s=st.sampled_from([0.0, 0.5, 100.0]),
     stray_tasks=st.sampled_from([0.0, 0.5]),
+    pins=st.dictionaries(st.sampled_from(PINS), pin_laws),
+    cgroup_version=st.sampled_from([1, 2]),
     memory_mib=st.sampled_from([8.0, 2.0**30]),
     folio_reparenting=st.booleans(),
     cpus=st.sampled_from([1, 3, 64]),
@@ -37,7 +41,7 @@ leftovers = st.builds(
 )
 @settings(max_examples=25, phases=(Phase.reuse, Phase.generate))  # shrinking would take minutes
 def test_counts_equal_those_of_the_object_by_object_simulator(
-    design, caches, lifetime_s, lifetime_sigma, cache_creation_s, stray_tasks, memory_mib, **changes
+    design, caches, lifetime_s, lifetime_sigma, cache_creation_s, stray_tasks, pins, memory_mib, **changes
 ):
     """Every count at every sample is the one found by looking at each object, with feedback on and off."""
     load = {
@@ -45,17 +49,21 @@ def test_counts_equal_those_of_the_object_by_object_simulator(
         "lifetime_sigma": lifetime_sigma,
         "cache_creation_s": cache_creation_s,
         "stray_tasks": stray_tasks,
+        "pins": pins,
         "pressure": Pressure(memory_mib=memory_mib, in_use_mib=0.0, refill_mib_s=memory_mib / 20000),
     }
     point = small_point(leftovers=caches, load=load, design=design, churn_hz=0.0008, **changes)
     population, rules = drawn(point)
 
-    samples, sums, clock = pin(population, rules)
-    history, clock_of_reference = Recount(population, rules).run()
+    walked = pin(population, rules)
+    recount = Recount(population, rules)
+    history, clock = recount.run()
 
-    assert clock == clock_of_reference
-    np.testing.assert_array_equal(samples, history[STEPS // SAMPLES - 1 :: STEPS // SAMPLES])
-    np.testing.assert_array_equal(sums, np.sum(history, axis=0))
+    assert walked.clock == clock
+    assert walked.full_step == recount.full_step
+    assert walked.zombie_share == recount.zombies / max(population.arrivals.sum() - population.online[-1], 1)
+    np.testing.assert_array_equal(walked.samples, history[STEPS // SAMPLES - 1 :: STEPS // SAMPLES])
+    np.testing.assert_array_equal(walked.sums, np.sum(history, axis=0))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(1, 200), st.integers(1, 40), st.integers(1, 9))

@@ -5,7 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.lifecycle.population import STEPS, _poisson_at_least_one, gone_by_step, populate
+from core.keys import canonical
+from core.lifecycle.leaving import poisson_at_least_one
+from core.lifecycle.population import STEPS, gone_by_step, populate
+from core.rng import scenario_id
+from core.workload import Pin
 from tests.support.small import leftover, small_point
 
 Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests
@@ -72,11 +76,43 @@ def test_nobody_follows_a_memcg_that_leaves_nothing():
 def test_numbers_of_leftovers_are_poisson_given_that_there_are_some():
     """The mean of a Poisson number that is not 0 is mean / (1 - exp(-mean)). False alarms: 1 in 150 000 each."""
     for mean in (0.05, 1.0, 100.0):
-        numbers = _poisson_at_least_one(np.random.default_rng(1), mean, 100_000)
+        numbers = poisson_at_least_one(np.random.default_rng(1), mean, 100_000)
         expected = mean / -np.expm1(-mean)
 
         assert numbers.min() >= 1
         assert abs(numbers.mean() - expected) < Z * np.sqrt(mean / numbers.size)
+
+
+def test_shares_of_what_is_left_by_chance_are_those_asked_for():
+    """Of all memcgs, whatever else they leave, the shares that leave each thing are its chances.
+
+    Poisson numbers keep their means. False alarms: 1 in 150 000 each.
+    """
+    leftovers = {"dentry": leftover(private=0.5, chance=0.3), "inode_cache": leftover(chance=0.05)}
+    load = {"pins": {"socket": Pin(chance=0.2, hold_s=60.0)}}
+    point = small_point(leftovers=leftovers, load=load, churn_hz=1.0)
+    population = populate(point)
+    arrivals, followed = int(population.arrivals.sum()), population.followed
+
+    def share(times, expected):
+        assert abs(times / arrivals - expected) < Z * np.sqrt(expected / arrivals)
+
+    share(followed.key.size, 1 - np.exp(-0.5) * 0.7 * 0.95 * 0.8)
+    share(np.count_nonzero(followed.left_kind == 0), 0.8)
+    share(np.count_nonzero(followed.left_kind == 1), 0.05)
+    share(followed.held_kind.size, 0.2)
+    left = np.diff(followed.left_start) + np.diff(followed.held_start)
+    assert left.min() >= 1
+
+
+def test_a_new_key_at_its_neutral_value_leaves_the_draws_alone():
+    """Chances of 0 and no pins are the scenario that it was without them."""
+    point = small_point(leftovers={"dentry": leftover(private=0.4)})
+
+    assert scenario_id(point) == scenario_id(
+        replace(point, workload=replace(point.workload, pins={}, mounts=7, depth=9, memcgs_per_unit=2))
+    )
+    assert '"chance"' not in canonical(point, "scenario")
 
 
 def test_too_many_leftovers_are_refused_in_one_line():

@@ -25,7 +25,7 @@ def test_seats_are_bounded_by_the_peak_of_memcgs_online():
     )
     population, rules = drawn(point)
 
-    samples, _, _, _ = take_over(population, rules, charges())
+    (samples, *_), _ = take_over(population, rules, charges())
 
     peak = population.online.max()
     assert population.followed.key.size > 100 * peak
@@ -39,7 +39,7 @@ def test_nothing_is_lost_nor_counted_twice():
     )
     population, rules = drawn(point)
 
-    samples, _, _, _ = take_over(population, rules, charges())
+    (samples, *_), _ = take_over(population, rules, charges())
 
     left = population.followed.left_start[population.followed.off_start[-1]]  # of the memcgs that went
     ticks_left = population.followed.left_ticks.min()
@@ -57,7 +57,7 @@ def test_a_single_seat_inherits_all():
     )
     population, rules = drawn(point)
 
-    _, _, _, fair = take_over(population, rules, charges(limit_mib=1e6, slabs=(0,), mean_online=0.002))
+    _, fair = take_over(population, rules, charges(limit_mib=1e6, slabs=(0,), mean_online=0.002))
 
     files = population.followed.left_kind.size
     assert 0.4 * files < fair.inherited_bytes / MIB < 0.6 * files  # grows from none to all of them
@@ -74,8 +74,8 @@ def test_charges_over_the_limit_are_reclaimed_first():
     )
     population, rules = drawn(point)
 
-    roomy = take_over(population, rules, charges(limit_mib=1e6, slabs=(0,)))[3]
-    tight = take_over(population, rules, charges(limit_mib=20.0, own_mib=8.0, slabs=(0,)))[3]
+    roomy = take_over(population, rules, charges(limit_mib=1e6, slabs=(0,)))[1]
+    tight = take_over(population, rules, charges(limit_mib=20.0, own_mib=8.0, slabs=(0,)))[1]
 
     assert roomy.forced_reclaims == 0
     assert tight.forced_reclaims > 0
@@ -96,7 +96,7 @@ def test_dead_memcgs_gather_when_fewer_are_online():
     quiet = population.online.copy()
     quiet[256:] = 0
 
-    samples, _, _, _ = take_over(population._replace(online=quiet), rules, charges())
+    (samples, *_), _ = take_over(population._replace(online=quiet), rules, charges())
 
     assert samples[-1, DYING] > 50
 
@@ -110,5 +110,5 @@ def test_draws_are_paired_with_those_of_other_designs():
 
     again = take_over(population, rules, charges())
 
-    np.testing.assert_array_equal(first[0], again[0])
-    assert first[3] == again[3]
+    np.testing.assert_array_equal(first[0].samples, again[0].samples)
+    assert first[1] == again[1]

@@ -15,6 +15,9 @@ GOLDEN, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111
 AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU = range(7)
 NONE, NEVER = -1, 2**30
 STEPS, TICKS_PER_STEP, SPEED_LIMIT = 512, 4, 16
+PINS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")
+STACK, SWAP = PINS.index("stack"), PINS.index("swap")
+OF_ALL, OF_KIND = 4, 5  # counts: dying, with caches, objcgs, ids; then caches, slabs, own, shared, the root's, by kind
 
 
 @dataclass(eq=False)
@@ -35,12 +38,13 @@ class Memcg:
     files: set = field(default_factory=set)
     elsewhere: set = field(default_factory=set)  # objects of its on slabs that all share
     offline: bool = False
-    stack: bool = False
+    holds: list = field(default_factory=list)  # (place in PINS, until when), of what ends by itself
 
     def pins(self, rules):
         """Whether anything keeps it."""
         own = any(slab.objects for slabs in self.slabs.values() for slab in slabs.values())
-        return (rules.slab_pins_memcg and own) or (rules.lru_pins_memcg and bool(self.files)) or self.stack
+        held = any(rules.pins[kind] for kind, _ in self.holds)
+        return (rules.slab_pins_memcg and own) or (rules.lru_pins_memcg and bool(self.files)) or held
 
     def drop(self, number, kind):
         """One of its leftovers is reclaimed."""
@@ -79,8 +83,8 @@ def settle(memcg, cpus_of_stays, rules, now):
 
 
 def tally(memcgs, kinds, rules):
-    """Count, by looking at everything: dying, dying with caches, objcgs, then by kind caches, slabs, objects."""
-    counts = [0] * (3 + 4 * kinds)
+    """Count, by looking at everything: see OF_ALL and OF_KIND."""
+    counts = [0] * (OF_ALL + OF_KIND * kinds)
     kind_of = {number: kind for memcg in memcgs for number, kind, _, _ in memcg.objects}
     for memcg in memcgs:
         if not memcg.offline:
@@ -89,13 +93,20 @@ def tally(memcgs, kinds, rules):
         counts[0] += dying
         counts[1] += dying and memcg.life_s > rules.cache_creation_s
         full = {kind: [slab for slab in slabs.values() if slab.objects] for kind, slabs in memcg.slabs.items()}
-        counts[2] += any(full.values()) or (not rules.own_caches and bool(memcg.elsewhere))
+        counts[2] += (
+            any(full.values())
+            or (not rules.own_caches and bool(memcg.elsewhere))
+            or (rules.lru_pins_objcg and bool(memcg.files))
+        )
+        counts[3] += rules.pins[SWAP] and any(kind == SWAP for kind, _ in memcg.holds)
         for kind, slabs in full.items():
-            counts[3 + kind] += bool(slabs)
-            counts[3 + kinds + kind] += len(slabs)
-            counts[3 + 2 * kinds + kind] += sum(len(slab.objects) for slab in slabs)
+            counts[OF_ALL + kind] += bool(slabs)
+            counts[OF_ALL + kinds + kind] += len(slabs)
+            counts[OF_ALL + 2 * kinds + kind] += sum(len(slab.objects) for slab in slabs)
+        if rules.lru_pins_memcg and memcg.files:
+            counts[OF_ALL + 2 * kinds + rules.page_kind] += len(memcg.files)
         for number in memcg.elsewhere:
-            counts[3 + 3 * kinds + kind_of[number]] += 1
+            counts[OF_ALL + 3 * kinds + kind_of[number]] += 1
     return counts
 
 
@@ -111,6 +122,8 @@ class Recount:
         self.root = [0] * self.kinds
         self.turn = defaultdict(int)
         self.wait = {}  # missing objects
+        self.zombies = 0
+        self.full_step = STEPS
 
     def run(self):
         """Return the counts at the end of every step, and the clock."""
@@ -126,6 +139,8 @@ class Recount:
             used = rules.live_bytes[step]
             for number, each in zip(counts, rules.bytes_each, strict=True):
                 used += number * each
+            if used >= rules.page_cache_bytes:
+                self.full_step = min(self.full_step, step)
             spare = max(rules.page_cache_bytes - used, rules.page_cache_bytes / SPEED_LIMIT)
             before, clock = int(clock), clock + TICKS_PER_STEP * rules.page_cache_bytes / spare
             now, born = int(clock), int(population.arrivals[step])
@@ -137,13 +152,13 @@ class Recount:
             self._offline(step, before, now, followed)
             counts = self._counts()
             history.append(counts)
-            self.memcgs = [memcg for memcg in self.memcgs if not memcg.offline or memcg.stack or self._holds(memcg)]
+            self.memcgs = [memcg for memcg in self.memcgs if not memcg.offline or memcg.holds or self._holds(memcg)]
         return history, clock
 
     def _counts(self):
         counts = tally(self.memcgs, self.kinds, self.rules)
         for kind, number in enumerate(self.root):
-            counts[3 + 3 * self.kinds + kind] += number * (kind != self.rules.page_kind)
+            counts[OF_ALL + 4 * self.kinds + kind] += number * (kind != self.rules.page_kind)
         return counts
 
     def _holds(self, memcg):
@@ -193,7 +208,7 @@ class Recount:
             self.evicts[end].append(j)
 
     def _offline(self, step, before, now, followed):
-        draws, rules = self.population.followed, self.rules
+        draws, rules, gone = self.population.followed, self.rules, []
         for m in range(draws.off_start[step], draws.off_start[step + 1]):
             memcg = followed[m][2]
             for k in range(draws.left_start[m], draws.left_start[m + 1]):
@@ -201,13 +216,17 @@ class Recount:
                 memcg.objects.append((number, int(draws.left_kind[k]), end, int(draws.left_spot[k]) / 2**32))
                 self.ceases[end].append((memcg, number, int(draws.left_kind[k])))
             settle(memcg, self._stays(memcg.key), rules, now)
-            memcg.stack = bool(rules.stacks_pin_memcg and draws.stack_step[m] > step)
-        for m, (_, _, memcg) in followed.items():
-            if memcg.stack and draws.stack_step[m] == step:
-                memcg.stack = False
+            memcg.holds = [
+                (int(draws.held_kind[k]), int(draws.held_step[k]))
+                for k in range(draws.held_start[m], draws.held_start[m + 1])
+            ]
+            gone.append(memcg)
         for memcg in self.memcgs:
+            memcg.holds = [(kind, until) for kind, until in memcg.holds if until > step]
             if getattr(memcg, "off_step", NONE) == step:
                 settle(memcg, self._stays(memcg.key), rules, now)
+                gone.append(memcg)
+        self.zombies += sum(memcg.pins(rules) for memcg in gone)
 
     def _stays(self, key):
         return [((bits(key, stay, NONE, CPU) >> 32) * self.rules.cpus) >> 32 for stay in range(self.rules.stays)]
@@ -283,7 +302,7 @@ class Host:
     def _counts(self):
         counts = tally(self.memcgs, len(self.kinds), self.rules)
         for kind, _ in self.of_root:
-            counts[3 + 3 * len(self.kinds) + kind] += kind != self.rules.page_kind
+            counts[OF_ALL + 4 * len(self.kinds) + kind] += kind != self.rules.page_kind
         return [*counts, sum(not memcg.offline for memcg in self.memcgs)]
 
     def _push(self, at_s, act, arguments):
@@ -322,10 +341,20 @@ class Host:
         memcg.objects.append((number, kind, end_s, self.rng.random()))
         self._push(end_s, lambda _: memcg.drop(number, kind), ())
 
+    def _hold(self, memcg, kind, until_s):
+        memcg.holds.append((kind, until_s))
+        self._push(until_s, lambda _: memcg.holds.remove((kind, until_s)), ())
+
     def _offline(self, now_s, memcg):
         for kind, left in enumerate(self.kinds):
-            for _ in range(self._poisson(left.private)):
+            for _ in range(self._poisson(left.private) + (self.rng.random() < left.chance)):
                 self._leave(memcg, kind, now_s + self.rng.expovariate(self.turnovers_hz / left.private_turnovers))
+        held = [(STACK, self.load.stray_task_s)] * self._poisson(self.load.stray_tasks)
+        held += [
+            (PINS.index(name), pin.hold_s) for name, pin in self.load.pins.items() if self.rng.random() < pin.chance
+        ]
+        for kind, mean_s in held:
+            self._hold(memcg, kind, now_s + self.rng.expovariate(1 / mean_s))
         self._settle(memcg, now_s)
 
     def _settle(self, memcg, now_s):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.designs import DESIGNS
-from core.lifecycle.life import make_rules
+from core.lifecycle.life import list_lrus, make_rules
 from core.lifecycle.population import populate
 from core.lifecycle.weights import weigh
 from core.workload import Leftover, Pressure
@@ -22,12 +22,20 @@ def leftover(**changes):
 def small_point(*, leftovers, load=None, **changes):
     """A day of a host whose memcgs leave `leftovers`; `load` changes the workload, `changes` the point.
 
-    The page cache turns over every six hours, and is too large for anybody's memory to matter.
+    The page cache turns over every six hours, and is too large for anybody's memory to matter. Nothing is mounted.
     """
     point = default_point(workload="web_frontend", kernel="linux-5.2", duration_s=DAY_S, churn_hz=0.01, cpus=4)
     roomy = Pressure(memory_mib=2.0**30, in_use_mib=0.0, refill_mib_s=2.0**30 / (DAY_S / 4))
     workload = replace(
-        point.workload, **{"leftovers": leftovers, "resident_memcgs": 0, "pressure": roomy, **(load or {})}
+        point.workload,
+        **{
+            "leftovers": leftovers,
+            "resident_memcgs": 0,
+            "mounts": 0,
+            "mounts_used": 0,
+            "pressure": roomy,
+            **(load or {}),
+        },
     )
     return replace(point, workload=workload, **changes)
 
@@ -36,4 +44,4 @@ def drawn(point):
     """The scenario of a point, and what its design makes of it."""
     population = populate(point)
     design = DESIGNS[point.design]
-    return population, make_rules(point, design, population, weigh(point, design))
+    return population, make_rules(point, design, population, weigh(point, design), list_lrus(point, design, population))
