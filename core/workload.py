@@ -11,7 +11,7 @@ from core.keys import key, record
 HOLDS = ("files", "directories", "pipes", "sockets")
 PINS = ("none", "one", "in_turn")
 PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
-PINS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")  # keys of `Workload.pins`
+PIN_KINDS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")  # keys of `Workload.pins`
 
 
 @record("scenario")
@@ -170,7 +170,7 @@ class Workload:
     caches: dict[str, int]  # kmem_cache -> objects that a memcg allocates from it
     in_use: float  # share of these in use at a time; SLUB keeps the slabs of the others for the memcg
     leftovers: dict[str, Leftover]  # kmem_cache of `caches`, or PAGE_CACHE
-    pins: dict[str, Pin] = key("scenario", neutral={})  # of PINS
+    pins: dict[str, Pin] = key("scenario", neutral={})  # of PIN_KINDS
     stray_tasks: float  # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13
     stray_task_s: float  # mean life of such a task after the memcg is gone
     memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
@@ -210,5 +210,5 @@ class Workload:
             one_of("workload.leftovers", name, [*self.caches, PAGE_CACHE], "add the cache to workload.caches")
             leftover.check(f"workload.leftovers.{name}")
         for name, pin in self.pins.items():
-            one_of("workload.pins", name, PINS)
+            one_of("workload.pins", name, PIN_KINDS)
             pin.check(f"workload.pins.{name}")

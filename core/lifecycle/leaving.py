@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.workload import PINS, Workload
+from core.workload import PIN_KINDS, Workload
 
-STACK = PINS.index("stack")
+STACK = PIN_KINDS.index("stack")
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -28,18 +28,18 @@ class Lefts(NamedTuple):
     left_turnovers: FloatArray
     left_spot: NDArray[np.uint32]
     held_start: IntArray  # [memcgs + 1]
-    held_kind: IntArray  # [held] index into PINS
+    held_kind: IntArray  # [held] index into PIN_KINDS
     held_memcg: IntArray
     hold_s: FloatArray
 
 
 class Laws(NamedTuple):
-    """How a workload's memcgs leave things behind: kinds are those of `Workload.leftovers`, then PINS."""
+    """How a workload's memcgs leave things behind: kinds are those of `Workload.leftovers`, then PIN_KINDS."""
 
     means: FloatArray  # [leftovers + 1] of Poisson numbers; the last is that of stray tasks
-    chances: FloatArray  # [leftovers + PINS] of leaving one more
+    chances: FloatArray  # [leftovers + PIN_KINDS] of leaving one more
     turnovers: FloatArray  # [leftovers] mean age
-    hold_s: FloatArray  # [PINS] mean
+    hold_s: FloatArray  # [PIN_KINDS] mean
     stray_task_s: float  # mean
 
     @property
@@ -51,7 +51,7 @@ class Laws(NamedTuple):
 
 def laws(load: Workload) -> Laws:
     """Return the laws of a workload."""
-    lefts, pins = load.leftovers.values(), [load.pins.get(name) for name in PINS]
+    lefts, pins = load.leftovers.values(), [load.pins.get(name) for name in PIN_KINDS]
     return Laws(
         means=np.array([*(left.private for left in lefts), load.stray_tasks], np.float64),
         chances=np.array([*(left.chance for left in lefts), *(pin.chance if pin else 0.0 for pin in pins)]),

@@ -46,7 +46,7 @@ class Rules(NamedTuple):
     slab_pins_memcg: bool
     lru_pins_memcg: bool
     lru_pins_objcg: bool  # reparented folios hold the objcg of the memcg that is gone
-    pins: NDArray[np.bool_]  # [PINS] which of them pin
+    pins: NDArray[np.bool_]  # [PIN_KINDS] which of them pin
     cpu_slabs: bool  # each CPU allocates from a slab of its own (SLUB)
     cpus: int
     kinds: int  # kinds of leftovers

@@ -17,7 +17,7 @@ from core.lifecycle.reuse import Fairness, take_over
 from core.lifecycle.seats import Charges
 from core.lifecycle.weights import COMPONENTS, LISTS_PER_MOUNT, Weights, geometry_of, own_slabs, weigh
 from core.params import Point
-from core.workload import PAGE_CACHE, PINS
+from core.workload import PAGE_CACHE, PIN_KINDS
 
 KIB, MIB = 2**10, 2**20
 SAMPLED = slice(STEPS // SAMPLES - 1, None, STEPS // SAMPLES)  # of STEPS
@@ -91,7 +91,7 @@ def list_lrus(point: Point, design: Design, population: Population) -> ListLrus:
 
 
 def pins_of(point: Point, design: Design) -> NDArray[np.bool_]:
-    """Which of PINS hold a memcg under a design, on the point's kernel."""
+    """Which of PIN_KINDS hold a memcg under a design, on the point's kernel."""
     unified = point.cgroup_version == 2
     holds = {
         "stack": design.accounts and point.kernel.stacks_pin_memcg,
@@ -101,7 +101,7 @@ def pins_of(point: Point, design: Design) -> NDArray[np.bool_]:
         "tmpfs": not point.folio_reparenting,
         "cgwb": unified and point.kernel.cgwb_pins_memcg,
     }
-    return np.array([holds[name] for name in PINS])
+    return np.array([holds[name] for name in PIN_KINDS])
 
 
 def make_rules(point: Point, design: Design, population: Population, weights: Weights, lru: ListLrus) -> Rules:

@@ -46,11 +46,11 @@ from core.lifecycle.reclaim import (
     random_bits,
     turn_clock,
 )
-from core.workload import PINS
+from core.workload import PIN_KINDS
 
 FRESH, FREE = int64s(0, 1)  # fields of Charged.unused
 ZOMBIES, FULL_STEP = int64s(0, 1)  # fields of Books.seen
-(SWAP,) = int64s(PINS.index("swap"))
+(SWAP,) = int64s(PIN_KINDS.index("swap"))
 SAMPLES = 64  # of the counts over a scenario, evenly spaced, the last one at its end
 
 

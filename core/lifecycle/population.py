@@ -44,7 +44,7 @@ class Followed(NamedTuple):
     left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
     left_spot: NDArray[np.uint32]
     held_start: NDArray[np.int64]  # [memcgs + 1]
-    held_kind: NDArray[np.int32]  # [held] index into PINS
+    held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
     held_step: NDArray[np.int32]  # in which it lets go of the memcg
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.lifecycle.leftovers import cpu_of, slab_of
 from core.lifecycle.pinning import SAMPLES, pin
-from core.workload import PAGE_CACHE, PINS, Pin, Pressure
+from core.workload import PAGE_CACHE, PIN_KINDS, Pin, Pressure
 from tests.reference.lifecycle import STEPS, Recount
 from tests.reference.lifecycle import slab_of as slab_in_turn
 from tests.support.small import DESIGN_NAMES, drawn, leftover, small_point
@@ -32,7 +32,7 @@ leftovers = st.builds(
     lifetime_sigma=st.sampled_from([0.0, 1.0]),
     cache_creation_s=st.sampled_from([0.0, 0.5, 100.0]),
     stray_tasks=st.sampled_from([0.0, 0.5]),
-    pins=st.dictionaries(st.sampled_from(PINS), pin_laws),
+    pins=st.dictionaries(st.sampled_from(PIN_KINDS), pin_laws),
     cgroup_version=st.sampled_from([1, 2]),
     memory_mib=st.sampled_from([8.0, 2.0**30]),
     folio_reparenting=st.booleans(),

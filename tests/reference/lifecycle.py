@@ -15,8 +15,8 @@ GOLDEN, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111
 AGE, NEEDED, PLACE, MEMCG, LIFE, ANGLE, CPU = range(7)
 NONE, NEVER = -1, 2**30
 STEPS, TICKS_PER_STEP, SPEED_LIMIT = 512, 4, 16
-PINS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")
-STACK, SWAP = PINS.index("stack"), PINS.index("swap")
+PIN_KINDS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")
+STACK, SWAP = PIN_KINDS.index("stack"), PIN_KINDS.index("swap")
 OF_ALL, OF_KIND = 4, 5  # counts: dying, with caches, objcgs, ids; then caches, slabs, own, shared, the root's, by kind
 
 
@@ -38,7 +38,7 @@ class Memcg:
     files: set = field(default_factory=set)
     elsewhere: set = field(default_factory=set)  # objects of its on slabs that all share
     offline: bool = False
-    holds: list = field(default_factory=list)  # (place in PINS, until when), of what ends by itself
+    holds: list = field(default_factory=list)  # (place in PIN_KINDS, until when), of what ends by itself
 
     def pins(self, rules):
         """Whether anything keeps it."""
@@ -351,7 +351,9 @@ class Host:
                 self._leave(memcg, kind, now_s + self.rng.expovariate(self.turnovers_hz / left.private_turnovers))
         held = [(STACK, self.load.stray_task_s)] * self._poisson(self.load.stray_tasks)
         held += [
-            (PINS.index(name), pin.hold_s) for name, pin in self.load.pins.items() if self.rng.random() < pin.chance
+            (PIN_KINDS.index(name), pin.hold_s)
+            for name, pin in self.load.pins.items()
+            if self.rng.random() < pin.chance
         ]
         for kind, mean_s in held:
             self._hold(memcg, kind, now_s + self.rng.expovariate(1 / mean_s))
