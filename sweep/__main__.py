@@ -25,7 +25,7 @@ from sweep.engine import signals
 from sweep.engine.loop import Job
 from sweep.engine.warm import keep_compiled
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
-from sweep.folder import filesystem
+from sweep.folder import within_reach
 from sweep.plan.planner import GROUPS, flat, plan
 
 CHOICES = {
@@ -40,6 +40,7 @@ LEAST = {
     "cluster.max_failed": 0,
     "cluster.task_s": 0.01,
 }
+WITHOUT_EFFECT = {"inline": ("address", "cores", "in_flight", "retries"), "local": ("address",), "ray": ()}
 TRUTH_AXES = ("backend", "vm.kernel", "vm.measure")  # keys that stand before the experiment's axes of them
 NUMBER_OR_QUOTED = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|(?<![^\[,\s])(?P<number>\d+(\.\d+)*)(?![^\],\s])""")
 JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  # modules with a function job(config)
@@ -48,11 +49,6 @@ JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  
 def main() -> None:
     """Run the command line; exit 0, 1 (points failed), 2 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print over many lines
-    keep_compiled()
-    schema.register()
-    detect.register()
-    hosts.register()
-    kernels.register()
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
@@ -70,8 +66,16 @@ def main() -> None:
             statuses.append(FAILED)
 
     sys.argv[1:] = _axes_replace([_text_quoted(argument) for argument in sys.argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     signals.install()
     try:
+        keep_compiled()
+        schema.register()
+        detect.register()
+        hosts.register()
+        kernels.register()
         _arguments()
         sweep()
     except Exception as error:
@@ -113,7 +117,8 @@ def _run(config: DictConfig) -> int:
             raise InputError(f"{key} must be at least {least} (got {value}); raise it")
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     plain["cluster"] = vars(schema.build(schema.Cluster, plain["cluster"], "cluster."))
-    filesystem(plain["out"])
+    _check_cluster(plain["cluster"])
+    within_reach(plain["out"])
     job = _job(config)
     for key, value in _numbers(plain):
         if not math.isfinite(value):
@@ -121,6 +126,19 @@ def _run(config: DictConfig) -> int:
     if plain["plan"] == "only":
         return show_plan(job, plain["cluster"])
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
+
+
+def _check_cluster(cluster: Mapping[str, Any]) -> None:
+    """Refuse keys of `cluster` that would do nothing where tasks are to run."""
+    kind = cluster["kind"]
+    given = {override.partition("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task}
+    for name in WITHOUT_EFFECT[kind]:
+        key = f"cluster.{name}"
+        if key in given and cluster[name] is not None:
+            raise InputError(
+                f"{key} must be left out with cluster={kind}, where it has no effect (got {cluster[name]!r}); "
+                f"give cluster={'ray' if name == 'address' else 'local'}, or leave it out"
+            )
 
 
 def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:

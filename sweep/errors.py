@@ -14,6 +14,7 @@ FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED = 143  # 128 + SIGTERM
+HUNG_UP = 129  # 128 + SIGHUP
 
 
 class ClusterError(RuntimeError):

@@ -21,6 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -34,6 +36,7 @@ LOCK = "lock"  # a file; on an object store a folder of claims, one per driver
 STATES = ("running", "stopped", "partial", "complete")
 DIGEST = "digest"  # of a manifest's own content, or of a file's bytes
 DIGEST_BYTES = 16
+ANSWER_S = 20  # a store that does not answer for so long is out of reach
 
 Stretch = tuple[int, int]
 
@@ -163,6 +166,8 @@ def filesystem(where: str, key: str = "out") -> tuple[pafs.FileSystem, str]:
     """
     if not where:
         raise InputError(f"{key} must be a folder or an address (got ''); give {key}=results")
+    if re.fullmatch(r"[a-z][a-z0-9+.-]*:/*", where):
+        raise InputError(f"{key} must name a bucket or a folder (got {where!r}); is a variable of the shell not set?")
     if "://" not in where:
         return pafs.LocalFileSystem(), os.path.abspath(where)
     try:
@@ -174,6 +179,36 @@ def filesystem(where: str, key: str = "out") -> tuple[pafs.FileSystem, str]:
             "correct the address"
         ) from error
     return found, path.rstrip("/")
+
+
+def within_reach(where: str, key: str = "out") -> None:
+    """Raise InputError if a store does not answer: its libraries would try for minutes, and say nothing."""
+    if "://" not in where:
+        filesystem(where, key)
+        return
+    answers: Queue[BaseException | None] = Queue()
+
+    def ask() -> None:
+        try:
+            found, path = filesystem(where, key)
+            found.get_file_info(path)
+            answers.put(None)
+        except BaseException as error:  # whatever it is, it is raised where it is waited for
+            answers.put(error)
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        error = answers.get(timeout=ANSWER_S)
+    except Empty:
+        error = TimeoutError(f"no answer in {ANSWER_S} s")
+    if isinstance(error, InputError):
+        raise error
+    if error is not None:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{key} must be a place one can reach (got {where!r}: {reason}); correct the address, the network or the "
+            "credentials"
+        ) from error
 
 
 @contextmanager

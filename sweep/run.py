@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sweep.engine import executors, lock
+from sweep.engine import executors, lock, usable
 from sweep.engine.compact import compact
 from sweep.engine.estimate import seconds
 from sweep.engine.loop import (
@@ -31,7 +31,7 @@ from sweep.engine.loop import (
 )
 from sweep.engine.progress import Progress, say
 from sweep.engine.ranges import missing
-from sweep.engine.signals import Stopped
+from sweep.engine.signals import Stopped, held
 from sweep.engine.store import Store, TornPartError
 from sweep.errors import FAILED, ClusterError
 from sweep.folder import MANIFEST, PARTS, disjoint
@@ -62,13 +62,18 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
         else:
             with redirect_stdout(sys.stderr):  # Ray prints what it thinks of its nodes; stdout is for the folder
                 status = _work(job, config, store, names)
-    print(root, flush=True)
+    try:
+        print(root, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again when it ends
+        say(f"cannot write to stdout ({error.strerror}); the run is at {root}")
+        return FAILED
     return status
 
 
 def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     """Print what a run would be, and how long it should take; return the exit status."""
-    cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or os.cpu_count() or 1
+    cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or usable.workers()
     if isinstance(job, Foretelling):
         for name, text in job.foretold(cores):
             print(f"{name:<11} {text}")
@@ -104,34 +109,41 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
         outcome.fatal = str(error)
     except OSError as error:
         outcome.fatal = unwritable(store.root, error)
-    finally:
+    except BaseException:
+        with held():
+            executor.close()
+        raise
+    with held():  # a second signal waits until the manifest says how the run ended
         executor.close()
-    state = "stopped" if status or outcome.fatal else "partial" if outcome.failed else "complete"
+        state = "stopped" if status or outcome.fatal else "partial" if outcome.failed else "complete"
+        ended = {"state": state, "nodes": executor.nodes, "files": files, "wall_s": time.monotonic() - began}
+        said = _conclude(job, store, manifest | ended, outcome)
+    if status is not None:
+        raise Stopped(status)
+    return said
+
+
+def _conclude(job: Job, store: Store, manifest: dict[str, Any], outcome: Outcome) -> int:
+    """Write how a run ended, say it, and return the exit status."""
     said = _report(job, outcome)
     with suppress(OSError):  # of a full disk, the user has been told
         store.write_manifest(
             manifest
             | {
-                "state": state,
-                "nodes": executor.nodes,
-                "positions": job.positions(len(executor.nodes)),
+                "positions": job.positions(len(manifest["nodes"])),
                 "points": job.count(),
-                "files": files,
-                "rows": _rows(job, files),
+                "rows": _rows(job, manifest["files"]),
                 "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
-                "wall_s": time.monotonic() - began,
                 "simulation_s": outcome.simulation_s,
                 "tasks": outcome.tasks,
                 "ended_at": datetime.now(UTC).isoformat(),
             }
         )
-    if state == "complete":
+    if manifest["state"] == "complete":
         store.delete_folder(PARTS)
         if isinstance(job, Telling):
             for line in job.told(store):
                 say(line)
-    if status is not None:
-        raise Stopped(status)
     return said
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import os
 import re
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from omegaconf import OmegaConf
 
 from sweep.calibrate.topology import machine, usable_cpus
 from sweep.errors import BAD_INPUT
+from sweep.places import data_folder
 
 PRESETS = {  # start of the machine's `type` -> option; read from /proc/cpuinfo
     "GenuineIntel/6/79": "xeon_bdx_2s18",
@@ -48,8 +48,7 @@ def register() -> None:
 
 def folder() -> Path:
     """Return where this node keeps what was measured on it."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "memcg-sweep"
+    return data_folder()
 
 
 def name() -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections import deque
 from typing import Any
 
+from sweep.engine import usable
 from sweep.engine.loop import Done, Executor, Failed, Job, Task, run_task
 
 
@@ -19,7 +19,7 @@ class Inline:
         self._root, self._code = root, code
         self.serve(job)
         self._tasks: deque[Task] = deque()
-        self.nodes = [{"host": platform.node(), "cores": os.cpu_count()}]
+        self.nodes = [{"host": platform.node(), "cores": usable.cores()}]
 
     def serve(self, job: Job) -> None:
         """Take tasks of this job from now on."""

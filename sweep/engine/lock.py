@@ -37,7 +37,21 @@ def held(store: Store) -> Iterator[None]:
                 f"out must be a place one can write to (got {store.root}: {reason}); "
                 "correct the address, the rights or the credentials"
             ) from error
-        yield
+        try:
+            yield
+        except InputError:
+            _leave_nothing(store)  # what was refused leaves no folder behind
+            raise
+
+
+def _leave_nothing(store: Store) -> None:
+    """Remove the folders of a run that was never begun."""
+    if not store.local or sorted(os.listdir(store.path)) != [LOCK]:
+        return
+    with contextlib.suppress(OSError):  # other runs are there
+        Path(store.path, LOCK).unlink()
+        for made in (Path(store.path), *Path(store.path).parents[:2]):
+            made.rmdir()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import pickle
-import tempfile
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals
+from sweep.engine.local_ray import LocalRay, own_signals
 from sweep.engine.loop import Done, Failed, Job, Resources, Taking, Task, run_task
 from sweep.engine.warm import compile_once, keep_compiled
 from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
 
-OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go to the run's folder
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
-ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's switch for "this machine only", whatever its name says
+REACHED_S = 20  # a cluster that does not answer for so long is none
 LOOK_S = 1.0  # how often nodes are counted: those that join are used, and those that left are not waited for
 
 
@@ -29,17 +29,22 @@ class OnRay:
     """Runs tasks on Ray's workers, one core each; a lost worker is an outcome like any other."""
 
     def __init__(self, cluster: dict[str, Any], job: Job, root: str, code: str) -> None:
-        environment = QUIET | (ON_LOOPBACK if cluster["kind"] == "local" else {})
-        os.environ.update({key: value for key, value in environment.items() if key not in os.environ})
         keep_compiled()
-        import ray
+        self._local = LocalRay() if cluster["kind"] == "local" else None
+        if self._local is None:
+            os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
+            _reach(cluster["address"])
+        self._running: dict[Any, Task] = {}
+        try:
+            self._connect(cluster)
+            self._begin(cluster, job, root, code)
+        except BaseException:
+            with signals.held():
+                self.close()
+            raise
 
-        logging.getLogger("ray").setLevel(logging.ERROR)
-
-        self._ray = ray
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._connect(cluster)
-        signals.install()
+    def _begin(self, cluster: dict[str, Any], job: Job, root: str, code: str) -> None:
+        ray = self._ray
         self._most = cluster["cores"] or 1 << 30
         self.cores, self.nodes = 0, list[dict[str, Any]]()
         self._per_node = False
@@ -51,7 +56,6 @@ class OnRay:
             self._look()
         self.serve(job)
         self._remote = ray.remote(_work)
-        self._running: dict[Any, Task] = {}
 
     def serve(self, job: Job) -> None:
         """Take tasks of this job from now on."""
@@ -136,8 +140,8 @@ class OnRay:
         for ref in self._running:
             self._ray.cancel(ref, force=True)
         self._ray.shutdown()
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self._local is not None:
+            self._local.close()
 
     def _on(self, node: dict[str, Any]) -> Any:
         return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["id"], soft=False)
@@ -150,30 +154,20 @@ class OnRay:
         return list(dict(zip(reversed(self._ray.get(named)), reversed(nodes), strict=True)).values())[::-1]
 
     def _connect(self, cluster: dict[str, Any]) -> None:
+        import ray
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        self._ray = ray
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-        if cluster["kind"] == "local":
-            self._folder = tempfile.TemporaryDirectory(prefix="memcg-sweep-", ignore_cleanup_errors=True)
+        with own_signals(ray):
+            if self._local is not None:
+                self._local.start(ray, cluster["cores"], common)
+                return
             try:
-                self._ray.init(
-                    address="local",
-                    _temp_dir=self._folder.name,
-                    num_cpus=cluster["cores"] or os.cpu_count(),
-                    include_dashboard=False,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    **common,
-                )
-            except Exception as error:  # Ray has no class of its own for it
-                raise ClusterError(
-                    f"Ray did not start on this machine ({first_line(error)}); try again, or use cluster=inline"
-                ) from error
-            return
-        try:
-            self._ray.init(address=cluster["address"], **common)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"cluster.address must lead to a running Ray cluster (got {cluster['address']!r}: "
-                f"{first_line(error)}); start one with `ray start --head`, or use cluster=local"
-            ) from error
+                with _silent():
+                    ray.init(address=cluster["address"], **common)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise _unreached(cluster["address"], first_line(error)) from error
 
     def _outcome(self, ref: Any, task: Task) -> Done | Failed:
         try:
@@ -184,6 +178,38 @@ class OnRay:
         except self._ray.exceptions.RayError as error:
             return Failed(task, f"{type(error).__name__}: {first_line(error)}", "lost")
         return end
+
+
+def _unreached(address: str, reason: str) -> InputError:
+    return InputError(
+        f"cluster.address must lead to a running Ray cluster (got {address!r}: {reason}); "
+        "start one with `ray start --head`, or use cluster=local"
+    )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what Ray's compiled code writes while it tries to connect: the answer is one line of ours."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _reach(address: str) -> None:
+    """Raise InputError unless somebody listens at an address: Ray itself would try for minutes, and say nothing."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto`, which Ray looks up on this machine
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_S).close()
+    except OSError as error:
+        raise _unreached(address, first_line(error)) from error
 
 
 def _node_type() -> str:

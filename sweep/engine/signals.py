@@ -1,13 +1,20 @@
-"""Ctrl-C and a batch system's SIGTERM: the run stops where it is, and can be resumed, since parts land whole."""
+"""Ctrl-C, a batch system's SIGTERM, a closed terminal: the run stops where it is, and can be resumed.
+
+The first signal stops the run. A second one is told that the run is stopping; a third ends the process at once.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-from sweep.errors import INTERRUPTED, TERMINATED
+from sweep.errors import HUNG_UP, INTERRUPTED, TERMINATED
 
-STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
+MOST_PATIENT = 2  # signals that are waited for
 
 
 class Stopped(BaseException):
@@ -21,11 +28,44 @@ class Stopped(BaseException):
         self.status = status
 
 
+class _State:
+    """Of this process: how many signals came, and whether one is held back."""
+
+    count = 0
+    held = 0
+    pending: int | None = None
+
+
 def install() -> None:
-    """Make both signals raise Stopped. Ray takes SIGTERM for itself when it starts, so this is done again after it."""
+    """Make each signal raise Stopped, but for SIGHUP where `nohup` has it ignored."""
+    _State.count, _State.held, _State.pending = 0, 0, None
     for number in STATUS:
-        signal.signal(number, _stop)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold a signal back while something is done that must not be left half done; it stops the run afterwards."""
+    _State.held += 1
+    try:
+        yield
+    finally:
+        _State.held -= 1
+        status = _State.pending
+        if status is not None and not _State.held:
+            _State.pending = None
+            raise Stopped(status)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    raise Stopped(STATUS[signal.Signals(number)])
+    _State.count += 1
+    if _State.count > MOST_PATIENT:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    elif _State.count > 1:
+        os.write(2, b"stopping; another signal ends it at once\n")
+    elif _State.held:
+        _State.pending = STATUS[signal.Signals(number)]
+    else:
+        raise Stopped(STATUS[signal.Signals(number)])

@@ -6,11 +6,11 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from sweep.errors import InputError
+from sweep.places import cache_folder, is_own
 from sweep.version import simulation_digest
 
 KEYED = "core-"  # what core.compiled asks of a folder's name; importing that would import Numba, too early
@@ -22,10 +22,15 @@ def keep_compiled() -> Path:
 
     The folder is named by the code, in the user's cache or in NUMBA_CACHE_DIR: what other code left is never loaded.
     """
-    named = Path(os.environ.get("NUMBA_CACHE_DIR") or _base())
+    named = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder("numba", "NUMBA_CACHE_DIR"))
     base = named.parent if named.name.startswith(KEYED) else named  # a process that we started inherits ours
     folder = base / f"{KEYED}{simulation_digest()}"
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if base.exists() and not is_own(base):
+        raise InputError(
+            f"NUMBA_CACHE_DIR must be a folder that only you can write to (got {str(base)!r}), as what lies there is "
+            "executed; name another"
+        )
     with contextlib.suppress(OSError):  # Numba says itself what is wrong with a folder, and goes on without
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
@@ -47,13 +52,3 @@ def compile_once(folder: Path, compiles: Callable[[], object]) -> None:
             if not compiled.exists():
                 compiles()
                 compiled.touch()
-
-
-def _base() -> Path:
-    for base in (os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache", tempfile.gettempdir()):
-        if base:
-            folder = Path(base) / "memcg-sweep" / "numba"
-            with contextlib.suppress(OSError):
-                folder.mkdir(parents=True, exist_ok=True)
-                return folder
-    raise InputError("NUMBA_CACHE_DIR must be a folder one can write to (got none); set it")

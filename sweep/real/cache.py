@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
-from sweep.errors import InputError
-
-
-def cache_folder(name: str) -> Path:
-    """Return a folder of ours in the user's cache; raise InputError if there is no place to write to."""
-    for base in (os.environ.get("XDG_CACHE_HOME"), Path.home() / ".cache", tempfile.gettempdir()):
-        if base:
-            folder = Path(base) / "memcg-sweep" / name
-            with contextlib.suppress(OSError):
-                folder.mkdir(parents=True, exist_ok=True)
-                return folder
-    raise InputError("XDG_CACHE_HOME must be a folder one can write to (got none); set it")
 
 
 def once_per_node(path: Path, make: Callable[[Path], object]) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweep.errors import InputError, one_of
-from sweep.real.cache import cache_folder, once_per_node
+from sweep.places import cache_folder
+from sweep.real.cache import once_per_node
 
 RELEASES = ("bullseye", "bookworm", "trixie", "forky")  # code names, oldest first
 SUITES = {  # series of a release's own kernel -> suites that have its updates; all others come with the backports

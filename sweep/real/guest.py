@@ -19,7 +19,8 @@ from pathlib import Path
 
 from core.workload import TmpfsProgram
 from sweep.errors import InputError
-from sweep.real.cache import cache_folder, once_per_node
+from sweep.places import cache_folder
+from sweep.real.cache import once_per_node
 
 SOURCE = Path(__file__).with_name("guest.c")
 COMPILE = ("gcc", "-O2", "-static")

@@ -10,8 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from sweep.errors import InputError
+from sweep.places import cache_folder
 from sweep.real import debian
-from sweep.real.cache import cache_folder, once_per_node
+from sweep.real.cache import once_per_node
 
 SERIES = re.compile(r"\d+\.\d+")
 SETUP_HEADER, VERSION_AT = 0x202, 0x20E  # Documentation/arch/x86/boot.rst: 'HdrS', and where the release is, less 0x200

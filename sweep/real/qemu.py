@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from sweep.errors import InputError
-from sweep.real.cache import cache_folder, once_per_node
+from sweep.places import cache_folder
+from sweep.real.cache import once_per_node
 from sweep.real.guest import GuestError, Records, initramfs, read
 
 PROGRAM = "qemu-system-x86_64"

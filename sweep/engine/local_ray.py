@@ -1,0 +1,73 @@
+"""A Ray of this driver's own: its token, folders and interfaces are ours, whatever the environment says."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sweep.engine import usable
+from sweep.errors import ClusterError, first_line
+from sweep.places import RunFolder
+
+OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go to the run's folder
+SOCKET_PATH = 107  # characters that the path of a Unix socket may have
+BELOW = len("/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")  # of Ray's, in the folder
+OURS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "this machine only", whatever its name says
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+class LocalRay:
+    """Prepares the environment before Ray is imported, starts Ray, and leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.folder = RunFolder(SOCKET_PATH - BELOW)
+        atexit.register(self.folder.close)  # before Ray registers what ends its processes, hence after that has run
+        for name in [name for name in os.environ if name.startswith("RAY_")]:
+            del os.environ[name]
+        token = self.folder.path / "token"
+        with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        os.environ.update(OURS | {"RAY_AUTH_TOKEN_PATH": str(token)})
+
+    def start(self, ray: Any, cores: int | None, common: dict[str, Any]) -> None:
+        """Start Ray on so many cores, null: all that one may use."""
+        try:
+            ray.init(
+                address="local",
+                _temp_dir=str(self.folder.path / "r"),  # Ray opens it to everybody; the folder above is not
+                _node_ip_address="127.0.0.1",
+                num_cpus=cores or usable.workers(),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **common,
+            )
+        except Exception as error:  # Ray has no class of its own for it
+            raise ClusterError(
+                f"Ray did not start on this machine ({first_line(error)}); try again, or use cluster=inline"
+            ) from error
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self.folder.close()
+        atexit.unregister(self.folder.close)
+
+
+@contextmanager
+def own_signals(ray: Any) -> Iterator[None]:
+    """Keep Ray from taking SIGTERM for itself while it starts."""
+    utils = ray._private.utils  # it has no public name
+    take = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = take

@@ -1,0 +1,92 @@
+"""What a signal does to a driver: the first stops it, the second waits, the third kills."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sweep.engine import signals
+
+DRIVER = """
+import signal, time
+from sweep.engine import signals
+signals.install()
+try:
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except signals.Stopped as stop:
+        with signals.held():
+            print("stopping", flush=True)
+            time.sleep({busy_s})
+        print("manifest written", flush=True)
+        raise SystemExit(stop.status)
+except signals.Stopped:
+    print("never", flush=True)
+"""
+
+
+def driver(busy_s):
+    """A process that takes so long to stop."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(busy_s=busy_s)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", signals.STATUS)
+def test_a_second_signal_waits(number):
+    """Of two signals the second waits until what must be written is written."""
+    process = driver(0.5)
+    process.send_signal(number)
+    assert process.stdout.readline() == "stopping\n"
+    process.send_signal(number)
+    said = process.communicate(timeout=30)[0]
+
+    assert said == "manifest written\n"
+    assert process.returncode == 128 + number
+
+
+def test_a_third_signal_kills():
+    """Whoever insists is obeyed at once, without a traceback."""
+    process = driver(60)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "stopping\n"
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        if process.poll() is None:
+            signal.sigtimedwait([], 0.3)
+    said = process.communicate(timeout=30)[0]
+
+    assert said == ""
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_signal_is_held_back():
+    """What is done under `held` is done to its end, and the signal stops the run after it."""
+    before = {number: signal.getsignal(number) for number in signals.STATUS}
+    done = []
+    try:
+        signals.install()
+        with pytest.raises(signals.Stopped), signals.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("to its end")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert done == ["to its end"]
+
+
+def test_nohup_is_obeyed():
+    """Where SIGHUP is ignored it stays ignored."""
+    code = "import signal; from sweep.engine import signals; signals.install(); print(signal.getsignal(signal.SIGHUP))"
+    done = subprocess.run(["nohup", sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == str(signal.SIG_IGN)
