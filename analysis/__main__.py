@@ -1,10 +1,13 @@
-"""Answers from the Parquet of a run: SQL, tables, a report, and the model against real kernels."""
+"""Answers from the Parquet of a run: SQL, tables, a report, comparisons, and the model against real kernels."""
 
 from __future__ import annotations
 
+import difflib
+import re
 import sys
+from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import duckdb
 import typer
@@ -13,7 +16,8 @@ from analysis import output
 from analysis.answers import Answers, answers
 from analysis.db import connect
 from analysis.run import InputError, Run, open_run
-from analysis.tables import WIDTH, across, every
+from analysis.sheets import Sheet, Shown, sheets
+from analysis.tables import Form, write
 from analysis.validate import score, verdicts
 
 OUT = 1
@@ -21,52 +25,56 @@ BAD_INPUT = 2
 SETTINGS_SHOWN = 6
 READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
 
-app = typer.Typer(
-    name="memcg-analysis", help=__doc__, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+app = typer.Typer(name="memcg-analysis", help=__doc__, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, or of an experiment's runs.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Go on although points are missing.")]
+To = Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")]
+Values = Annotated[str, typer.Option(metavar="A,B", help="Show these values, or all; by default some.")]
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Answers from the Parquet of a run: SQL, tables, a report, comparisons, and the model against real kernels."""
+    if version:
+        print(f"memcg-sweep {installed('memcg-sweep')}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
-def sql(
+def tables(
     run: RunArgument,
-    query: Annotated[str, typer.Argument(metavar="SQL", help="A query over the views that docs/queries.md lists.")],
-    form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
-    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="text: 72 ASCII columns, for a mail.")] = Form.table,
+    width: Annotated[int | None, typer.Option(min=40, help="Columns; what is wider is stacked.")] = None,
+    only: Annotated[str, typer.Option(metavar="TABLE", help="One table, such as debate, by its name.")] = "",
+    cpus: Values = "",
+    batch: Values = "",
+    churn: Values = "",
+    setting: Annotated[str | None, typer.Option(metavar="TEXT", help="Settings that contain this; '' is all.")] = None,
+    to: To = None,
     partial: Partial = False,
 ) -> None:
-    """Answer one SQL query."""
-    if query != query.encode(errors="replace").decode():
-        raise InputError("SQL must be UTF-8 (got bytes that are not); mend the text")
-    con = connect(_whole(run, partial))
-    kinds = [statement.type.name for statement in con.extract_statements(query)]
-    if len(kinds) != 1 or not set(kinds) <= READS:
-        raise InputError(
-            f"SQL must be one query that reads (got {', '.join(kinds) or 'nothing'}); the run is never changed"
-        )
-    output.write(con.sql(query), form, to)
-
-
-@app.command()
-def tables(run: RunArgument, partial: Partial = False) -> None:
-    """Print what the run says: memory, atomics, the batch that is enough, the best design."""
-    asked = _answers(_whole(run, partial))
-    console = output.console(WIDTH)
-    console.print(*across(asked[:SETTINGS_SHOWN]), sep="")
-    for ask in asked[:SETTINGS_SHOWN]:
-        if ask.setting:
-            console.rule(ask.setting, align="left")
-        console.print(*every(ask), sep="")
-    if len(asked) > SETTINGS_SHOWN:
-        console.print(f"{len(asked) - SETTINGS_SHOWN} more settings; the sql command has them all")
+    """Print what the run says: memory, atomics, time, the batch that is enough, the best design."""
+    asked = _answers(_whole(run, partial), setting)
+    several = asked if setting is not None else asked[:SETTINGS_SHOWN]
+    shown = Shown(*(_asked(several, *each) for each in (("cpus", cpus), ("batch", batch), ("churn_hz", churn))))
+    found = list(sheets(several, shown))
+    if only and not (chosen := [sheet for sheet in found if sheet.name == only]):
+        raise InputError(_one_of("--only", only, dict.fromkeys(sheet.name for sheet in found)))
+    intro = _intro(several, len(asked) - len(several))
+    with output.place(to) as file:
+        write(chosen if only else found, form, width, intro, file)
 
 
 @app.command()
 def report(
     run: RunArgument,
     to: Annotated[Path, typer.Option("-o", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each chart as SVG and PNG here.")] = None,
     partial: Partial = False,
 ) -> None:
     """Write one HTML page with answers in words and interactive charts; it needs no network."""
@@ -80,16 +88,46 @@ def report(
 
 
 @app.command()
+def sql(
+    run: RunArgument,
+    query: Annotated[str, typer.Argument(metavar="SQL", help="A query over the views of docs/queries.md.")] = "",
+    source: Annotated[str, typer.Option("-f", metavar="FILE", help="Read the query from here; - is stdin.")] = "",
+    form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
+    to: To = None,
+    partial: Partial = False,
+) -> None:
+    """Answer one SQL query."""
+    if bool(query) == bool(source):
+        raise InputError(f"SQL must be given once (got {'both' if query else 'none'}); write it, or name a file by -f")
+    text = query or _read(source)
+    if text != text.encode(errors="replace").decode():
+        raise InputError("SQL must be UTF-8 (got bytes that are not); mend the text")
+    con = connect(_whole(run, partial))
+    kinds = [statement.type.name for statement in con.extract_statements(text)]
+    if len(kinds) != 1 or not set(kinds) <= READS:
+        raise InputError(
+            f"SQL must be one query that reads (got {', '.join(kinds) or 'nothing'}); the run is never changed"
+        )
+    try:
+        rows = con.sql(text)
+    except duckdb.Error:
+        con.execute(text)  # says where in the text, which sql() does not
+        raise
+    output.write(rows.to_arrow_reader(output.BATCH_ROWS), form, to)
+
+
+@app.command()
 def validate(
     run: RunArgument,
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of reference figures.")] = None,
     form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
-    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")] = None,
+    to: To = None,
     partial: Partial = False,
 ) -> None:
     """Hold the model against real kernels and published figures; exit 1 if any is out of its tolerance."""
     rows = verdicts(_whole(run, partial), reference)
-    output.write(rows if form is not output.Format.table else rows.project("* exclude (source)"), form, to)
+    printed = rows.project("* exclude (source)") if form is output.Format.table else rows
+    output.write(printed.to_arrow_reader(output.BATCH_ROWS), form, to)
     within, of = score(rows)
     print(f"{within} of {of} figures are within their tolerance", file=sys.stderr)
     if within < of or not of:
@@ -109,7 +147,7 @@ def _whole(where: str, partial: bool) -> Run:
     return run
 
 
-def _answers(run: Run) -> list[Answers]:
+def _answers(run: Run, setting: str | None = None) -> list[Answers]:
     """What each setting of a sweep has to say."""
     tables = run.tables()
     if not tables:
@@ -118,25 +156,102 @@ def _answers(run: Run) -> list[Answers]:
         raise InputError(
             f"RUN must be of a sweep (got {run.url!r}, which has {', '.join(tables) or 'nothing'}); try sql"
         )
-    asked = answers(connect(run))
+    asked = answers(connect(run, hold="true"))
     if not asked:
         raise InputError(f"RUN must have swept a design that accounts (got {run.url!r}, which has none); add one")
-    return asked
+    if setting and not any(setting in ask.setting for ask in asked):
+        raise InputError(f"--setting must be part of a setting of the run (got {setting!r}); such as {asked[0].setting!r}")
+    return [ask for ask in asked if (setting or "") in ask.setting]
+
+
+def _asked(asked: list[Answers], axis: str, text: str) -> tuple[Any, ...]:
+    """The values of an axis that `--cpus 8,64` asks for, each of which the run has; none asked for is ()."""
+    there = sorted({value for ask in asked for value in ask.axis(axis)})
+    if text == "all":
+        return tuple(there)
+    found = []
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        same = [value for value in there if _is(value, word)]
+        if not same:
+            option = "--churn" if axis == "churn_hz" else f"--{axis}"
+            raise InputError(f"{option} must be of the run's {', '.join(f'{v:g}' for v in there)}, or all (got {word!r})")
+        found += same
+    return tuple(found)
+
+
+def _is(value: float, word: str) -> bool:
+    try:
+        return abs(float(word) - value) <= 1e-3 * abs(value)  # 0.0316 asks for 0.0316227766
+    except ValueError:
+        return False
+
+
+def _intro(asked: list[Answers], hidden: int) -> list[str]:
+    """What all tables have in common."""
+    manifest = dict(asked[0].con.execute("select key, value from manifest").fetchall())
+    [row] = asked[0].con.execute("""
+        select string_agg(distinct kernel, ', ' order by kernel), string_agg(distinct workload, ', ' order by workload),
+               string_agg(distinct host_prices, ', ' order by host_prices) from points
+    """).fetchall()
+    kernels, workloads, hosts = row
+    replicates = min(ask.replicates for ask in asked)
+    said = [
+        f"{manifest.get('experiment', 'run')} {manifest.get('run_id', '')}: kernel {kernels}; workload {workloads}; "
+        f"prices of {hosts}; {replicates} replicate{'s' * (replicates != 1)}.",
+        "±: half the 95 % interval of a mean, Student's t over replicates."
+        if replicates > 1
+        else "One replicate: a mean has no interval; replicates=3 gives it one.",
+    ]
+    if hidden:
+        said.append(f"{hidden} more settings; --setting TEXT shows those that contain TEXT, --setting '' all.")
+    return said
+
+
+def _read(source: str) -> str:
+    try:
+        return sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        says = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise InputError(f"-f must be a file with SQL, or - for stdin (got {source!r}): {says}") from error
 
 
 def main() -> None:
     """Run the command line; whatever the user can mend is one line on stderr and exit status 2."""
     try:
-        app()
-    except (InputError, duckdb.Error) as error:
-        print(_one_line(error), file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        sys.exit(app(standalone_mode=False))
+    except InputError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+    except duckdb.Error as error:
+        print(_with_caret(error), file=sys.stderr)
+    except Exception as error:
+        # what typer raises for a command line that it cannot parse; releases differ in whose class it is
+        if not hasattr(error, "format_message"):
+            raise
+        print(_usage(error), file=sys.stderr)
+    sys.exit(BAD_INPUT)
 
 
-def _one_line(error: Exception) -> str:
-    """The message without the picture that DuckDB draws of the query, its candidate names included."""
-    paragraphs = str(error).split("\n\nLINE ")
-    return " ".join(paragraphs[0].split())
+def _usage(error: Any) -> str:
+    """One line about a command line that cannot be parsed, with the nearest word that could."""
+    said = " ".join(error.format_message().split())
+    if choice := re.search(r"'([^']*)' is not one of (.*?)\.?$", said):
+        return _one_of(error.param.opts[-1], choice[1], re.findall(r"'([^']*)'", choice[2]))
+    if unknown := re.match(r"No such command '([^']*)'", said):
+        return _one_of("COMMAND", unknown[1], error.ctx.command.commands)
+    return f"{said.rstrip('.')}; --help says what can be given"
+
+
+def _one_of(key: str, value: str, valid: Any) -> str:
+    near = difflib.get_close_matches(value, list(valid), n=1)
+    return f"{key} must be one of {', '.join(valid)} (got {value!r}); " + (
+        f"did you mean {near[0]}?" if near else "choose one of them"
+    )
+
+
+def _with_caret(error: Exception) -> str:
+    """What DuckDB says in one line, its candidate names included, then the line of SQL and a caret where it is wrong."""
+    said, picture = re.fullmatch(r"(.*?)(?:\n+(LINE .*))?", str(error), re.DOTALL).groups()  # type: ignore[union-attr]
+    return "\n".join([" ".join(said.split()), *(picture or "").splitlines()[:2]])
 
 
 if __name__ == "__main__":

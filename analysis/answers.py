@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -13,6 +14,31 @@ from analysis.units import human
 from core.designs import DESIGNS
 
 Row = dict[str, Any]
+# the points of a setting, nearest to the configured one first; where the config leaves a value to the kernel, by its own
+NEAREST = """
+with asked as (
+    select try_cast(max(value) filter (key = 'config.cpus') as double) as cpus,
+           try_cast(max(value) filter (key = 'config.batch') as double) as batch,
+           try_cast(max(value) filter (key = 'config.churn_hz') as double) as churn_hz
+    from manifest
+)
+select c.cpus, c.batch, c.churn_hz
+from cells as c, asked where setting = $setting
+group by c.cpus, c.batch, c.churn_hz, asked.cpus, asked.batch, asked.churn_hz
+order by coalesce(abs(ln(c.cpus / nullif(asked.cpus, 0))), 0) + coalesce(abs(ln(c.batch / nullif(asked.batch, 0))), 0)
+         + coalesce(abs(ln(nullif(c.churn_hz, 0) / nullif(asked.churn_hz, 0))), 0),
+         count(*) desc, c.cpus, c.batch, c.churn_hz
+limit 1
+"""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the grid of a setting."""
+
+    cpus: int
+    batch: int
+    churn_hz: float
 
 
 @dataclass(frozen=True)
@@ -31,40 +57,66 @@ class Answers:
 
     def axis(self, column: str) -> list[Any]:
         """The values of an axis, ascending; designs in the order of the registry, without those that do not account."""
-        query = f"select distinct {column} as value from points where setting = $setting order by all"
-        values = [row["value"] for row in self.rows(query)]
+        values = [
+            row["value"]
+            for row in self.rows(f"select distinct {column} as value from cells where setting = $setting order by all")
+        ]
         if column != "design":
             return values
         return [name for name, design in DESIGNS.items() if name in values and design.accounts]
 
-    def usual(self, axis: str) -> Any:
-        """Of the swept values of an axis, the one nearest to the base config's."""
-        [row] = self.rows(f"""
-            select distinct {axis} as value, abs({axis} - (
-                select value::double from manifest where key = 'config.{axis}'
-            )) as distance
-            from points where setting = $setting order by distance, value limit 1
-        """)
-        return row["value"]
+    @cached_property
+    def point(self) -> Point:
+        """The point of the grid that is nearest to the configured one."""
+        [row] = self.rows(NEAREST)
+        return Point(**row)
 
-    def say(self, mart: str, column: str, value: float | None) -> str:
-        """A figure of a mart's column with its unit."""
-        made = marts()[mart].columns.get(column) if mart in marts() else None
-        return human(value, self.units.get(made.unit_of if made else column, "1"))
+    @cached_property
+    def replicates(self) -> int:
+        """The fewest rows that a mean of this setting is of."""
+        [row] = self.rows("select min(replicates) as n from cells where setting = $setting")
+        return int(row["n"])
+
+    @cached_property
+    def told(self) -> dict[tuple[str, str, str], int]:
+        """At the configured point: 1, -1 or 0 by measure and two designs, as sql/uncertainty.sql tells them apart."""
+        return {(row["measure"], row["design"], row["against"]): row["told"] for row in self.at_point("uncertainty")}
+
+    def at_point(self, mart: str) -> list[Row]:
+        """The rows of a mart at the configured point."""
+        query = f"from {mart} where setting = $setting and cpus = $cpus and batch = $batch and churn_hz = $churn_hz"
+        return self.rows(query, **vars(self.point))
+
+    def say(self, column: str, value: float | None, half_width: float | None = None, plus_minus: str = " ±") -> str:
+        """A figure of a column with its unit, and with half its interval if there is one."""
+        return human(value, self.unit(column), half_width, plus_minus)
+
+    def unit(self, column: str) -> str:
+        """The unit of a column of points or of a mart."""
+        if column.endswith("_share"):
+            return "%"
+        return self.units.get(MADE.get(column, column), "B" if "_bytes_" in column else "1")
+
+
+MADE = {name: made.unit_of for mart in marts().values() for name, made in mart.columns.items()}
 
 
 def answers(con: duckdb.DuckDBPyConnection) -> list[Answers]:
     """One per setting of the run in which a design that accounts was swept."""
     units = dict(con.execute("""select "column", unit from units where unit is not null""").fetchall())
     settings = con.execute(
-        "select distinct setting from points where design in (select name from designs where accounts) order by all"
+        "select distinct setting from cells where design in (select name from designs where accounts) order by all"
     ).fetchall()
     return [Answers(con, setting, units) for (setting,) in settings]
 
 
-def few(values: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of ascending `values`, evenly spread, with the largest always among them."""
+def few(values: Sequence[Any], most: int, keep: Any = None) -> list[Any]:
+    """At most `most` of ascending `values`, evenly spread, with the largest and `keep` always among them."""
     if len(values) <= most:
         return list(values)
     last = len(values) - 1
-    return [values[last - round(place * last / max(most - 1, 1))] for place in reversed(range(most))]
+    kept = [last - round(place * last / max(most - 1, 1)) for place in reversed(range(most))]
+    if keep in values and (wanted := values.index(keep)) not in kept:
+        inner = kept[1:-1] or kept[:1]
+        kept[kept.index(min(inner, key=lambda place: abs(place - wanted)))] = wanted
+    return [values[place] for place in sorted(kept)]

@@ -1,191 +1,304 @@
-"""The charts of a report: Plotly figures made of rows of the marts. Colours of text and grid are left to the page."""
+"""What each chart of a report shows: rows of the marts, and how to draw them. The page and the pictures draw the same."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import Any, Literal
 
 from analysis.answers import Answers, Row, few
-from analysis.palette import color
-from analysis.units import scale
+from analysis.measures import head, title
+from core.designs import DESIGNS
 
-COMPONENTS = (  # after Paul Tol's bright and muted schemes
-    *("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#44aa99", "#999933", "#332288"),
-    *("#882255", "#117733", "#88ccee", "#ddcc77", "#aa4499", "#6699cc", "#661100", "#e17c05", "#8c8c8c"),
+# after Paul Tol's bright and muted schemes
+COMPONENT_COLORS = (
+    *("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#44aa99", "#e17c05", "#332288"),
+    "#999999",  # all the others
 )
-MENU_ENTRIES = 7
-BAND_OPACITY = 0.15
+SYMBOLS = ("circle", "square", "triangle", "diamond", "down", "plus", "cross", "star")
+DASHES = ("", "7 3", "2 3", "10 3 2 3", "5 2 1 2 1 2", "12 4", "1 2", "8 2 2 2")
+MOST_ROWS = 40_000  # of a chart in a page that is sent by mail; longer axes are thinned, and that is said
+AXES = {"cpus": "CPUs", "batch": "charge batch, pages", "churn_hz": "memcgs that come online per second"}
 
 
-def memory(ask: Answers) -> go.Figure:
-    """What gone memcgs hold, by component, stacked over CPUs, one panel per design; a menu picks the churn."""
-    rows = ask.rows("""
+@dataclass(frozen=True)
+class Chart:
+    """kind: how it is drawn. y: columns to choose from. menus: axes with one value at a time. rows: of the mart."""
+
+    name: str
+    title: str
+    caption: str
+    kind: Literal["lines", "bars", "map", "scatter"]
+    x: str
+    y: tuple[str, ...]
+    menus: tuple[str, ...]
+    rows: list[Row]
+    start: Row  # what the menus say first: the configured point
+    labels: dict[str, str]  # of columns
+    units: dict[str, str]
+    colors: dict[str, str] = field(default_factory=dict)  # of components
+    note: str = ""
+
+    def first(self) -> list[Row]:
+        """The rows that are shown first."""
+        return [row for row in self.rows if all(row[menu] == self.start[menu] for menu in self.menus)]
+
+
+def charts(ask: Answers) -> Iterator[Chart]:
+    """Every chart of a setting that has something to show."""
+    for make in (_memory, _components, _dying, _atomics, _time, _batches, _best, _pareto):
+        chart = make(ask)
+        if chart is not None and chart.rows:
+            yield chart
+
+
+def styles() -> list[dict[str, str]]:
+    """How each design is drawn: colour, symbol and dash."""
+    from analysis.palette import color
+
+    return [
+        {
+            "design": name,
+            "color": color(name),
+            "symbol": SYMBOLS[place % len(SYMBOLS)],
+            "dash": DASHES[place % len(DASHES)],
+        }
+        for place, name in enumerate(DESIGNS)
+    ]
+
+
+def as_json(chart: Chart) -> dict[str, Any]:
+    """A chart for the page: its rows by column, so that names are sent once."""
+    columns = list(chart.rows[0])
+    rows = [[row[column] for column in columns] for row in chart.rows]
+    return asdict(chart) | {"columns": columns, "rows": rows, "first": None}
+
+
+def _memory(ask: Answers) -> Chart | None:
+    return _lines(
+        ask,
+        "memory",
+        "Memory held for gone memcgs",
+        "Dead memory leads; total memory is what the host holds in all.",
+        ("dead_bytes_end", "total_bytes_end"),
+        "churn_hz",
+    )
+
+
+def _atomics(ask: Answers) -> Chart | None:
+    return _lines(
+        ask,
+        "atomics",
+        "Atomics per page charge",
+        "A page charge and its uncharge; locks and references are columns of their own.",
+        ("atomics_per_page_charge", "atomics_per_object", "refs_per_page", "locks_per_page"),
+        "batch",
+    )
+
+
+def _time(ask: Answers) -> Chart | None:
+    return _lines(
+        ask,
+        "time",
+        "Time per object",
+        "Allocated and freed, every CPU charging. The table has the band of the prices, which is no interval.",
+        ("ns_per_object", "ns_per_page_charge"),
+        "cpus",
+        ("ns_per_object_low", "ns_per_object_high"),
+    )
+
+
+def _lines(
+    ask: Answers, name: str, heading: str, caption: str, y: tuple[str, ...], x: str, more: tuple[str, ...] = ()
+) -> Chart | None:
+    """Means of `cells` over one axis, a line per design; menus pick the other axes."""
+    if len(ask.axis(x)) == 1:
+        x = max(AXES, key=lambda axis: len(ask.axis(axis)))
+    menus = tuple(axis for axis in AXES if axis != x)
+    values, note = _thinned(ask, (x, *menus))
+    figures = ", ".join(f"{column}, {column}_pm" for column in y)
+    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXES)
+    rows = ask.rows(
+        f"""
+        select design, cpus, batch, churn_hz, {figures}{"".join(f", {column}" for column in more)}, out_of_memory
+        from cells where setting = $setting and {where}
+          and design in (select name from designs where accounts)
+        order by cpus, batch, churn_hz, design
+        """,
+        **values,
+    )
+    shown = tuple(column for column in y if any(row[column] is not None for row in rows))
+    if not shown or len(ask.axis(x)) == 1:
+        return None
+    return _chart(ask, name, heading, caption, "lines", x, shown, menus, rows, note)
+
+
+def _dying(ask: Answers) -> Chart | None:
+    """Dying memcgs over time, a line per design."""
+    if not ask.con.execute("select 1 from information_schema.tables where table_name = 'series'").fetchall():
+        return None
+    values, note = _thinned(ask, ("cpus", "churn_hz"), 64)
+    rows = ask.rows(
+        """
+        with lives as (
+            select distinct life_id, design, cpus, churn_hz from points
+            where setting = $setting and list_contains($cpus, cpus) and list_contains($churn_hz, churn_hz)
+              and design in (select name from designs where accounts)
+        )
+        select l.design, l.cpus, l.churn_hz, t_s / 86400 as days,
+               avg(dying_memcgs) as dying_memcgs, half_width(dying_memcgs) as dying_memcgs_pm
+        from series join lives as l using (life_id) group by all order by l.cpus, l.churn_hz, days, l.design
+        """,
+        **values,
+    )
+    caption = "Over simulated time."
+    menus = ("cpus", "churn_hz")
+    return _chart(ask, "dying", "Dying memcgs over time", caption, "lines", "days", ("dying_memcgs",), menus, rows, note)
+
+
+def _components(ask: Answers) -> Chart | None:
+    """What gone memcgs hold, by component: a bar per design."""
+    values, note = _thinned(ask, ("cpus", "churn_hz"), 100)
+    rows = ask.rows(
+        """
         select design, cpus, churn_hz, component, avg(bytes) as bytes from memory
-        where setting = $setting and state = 'dead' group by all having max(bytes) > 0 order by all
-    """)
-    designs, weight = ask.axis("design"), Counter[str]()
+        where setting = $setting and state = 'dead' and batch = $batch
+          and list_contains($cpus, cpus) and list_contains($churn_hz, churn_hz)
+          and design in (select name from designs where accounts)
+        group by all having max(bytes) > 0 order by cpus, churn_hz, design, bytes desc
+        """,
+        batch=ask.point.batch,
+        **values,
+    )
+    weight = Counter[str]()
     for row in rows:
         weight[row["component"]] += row["bytes"]
-    components = [name for name, _ in weight.most_common()]
-    size, unit = scale(max((row["bytes"] for row in rows), default=0), ask.units.get("total_bytes_end", "1"))
-    figure = make_subplots(1, len(designs), shared_yaxes=True, subplot_titles=designs, horizontal_spacing=0.02)
-    paint = dict(zip(components, COMPONENTS * len(components), strict=False))
-
-    def panels(hz: float) -> None:
-        for place, design in enumerate(designs, 1):
-            for name in components:
-                here = [row for row in rows if (row["design"], row["churn_hz"], row["component"]) == (design, hz, name)]
-                figure.add_bar(
-                    x=[str(row["cpus"]) for row in here],
-                    y=[row["bytes"] / size for row in here],
-                    name=name,
-                    marker_color=paint[name],
-                    legendgroup=name,
-                    showlegend=place == 1,
-                    row=1,
-                    col=place,
-                )
-
-    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:.3g} Hz", panels)
-    figure.update_xaxes(type="category", categoryarray=[str(n) for n in ask.axis("cpus")])
-    figure.update_xaxes(title="CPUs", col=(len(designs) + 1) // 2)
-    figure.update_yaxes(title=unit, col=1)
-    figure.update_annotations(font_size=11)
-    return figure.update_layout(barmode="stack")
-
-
-def dying(ask: Answers) -> go.Figure:
-    """Dying memcgs over time, one line per design, with the range over replicates; a menu picks the churn."""
-    rows = ask.rows("""
-        with lives as (select distinct life_id, churn_hz from points where setting = $setting)
-        select design, churn_hz, t_s / 86400 as days, avg(dying_memcgs) as y, min(dying_memcgs) as low,
-               max(dying_memcgs) as high
-        from series join lives using (life_id) group by all order by all
-    """)
-    figure = go.Figure()
-
-    def lines(hz: float) -> None:
-        for design in ask.axis("design"):
-            _line(figure, design, [row for row in rows if (row["design"], row["churn_hz"]) == (design, hz)], "days")
-
-    _menu(figure, few(ask.axis("churn_hz"), MENU_ENTRIES), "{:.3g} Hz", lines)
-    figure.update_xaxes(title="days")
-    return figure.update_yaxes(title="dying memcgs", rangemode="tozero")
-
-
-def over_batch(ask: Answers) -> go.Figure:
-    """Atomics per page charge over the charge batch, one line per design; a menu picks the CPU count."""
-    rows = ask.rows("""
-        select design, cpus, batch, avg(atomics_per_page_charge) as y, min(atomics_per_page_charge) as low,
-               max(atomics_per_page_charge) as high
-        from atomic_cost where setting = $setting group by all order by all
-    """)
-    figure = go.Figure()
-
-    def lines(cpus: int) -> None:
-        for design in ask.axis("design"):
-            _line(figure, design, [row for row in rows if (row["design"], row["cpus"]) == (design, cpus)], "batch")
-
-    _menu(figure, few(ask.axis("cpus"), MENU_ENTRIES), "{} CPUs", lines)
-    figure.update_xaxes(title="charge batch, pages", type="log", tickvals=ask.axis("batch"))
-    return figure.update_yaxes(title="atomics per page charge", rangemode="tozero")
-
-
-def time(ask: Answers) -> go.Figure:
-    """Time per object over CPUs with the band of its price table, one line per design; a menu picks the batch."""
-    rows = ask.rows("""
-        select design, batch, cpus, avg(ns_per_object) as y, avg(ns_per_object_low) as low,
-               avg(ns_per_object_high) as high
-        from ns_per_charge where setting = $setting group by all order by all
-    """)
-    figure = go.Figure()
-
-    def lines(batch: int) -> None:
-        for design in ask.axis("design"):
-            _line(figure, design, [row for row in rows if (row["design"], row["batch"]) == (design, batch)], "cpus")
-
-    _menu(figure, few(ask.axis("batch"), MENU_ENTRIES), "batch {}", lines)
-    figure.update_xaxes(title="CPUs, all charging", type="log", tickvals=ask.axis("cpus"))
-    return figure.update_yaxes(title="ns per object", type="log", dtick=1)
-
-
-def best(ask: Answers) -> go.Figure:
-    """Which design is best over CPUs and churn; a menu picks the measure."""
-    rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=ask.usual("batch"))
-    designs, cpus, churn = ask.axis("design"), ask.axis("cpus"), ask.axis("churn_hz")
-    figure = go.Figure()
-    steps = [(edge / len(designs), color(name)) for place, name in enumerate(designs) for edge in (place, place + 1)]
-
-    def cells(measure: str) -> None:
-        won = {(row["cpus"], row["churn_hz"]): row for row in rows if row["measure"] == measure}
-        grid = [[won.get((n, hz)) for hz in churn] for n in cpus]
-        figure.add_heatmap(
-            x=[f"{hz:.3g}" for hz in churn],
-            y=[str(n) for n in cpus],
-            z=[[designs.index(cell["best_design"]) if cell else None for cell in line] for line in grid],
-            text=[[_verdict(ask, measure, cell) for cell in line] for line in grid],
-            hovertemplate="%{y} CPUs, %{x} Hz<br>%{text}<extra></extra>",
-            colorscale=steps,
-            zmin=-0.5,
-            zmax=len(designs) - 0.5,
-            xgap=2,
-            ygap=2,
-            colorbar={"tickvals": list(range(len(designs))), "ticktext": designs, "title": "best design"},
-        )
-
-    _menu(figure, sorted({row["measure"] for row in rows}), "least {}", cells)
-    figure.update_xaxes(title="memcgs that come online per second", type="category")
-    return figure.update_yaxes(title="CPUs", type="category")
-
-
-def _verdict(ask: Answers, measure: str, cell: Row | None) -> str:
-    if cell is None:
-        return ""
-    best, margin = ask.say("atomic_cost", measure, cell["best_value"]), cell["margin"]
-    behind = f"; {cell['runner_up']} {margin:.0%} worse" if margin is not None else ""
-    return f"{cell['best_design']}: {best}{behind}"
-
-
-def _line(figure: go.Figure, design: str, rows: Sequence[Row], x: str) -> None:
-    """A line with its band from `low` to `high`."""
-    places = [row[x] for row in rows]
-    figure.add_scatter(
-        x=places + places[::-1],
-        y=[row["high"] for row in rows] + [row["low"] for row in rows][::-1],
-        fill="toself",
-        fillcolor=color(design),
-        opacity=BAND_OPACITY,
-        line_width=0,
-        hoverinfo="skip",
-        legendgroup=design,
-        showlegend=False,
+    names = [name for name, _ in weight.most_common()]
+    colors = {name: COMPONENT_COLORS[min(place, len(COMPONENT_COLORS) - 1)] for place, name in enumerate(names)}
+    caption = f"Mean over replicates, at batch {ask.point.batch}; what the dead memory above is made of."
+    chart = _chart(
+        ask, "components", "What gone memcgs hold", caption, "bars", "bytes", ("bytes",), ("cpus", "churn_hz"), rows, note
     )
-    figure.add_scatter(
-        x=places,
-        y=[row["y"] for row in rows],
-        name=design,
-        legendgroup=design,
-        mode="lines+markers",
-        line={"color": color(design), "width": 2.5},
-        marker_size=6,
+    chart.colors.update(colors)
+    chart.units["bytes"] = "B"
+    return chart
+
+
+def _batches(ask: Answers) -> Chart | None:
+    """Atomics against what stocks hold, a line from batch to batch per design."""
+    if len(ask.axis("batch")) == 1:
+        return None
+    values, note = _thinned(ask, ("batch", "cpus", "churn_hz"))
+    rows = ask.rows(
+        """
+        select design, cpus, churn_hz, batch, atomics_per_page_charge, atomics_per_page_charge_pm,
+               stocked_bytes_mean, stocked_bytes_mean_pm, enough, pareto, out_of_memory
+        from batch_choice
+        where setting = $setting and stocked_bytes_mean is not null and list_contains($cpus, cpus)
+          and list_contains($churn_hz, churn_hz) and list_contains($batch, batch)
+        order by cpus, churn_hz, design, batch
+        """,
+        **values,
+    )
+    caption = "From the smallest batch to the largest; filled: no other batch has both fewer atomics and less in stocks."
+    return _chart(
+        ask, "batches", "What a larger charge batch saves and holds", caption, "scatter", "stocked_bytes_mean",
+        ("atomics_per_page_charge",), ("cpus", "churn_hz"), rows, note,
+    )  # fmt: skip
+
+
+def _best(ask: Answers) -> Chart | None:
+    """The best design over CPUs and churn."""
+    if len(ask.axis("design")) == 1 or len(ask.axis("cpus")) * len(ask.axis("churn_hz")) == 1:
+        return None
+    values, note = _thinned(ask, ("cpus", "churn_hz", "batch"))
+    rows = ask.rows(
+        """
+        select measure, batch, cpus, churn_hz, best_design, best_value, tied, runner_up, margin from crossover
+        where setting = $setting and list_contains($cpus, cpus) and list_contains($churn_hz, churn_hz)
+          and list_contains($batch, batch) order by all
+        """,
+        **values,
+    )
+    caption = (
+        "Several letters: not told apart, as the 95 % interval of the paired difference is not wholly beyond 1 % of the "
+        "larger mean (with one replicate, the difference itself). What runs out of memory is left out."
+    )
+    chart = _chart(
+        ask, "best", "Best design", caption, "map", "churn_hz", ("best_value",), ("measure", "batch"), rows, note
+    )
+    return Chart(**{**vars(chart), "start": chart.start | {"measure": "dead_bytes_end"}})
+
+
+def _pareto(ask: Answers) -> Chart | None:
+    """Memory against atomics and time, a mark per design."""
+    if len(ask.axis("design")) == 1:
+        return None
+    values, note = _thinned(ask, tuple(AXES))
+    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXES)
+    rows = ask.rows(
+        f"""
+        select design, cpus, batch, churn_hz, dead_bytes_end, dead_bytes_end_pm, atomics_per_object,
+               atomics_per_object_pm, ns_per_object, ns_per_object_pm, dominated_by, out_of_memory
+        from pareto where setting = $setting and {where} order by cpus, batch, churn_hz, design
+        """,
+        **values,
+    )
+    caption = "Hollow: another design is better in memory, atomics or time and in none worse; nobody should choose it."
+    y = ("atomics_per_object", "ns_per_object")
+    return _chart(
+        ask, "pareto", "Memory against atomics and time", caption, "scatter", "dead_bytes_end", y, tuple(AXES), rows, note
     )
 
 
-def _menu(figure: go.Figure, values: Sequence[Any], label: str, draw: Callable[[Any], None]) -> None:
-    """Draw the traces of every value, show those of the last, and let a menu pick another."""
-    owners: list[Any] = []
-    for value in values:
-        draw(value)
-        owners += [value] * (len(figure.data) - len(owners))
-    for trace, owner in zip(figure.data, owners, strict=True):
-        trace.visible = owner == values[-1]
-    buttons = [
-        {"label": label.format(value), "method": "update", "args": [{"visible": [each == value for each in owners]}]}
-        for value in values
-    ]
-    menu = {"buttons": buttons, "active": len(values) - 1, "x": 0, "xanchor": "left", "y": 1.26, "yanchor": "top"}
-    figure.update_layout(updatemenus=[menu] if len(values) > 1 else [])
+def _chart(
+    ask: Answers,
+    name: str,
+    heading: str,
+    caption: str,
+    kind: Literal["lines", "bars", "map", "scatter"],
+    x: str,
+    y: tuple[str, ...],
+    menus: tuple[str, ...],
+    rows: list[Row],
+    note: str,
+) -> Chart:
+    columns = rows[0] if rows else {}
+    intervals = "" if kind in {"bars", "map"} else " " + _intervals(ask)
+    return Chart(
+        name=name,
+        title=heading,
+        caption=caption + intervals,
+        kind=kind,
+        x=x,
+        y=y,
+        menus=menus,
+        rows=rows,
+        start=vars(ask.point) | {"measure": ""},
+        labels={column: AXES.get(column, head(column)) for column in (*columns, "days")}
+        | {column: title(column) for column in y},
+        units={column: ask.unit(column.removesuffix("_pm")) for column in columns},
+        note=note,
+    )
+
+
+def _intervals(ask: Answers) -> str:
+    if ask.replicates == 1:
+        return "One replicate: no intervals."
+    return f"Bands: 95 % intervals of the mean over {ask.replicates} replicates (Student's t)."
+
+
+def _thinned(ask: Answers, axes: Sequence[str], each: int = 1) -> tuple[dict[str, list[Any]], str]:
+    """The values of axes that a chart shows, all of them where that is no more than MOST_ROWS rows; what is left out."""
+    values = {axis: ask.axis(axis) for axis in axes}
+    most = max(map(len, values.values()))
+    while most > 2 and prod(min(len(there), most) for there in values.values()) * each * 8 > MOST_ROWS:
+        most -= 1
+    thin = {axis: few(there, most, getattr(ask.point, axis)) for axis, there in values.items()}
+    left = [f"{len(there) - len(thin[axis])} of {len(there)} values of {axis}" for axis, there in values.items()]
+    said = "; ".join(text for text in left if not text.startswith("0 "))
+    return thin, f"Not shown: {said}; sql has them." if said else ""
+
+

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any
@@ -16,7 +17,7 @@ from pyarrow import fs
 from scipy.special import stdtrit
 
 from analysis.marts import marts
-from analysis.run import Run
+from analysis.run import InputError, Run
 from core.designs import DESIGNS
 from core.keys import fields_of, read_by
 from core.params import Point
@@ -24,12 +25,33 @@ from core.params import Point
 GRID = tuple(name for name, own in fields_of(Point).items() if own.named)  # the others make up a row's `setting`
 REALISATION = read_by(Point, "realisation")
 MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
+BASES = ("cells", "uncertainty")  # marts that others are made of
+# what marts read and runs of older versions lack: null there, or the sum of the columns that match
+NEWER = {
+    "dead_bytes_end": "^memory_bytes_dead_",
+    "dead_bytes_mean": None,
+    "stocked_bytes_mean": None,
+    "out_of_memory_s": None,
+}
+MACROS = f"""
+create macro t95(degrees) as getvariable('quantiles')[least(degrees, {MOST_PAIRS})::bigint];
+create macro half_width(x) as t95(count(x) - 1) * stddev_samp(x) / sqrt(count(x));
+create macro rival(name, a, b) as {{
+    measure: name, mine: avg(a)::double, theirs: avg(b)::double, error: stddev_samp(a - b) / sqrt(count(*))
+}}
+"""
 
 
-def connect(run: Run) -> duckdb.DuckDBPyConnection:
-    """A connection that sees one run's tables and the views over them, and no file."""
+def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection that sees one run's tables and the views over them, and no file.
+
+    hold: for whoever asks often, a condition on rows of `cells` and `uncertainty`, which are then computed once.
+    """
     con = duckdb.connect()
     tables = run.tables()
+    con.execute("set parquet_metadata_cache = true")  # each view binds the same files again
+    if hold is not None:
+        con.execute("create schema held; set search_path = 'held,main'")
     # before anything of the run is read: a name in a stranger's file is never more than a name
     own = [file for dataset in tables.values() for file in _local_files(dataset)]
     con.execute(f"set allowed_paths = {_list(own)}; set enable_external_access = false; set lock_configuration = true")
@@ -38,22 +60,86 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
     con.register("designs", _designs())
     con.register("manifest", pa.Table.from_pylist(list(_flat(run.manifest))))
     con.register("units", _units(tables))
-    con.register("student_t", _student_t())
+    degrees = np.arange(1, MOST_PAIRS + 1)
+    quantiles = pa.table({"degrees": degrees, "t95": stdtrit(degrees, 0.975)})
+    con.register("student_t", quantiles)
+    con.execute("set variable quantiles = (select list(t95 order by degrees) from student_t)")
+    con.execute(MACROS)
     if "points" in tables:
-        setting = _setting(con, tables["points"].schema.names)
-        con.execute(f"create view points as select *, {setting} as setting from landed_points")
-        for mart in marts().values():
-            # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
-            with suppress(duckdb.BinderException):
-                con.execute(f"create view {mart.name} as {mart.sql}")
+        _points(con, run, tables["points"].schema.names)
+        _views(con, "main", marts())
+        if hold is not None:
+            _hold(con, hold)
     return con
+
+
+def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str]) -> None:
+    for name in sorted(names, key=lambda name: name not in BASES):
+        # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
+        with suppress(duckdb.BinderException, duckdb.CatalogException):
+            con.execute(f"create view {schema}.{name} as {marts()[name].sql}")
+
+
+def _hold(con: duckdb.DuckDBPyConnection, where: str) -> None:
+    """Shadow the views by tables of what other marts and the tables for people read of them, and by views of those."""
+    from analysis.measures import MEASURES
+
+    try:
+        columns = [column for column, *_ in con.execute("describe main.cells").fetchall()]
+    except duckdb.CatalogException:
+        con.execute(f"from ({marts()['cells'].sql})")  # says which column is missing
+        raise
+    read = {*MEASURES, *re.findall(r"\w+", " ".join(mart.sql for mart in marts().values()))}
+    wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in read)
+    con.execute(f"create table held.cells as select {wanted} from main.cells")
+    con.execute(f"create table held.uncertainty as from main.uncertainty where {where}")
+    _views(con, "held", set(marts()) - set(BASES))
+
+
+def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> None:
+    """The view `points`: what landed, what this version reads and the run lacks, and what was swept beside the grid."""
+    if missing := [axis for axis in GRID if axis not in columns]:
+        raise InputError(
+            f"RUN must be of a sweep of this program (got {run.url!r}, whose points have no {missing[0]}); see docs/results.md"
+        )
+    lacking = []
+    for name, parts in NEWER.items():
+        has_parts = parts is not None and any(re.match(parts, column) for column in columns)
+        if name not in columns:
+            value = f"list_sum([*columns('{parts}')])" if has_parts else "null::double"
+            lacking.append(f"{value} as {name}")
+    swept = _swept(con, run, columns)
+    texts = {"setting": swept, "elsewhere": [name for name in swept if name != "kernel"]}
+    says = [f"{_text(names)} as {view}" for view, names in texts.items()]
+    con.execute(f"create view main.points as select {', '.join(['*', *lacking, *says])} from landed_points")
+
+
+def _swept(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> list[str]:
+    """Columns that were swept beside the grid: by the config, or by the rows where there is none."""
+    swept = {field.name for field in fields(Point)} - {*GRID, *REALISATION}
+    candidates = [name for name in columns if name.split(".")[0] in swept]
+    config = run.manifest.get("config", {})
+    if "axes" in config:
+        axes = dict(_leaves(config["axes"]))
+        return [name for name in candidates if not isinstance(axes.get(name, []), list) or len(axes.get(name, [])) > 1]
+    differs = ", ".join(
+        f"min({n}) is distinct from max({n}) or count({n}) % count(*) > 0" for n in map(_name, candidates)
+    )
+    row = con.execute(f"select {differs} from landed_points").fetchone() if candidates else None
+    return [name for name, varies in zip(candidates, row or (), strict=True) if varies]
+
+
+def _text(names: Sequence[str]) -> str:
+    """SQL for the values of columns as text: 'kernel=linux-6.1 depth=2', or '' where there are none."""
+    said = [f"{_list([name])[1:-1]} || '=' || {_name(name)}" for name in names]
+    return f"concat_ws(' ', {', '.join(said)})" if said else "''"
 
 
 def _see(con: duckdb.DuckDBPyConnection, name: str, dataset: ds.Dataset) -> None:
     """Make a table of the run visible. What is local DuckDB reads itself, twice to four times as fast as by pyarrow."""
     files = _local_files(dataset)
     if files:
-        con.execute(f"create view {_name(name)} as from read_parquet({_list(files)}, hive_partitioning = false)")
+        con.execute(f"create view main.{_name(name)} as from read_parquet({_list(files)}, hive_partitioning = false)")
     else:
         con.register(name, dataset)
 
@@ -82,20 +168,13 @@ def _designs() -> pa.Table:
     return pa.Table.from_pylist([{n: value for n, value in each if isinstance(value, str | int)} for each in traits])
 
 
-def _setting(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
-    """SQL for what was swept beside the grid, as text: 'kernel=linux-6.1 depth=2', or '' where nothing was."""
-    swept = {field.name for field in fields(Point)} - {*GRID, *REALISATION}
-    candidates = [name for name in columns if name.split(".")[0] in swept]
-    if not candidates:
-        return "''"
-    differs = ", ".join(
-        f"min({n}) is distinct from max({n}) or count({n}) % count(*) > 0" for n in map(_name, candidates)
-    )
-    row = con.execute(f"select {differs} from landed_points").fetchone() or ()
-    said = [
-        f"{_list([name])[1:-1]} || '=' || {_name(name)}" for name, varies in zip(candidates, row, strict=True) if varies
-    ]
-    return f"concat_ws(' ', {', '.join(said)})" if said else "''"
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of an `axes` tree by its path with dots: a list, or a range such as {log: [0.1, 10, 3]}."""
+    if isinstance(value, Mapping) and not (len(value) == 1 and {*value} <= {"log", "lin", "pow2"}):
+        for name, item in value.items():
+            yield from _leaves(item, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
 
 
 def _flat(value: Any, key: str = "") -> Iterator[dict[str, str]]:
@@ -118,11 +197,6 @@ def _units(tables: Mapping[str, ds.Dataset]) -> pa.Table:
 
 
 def text(field: pa.Field, key: bytes) -> str | None:
+    """What a column's Parquet metadata says under `key`."""
     value = (field.metadata or {}).get(key)
     return value.decode() if value is not None else None
-
-
-def _student_t() -> pa.Table:
-    """Two-sided 95 % quantile of Student's t by degrees of freedom."""
-    degrees = np.arange(1, MOST_PAIRS + 1)
-    return pa.table({"degrees": degrees, "t95": stdtrit(degrees, 0.975)})

@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich import box
@@ -24,7 +23,7 @@ from rich.text import Text
 
 from analysis.run import InputError
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 100_000  # read and written at once
 MOST_ROWS = 1000  # of a table, which is for eyes
 UNBOUNDED_COLUMNS = 10_000  # a pipe has no width; rich would cut at 80
 
@@ -33,8 +32,11 @@ class Format(StrEnum):
     """How the rows of a query are written."""
 
     table = "table"
+    markdown = "markdown"
     csv = "csv"
     json = "json"
+    jsonl = "jsonl"
+    line = "line"
     parquet = "parquet"
 
 
@@ -44,19 +46,25 @@ def console(width: int | None = None, file: IO[str] | None = None) -> Console:
     return Console(file=file, width=None if file.isatty() else width or UNBOUNDED_COLUMNS, highlight=False)
 
 
-def write(rows: duckdb.DuckDBPyRelation, form: Format, to: Path | None) -> None:
-    """Write `rows` to the file `to`, whole or not at all, or else to stdout."""
+def write(batches: pa.RecordBatchReader, form: Format, to: Path | None) -> None:
+    """Write rows to the file `to`, whole or not at all, or else to stdout."""
     if form is Format.parquet and to is None and sys.stdout.isatty():
         raise InputError("--format parquet is binary (got a terminal to print to); add -o FILE, or pipe it")
-    twice = [name for name, times in Counter(rows.columns).items() if times > 1]
-    if twice and form in (Format.json, Format.parquet):
+    twice = [name for name, times in Counter(batches.schema.names).items() if times > 1]
+    if twice and form in (Format.json, Format.jsonl, Format.parquet):
         raise InputError(f"SQL must name each column once for --format {form} (got {twice[0]} twice); add `as NAME`")
-    batches = rows.to_arrow_reader(BATCH_ROWS)
+    with place(to) as file:
+        _write(batches, form, file)
+
+
+@contextmanager
+def place(to: Path | None) -> Iterator[IO[str]]:
+    """stdout, or the file `to`, written whole or not at all."""
     if to is None:
-        _write(batches, form, sys.stdout)
+        yield sys.stdout
         return
     with whole(to) as file:
-        _write(batches, form, file)
+        yield file
 
 
 @contextmanager
@@ -83,6 +91,13 @@ def _write(batches: pa.RecordBatchReader, form: Format, file: IO[str]) -> None:
             writer.writerows(_rows(batches))
         case Format.json:
             _json(batches, file)
+        case Format.jsonl:
+            for row in _rows(batches):
+                file.write(_object(batches.schema.names, row) + "\n")
+        case Format.markdown:
+            _markdown(batches, file)
+        case Format.line:
+            _line(batches, file)
         case Format.parquet:
             _parquet(batches, file)
 
@@ -96,9 +111,28 @@ def _json(batches: pa.RecordBatchReader, file: IO[str]) -> None:
     """An array with one object per line. What JSON has no word for is text (dates, decimals) or null (inf, nan)."""
     file.write("[")
     for number, row in enumerate(_rows(batches)):
-        file.write(",\n " if number else "\n ")
-        json.dump(dict(zip(batches.schema.names, map(_finite, row), strict=True)), file, default=str)
+        file.write((",\n " if number else "\n ") + _object(batches.schema.names, row))
     file.write("\n]\n")
+
+
+def _object(names: list[str], row: tuple[Any, ...]) -> str:
+    return json.dumps(dict(zip(names, map(_finite, row), strict=True)), default=str)
+
+
+def _markdown(batches: pa.RecordBatchReader, file: IO[str]) -> None:
+    rules = ("--:" if _is_number(field.type) else "---" for field in batches.schema)
+    for cells in (batches.schema.names, rules, *(map(_cell, row) for row in _rows(batches))):
+        texts = (" ".join(text.replace("|", "\\|").split()) for text in cells)
+        file.write(f"| {' | '.join(texts)} |\n")
+
+
+def _line(batches: pa.RecordBatchReader, file: IO[str]) -> None:
+    """A row over several lines, `name = value`, and an empty line between rows."""
+    names = batches.schema.names
+    wide = max(map(len, names), default=0)
+    for number, row in enumerate(_rows(batches)):
+        file.write("\n" if number else "")
+        file.writelines(f"{name:>{wide}} = {_cell(value)}\n" for name, value in zip(names, row, strict=True))
 
 
 def _finite(value: Any) -> Any:
@@ -119,14 +153,17 @@ def _parquet(batches: pa.RecordBatchReader, file: IO[str]) -> None:
 def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in batches.schema:
-        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
-        table.add_column(Text(field.name), justify="right" if number else "left", overflow="fold")
+        table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
     rows = _rows(batches)
     for row in islice(rows, MOST_ROWS):
         table.add_row(*(Text(_cell(value)) for value in row))
     console(file=file).print(table)
     if next(rows, None) is not None:
-        print(f"only the first {MOST_ROWS} rows are shown; --format csv, json or parquet writes all", file=sys.stderr)
+        print(f"only the first {MOST_ROWS} rows are shown; every other --format writes all", file=sys.stderr)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _cell(value: Any) -> str:

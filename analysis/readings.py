@@ -1,4 +1,8 @@
-"""What the rows say, in one sentence each, and nothing where there are none. Every name and figure is the run's."""
+"""What the rows say, in one sentence each, and nothing where there are none. Every name and figure is the run's.
+
+Sentences speak of the point nearest to the configured one, leave out what ran out of memory, and say which designs are
+not told apart (measures.TIE_RULE).
+"""
 
 from __future__ import annotations
 
@@ -7,124 +11,80 @@ from itertools import groupby
 from operator import itemgetter
 
 from analysis.answers import Answers, Row
+from analysis.measures import title
 from analysis.units import three_digits
-
-TIE = 0.01  # as in sql/crossover.sql: nobody changes a kernel for one per cent
 
 
 def memory(ask: Answers) -> str:
-    """Which design loses most and which least at the most CPUs and the highest churn there."""
-    rows = ask.rows("""
-        select * from memory_overhead where setting = $setting
-        qualify row(cpus, churn_hz) = max(row(cpus, churn_hz)) over ()
-        order by lost_bytes_end, design
-    """)
-    least, most = rows[0], rows[-1]
-    where = f"At {_cpus(most['cpus'])} and {three_digits(most['churn_hz'])} Hz"
-    if least["lost_bytes_end"] == most["lost_bytes_end"]:
-        return f"{where} every design loses {_bytes(ask, most)}."
+    """Which design holds most for gone memcgs and which least."""
+    return _extremes(ask, "memory_overhead", "dead_bytes_end", "holds", "for gone memcgs")
+
+
+def dying(ask: Answers) -> str:
+    """Which design leaves most dying memcgs and which least."""
+    return _extremes(ask, "memory_overhead", "dying_memcgs_end", "leaves", "dying memcgs")
+
+
+def atomics(ask: Answers) -> str:
+    """The dearest and the cheapest design in atomics."""
+    return _extremes(ask, "atomic_cost", "atomics_per_page_charge", "spends", "atomics per page charge and its uncharge")
+
+
+def time(ask: Answers) -> str:
+    """The dearest and the cheapest design per object, with the dearest's band of prices and knee."""
+    rows = _fitting(ask, "ns_per_charge", "ns_per_object")
+    said = _extremes(ask, "ns_per_charge", "ns_per_object", "costs", "per object")
+    if not said:
+        return ""
+    most = rows[-1]
+    low, high, alone = (
+        ask.say("ns_per_object", most[f"ns_per_object{end}"]) for end in ("_low", "_high", "_uncontended")
+    )
+    knee = most["knee_cpus"]
+    saturates = f"; its busiest line saturates at {knee:.0f} CPUs" if knee and math.isfinite(knee) else ""
     return (
-        f"{where} {most['design']} loses {_bytes(ask, most)}, {least['design']} {_bytes(ask, least)}"
-        f"{_times(most['lost_bytes_end'], least['lost_bytes_end'])}."
+        f"{said} Prices of {most['host_prices']}, grade {most['host_grade']}, every CPU charging: {most['design']} "
+        f"{low} to {high} by their band, {alone} alone{saturates}."
     )
 
 
 def debate(ask: Answers) -> str:
-    """Who loses least memory, spends least time and removes a cgroup with least work, at the most CPUs."""
-    rows = ask.rows(
-        """
-        from debate where setting = $setting and batch = $batch and churn_hz = $churn_hz
-        and design in (select name from designs where accounts) qualify cpus = max(cpus) over ()
-        """,
-        batch=ask.usual("batch"),
-        churn_hz=ask.usual("churn_hz"),
-    )
-    if not rows:
-        return ""
+    """Who holds least for gone memcgs, spends least time and removes a cgroup with least work."""
     said = []
-    for what, column in (
-        ("memory lost", "lost_bytes_end"),
-        ("time per object", "ns_per_object"),
-        ("rmdir work", "offline_work_us"),
-    ):
-        least = min(row[column] for row in rows)
-        tied = {row["design"] for row in rows if row[column] - least <= TIE * abs(least)}
-        names = _listed([name for name in ask.axis("design") if name in tied])
-        said.append(f"least {what}: {names} ({ask.say('debate', column, least)})")
-    return f"At {_cpus(rows[0]['cpus'])} {'; '.join(said)}."
+    for column in ("dead_bytes_end", "ns_per_object", "offline_work_us"):
+        rows = [row for row in _fitting(ask, "debate", column) if row["design"] in ask.axis("design")]
+        if len(rows) > 1:
+            names = _listed([rows[0]["design"], *_tied(ask, column, rows[0]["design"], rows)])
+            said.append(f"least {title(column)}: {names} ({_figure(ask, column, rows[0])})")
+    return f"{_where(ask)} {'; '.join(said)}." if said else ""
 
 
-def dying(ask: Answers) -> str:
-    """Where the most memcgs are dying, and which designs have none anywhere."""
-    rows = ask.rows("from memory_overhead where setting = $setting order by dying_memcgs_end desc, design, cpus")
-    most, some = rows[0], {row["design"] for row in rows if row["dying_memcgs_end"] > 0}
-    if not some:
-        return "No design leaves a dying memcg."
-    none = [name for name in ask.axis("design") if name not in some]
-    count = ask.say("memory_overhead", "dying_memcgs_end", most["dying_memcgs_end"])
-    where = f"{_cpus(most['cpus'])} and {three_digits(most['churn_hz'])} Hz"
-    return f"{most['design']} has most, {count} at {where}" + (f"; {_listed(none)} none." if none else ".")
-
-
-def atomics(ask: Answers) -> str:
-    """The cheapest and dearest design at the largest batch."""
-    rows = ask.rows("""
-        select design, batch, avg(atomics_per_page_charge) as figure from atomic_cost
-        where setting = $setting group by design, batch qualify batch = max(batch) over () order by figure, design
-    """)
-    least, most = rows[0], rows[-1]
-    dear, cheap = (ask.say("atomic_cost", "atomics_per_page_charge", row["figure"]) for row in (most, least))
-    return (
-        f"At batch {most['batch']} {most['design']} spends {dear} atomics per page charge and its uncharge, "
-        f"{least['design']} {cheap}{_times(most['figure'], least['figure'])}."
-    )
-
-
-def time(ask: Answers) -> str:
-    """The cheapest and dearest design per object at the most CPUs, with the dearest's band and knee."""
-    rows = ask.rows(
-        """
-        select design, cpus, host_prices, host_grade, avg(ns_per_object) as ns, avg(ns_per_object_low) as low,
-               avg(ns_per_object_high) as high, avg(ns_per_object_uncontended) as alone, min(knee_cpus) as knee
-        from ns_per_charge where setting = $setting and batch = $batch group by design, cpus, host_prices, host_grade
-        qualify cpus = max(cpus) over () order by ns
-    """,
-        batch=ask.usual("batch"),
-    )
-    if not rows:
+def pareto(ask: Answers) -> str:
+    """Which designs nobody should choose, there and everywhere."""
+    rows = ask.at_point("pareto")
+    beaten = [f"{row['design']} (beaten by {_listed(row['dominated_by'])})" for row in rows if row["dominated_by"]]
+    if len(rows) < 2:
         return ""
-    least, most = rows[0], rows[-1]
-
-    def ns(value: float) -> str:
-        return ask.say("ns_per_charge", "ns_per_object", value)
-
-    knee = f"; its busiest line saturates at {most['knee']:.0f} CPUs" if math.isfinite(most["knee"]) else ""
-    return (
-        f"On {most['host_prices']} (grade {most['host_grade']}), all {most['cpus']} CPUs charging, {most['design']} "
-        f"costs {ns(most['ns'])} per object ({ns(most['low'])} to {ns(most['high'])}; {ns(most['alone'])} alone), "
-        f"{least['design']} {ns(least['ns'])}{knee}."
-    )
+    everywhere = ask.rows("""
+        select design from pareto where setting = $setting group by design having min(len(dominated_by)) > 0 order by 1
+    """)
+    always = f"; at no point of the grid: {_listed([row['design'] for row in everywhere])}" if everywhere else ""
+    nobody = _listed(beaten) if beaten else "none is beaten in memory, atomics and time at once"
+    return f"{_where(ask)} nobody should choose: {nobody}{always}."
 
 
 def prices(ask: Answers) -> str:
     """Where the atomic reference matters and what remedies give back; nothing where no two designs differ in it."""
     rows = ask.rows(
-        """
-        from prices where setting = $setting and batch = $batch
-        qualify row_number() over (
-            partition by host_prices, atomic_design, percpu_design order by percpu_gives_back_ns desc, cpus
-        ) = 1
-        order by host_prices, atomic_design, percpu_design
-        """,
-        batch=ask.usual("batch"),
+        "from prices where setting = $setting and batch = $batch and cpus = $cpus order by all",
+        batch=ask.point.batch,
+        cpus=ask.point.cpus,
     )
     said = []
     for row in rows:
         span = " to ".join(dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end]))
         matters = f"costs over 5 % more at {span} CPUs" if span else "never costs 5 % more"
-        refs, batching = (
-            ask.say("prices", f"{what}_gives_back_ns", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching")
-        )
+        refs, batching = (ask.say("ns_per_page_charge", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching"))
         share = "" if row["dearer"] is None else f" ({row['dearer']:.0%})"
         said.append(
             f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {_cpus(row['cpus'])}, "
@@ -135,52 +95,126 @@ def prices(ask: Answers) -> str:
 
 
 def crossover(ask: Answers) -> str:
-    """For each measure the best design by CPU count, where one design is best at most churn rates."""
+    """For each measure the best design by CPU count, at the configured batch and churn."""
     rows = ask.rows(
         """
-        select measure, cpus, best_design from crossover where setting = $setting and batch = $batch
-        group by measure, cpus, best_design
-        qualify row_number() over (partition by measure, cpus order by count(*) desc, best_design) = 1
-        order by measure, cpus
-    """,
-        batch=ask.usual("batch"),
+        select measure, cpus, best_design, tied from crossover
+        where setting = $setting and batch = $batch and churn_hz = $churn_hz order by measure, cpus
+        """,
+        batch=ask.point.batch,
+        churn_hz=ask.point.churn_hz,
     )
     said = []
     for measure, cells in groupby(rows, key=itemgetter("measure")):
-        spans = [(design, list(span)) for design, span in groupby(cells, key=itemgetter("best_design"))]
+        spans = [(names, list(span)) for names, span in groupby(cells, key=lambda row: _or(ask, row))]
         stretches = (
-            f"{design} at {span[0]['cpus']}" + (f" to {span[-1]['cpus']}" if len(span) > 1 else "")
-            for design, span in spans
+            f"{names} at {span[0]['cpus']}" + (f" to {span[-1]['cpus']}" if len(span) > 1 else "")
+            for names, span in spans
         )
-        where = f"{spans[0][0]} everywhere" if len(spans) == 1 else f"{', '.join(stretches)} CPUs"
-        said.append(f"least {measure}: {where}")
-    return _sentence("; ".join(said))
+        where = f"{spans[0][0]} at every CPU count" if len(spans) == 1 else f"{', '.join(stretches)} CPUs"
+        said.append(f"least {title(measure)}: {where}")
+    if not said:
+        return ""
+    return f"At batch {ask.point.batch} and {three_digits(ask.point.churn_hz)} Hz {'; '.join(said)}."
 
 
 def batch(ask: Answers) -> str:
-    """The batch that is enough for each design at every CPU count and churn, and what it saves over the smallest."""
-    rows = ask.rows("""
-        with needs as (
-            select design, max(batch) as batch, any_value(smallest_batch) as smallest_batch, avg(saved_share) as saved
-            from batch_choice where setting = $setting group by design
-        )
-        select batch, smallest_batch, list(design order by design) as designs, min(saved) as least, max(saved) as most
-        from needs group by all order by batch
-    """)
+    """The batch that is enough for each design at the configured CPU count and churn, what it saves and holds."""
     if len(ask.axis("batch")) == 1:
         return ""
+    rows = ask.rows(
+        """
+        select batch, list(design order by design) as designs, min(saved_share) as least, max(saved_share) as most,
+               max(stocked_bytes_mean) as stocked, (select min(batch) from cells where setting = $setting) as smallest
+        from batch_choice where setting = $setting and cpus = $cpus and churn_hz = $churn_hz and enough
+        group by batch order by batch
+        """,
+        cpus=ask.point.cpus,
+        churn_hz=ask.point.churn_hz,
+    )
     said = []
     for row in rows:
         shares = dict.fromkeys(f"{share:.0%}" for share in (row["least"], row["most"]) if share is not None)
-        saving = f", saving {' to '.join(shares)} of the atomics of batch {row['smallest_batch']}"
-        said.append(
-            f"{row['batch']} for {_listed(row['designs'])}{saving if row['batch'] > row['smallest_batch'] else ''}"
-        )
-    return f"Enough at every CPU count: {'; '.join(said)}."
+        saving = f", saving {' to '.join(shares)} of the atomics of batch {row['smallest']}" if shares else ""
+        held = f" and holding {ask.say('stocked_bytes_mean', row['stocked'])} in stocks" if row["stocked"] else ""
+        more = row["batch"] > row["smallest"]
+        said.append(f"{row['batch']} for {_listed(row['designs'])}{saving if more else ''}{held if more else ''}")
+    where = f"At {_cpus(ask.point.cpus)} and {three_digits(ask.point.churn_hz)} Hz"
+    return f"{where} a batch is enough within 5 % of the fewest atomics: {'; '.join(said)}." if said else ""
 
 
-def _bytes(ask: Answers, row: Row) -> str:
-    return ask.say("memory_overhead", "lost_bytes_end", row["lost_bytes_end"])
+def upgrade(ask: Answers) -> str:
+    """What going from each kernel to the next gives back, on the same events; nothing where one kernel was swept."""
+    said = [
+        f"from {row['from_kernel']} ({row['from_design']}) to {row['to_kernel']} ({row['to_design']}) "
+        f"{ask.say('dead_bytes_end', row['given_back_bytes'], row['given_back_bytes_pm'])}"
+        for row in upgrades(ask)
+    ]
+    return f"{_where(ask, with_batch=False)} dead memory given back: {'; '.join(said)}." if said else ""
+
+
+def upgrades(ask: Answers) -> list[Row]:
+    """Rows of `upgrade` from this setting's kernel to every other, at the configured point."""
+    return ask.rows(
+        """
+        from upgrade
+        where from_kernel <> to_kernel and cpus = $cpus and churn_hz = $churn_hz and from_batch = $batch
+          and (from_kernel, elsewhere) in (select (kernel, elsewhere) from points where setting = $setting)
+          and from_design in (select name from designs where accounts)
+          and to_design in (select name from designs where accounts)
+          and (from_design = to_design or from_design not in (select design from points where kernel = to_kernel))
+        order by all
+        """,
+        **vars(ask.point),
+    )
+
+
+def _extremes(ask: Answers, mart: str, column: str, does: str, of_what: str) -> str:
+    """Most and least of a column at the configured point, by how much, and what is not told apart from the least."""
+    everything = [row for row in ask.at_point(mart) if row["design"] in ask.axis("design")]
+    rows = _fitting(ask, mart, column)
+    out = [row["design"] for row in everything if row.get("out_of_memory")]
+    runs_out = f" {_listed(out)} {'runs' if len(out) == 1 else 'run'} out of the host's memory there." if out else ""
+    if not rows:
+        return runs_out.strip()
+    least, most = rows[0], rows[-1]
+    if len(rows) == 1:
+        return f"{_where(ask)} {least['design']} {does} {_figure(ask, column, least)} {of_what}.{runs_out}"
+    if not ask.told.get((column, most["design"], least["design"]), 0):
+        return f"{_where(ask)} no two designs are told apart: {_figure(ask, column, least)} {of_what}.{runs_out}"
+    tied = _tied(ask, column, least["design"], rows)
+    close = f"; {_listed(tied)} {'is' if len(tied) == 1 else 'are'} not told apart from it" if tied else ""
+    return (
+        f"{_where(ask)} {most['design']} {does} {_figure(ask, column, most)} {of_what}, {least['design']} "
+        f"{_figure(ask, column, least)}{_times(most[column], least[column])}{close}.{runs_out}"
+    )
+
+
+def _fitting(ask: Answers, mart: str, column: str) -> list[Row]:
+    """Rows at the configured point whose host has the memory, least first."""
+    rows = [row for row in ask.at_point(mart) if row[column] is not None and not row.get("out_of_memory")]
+    return sorted(rows, key=lambda row: (row[column], row["design"]))
+
+
+def _tied(ask: Answers, measure: str, best: str, rows: list[Row]) -> list[str]:
+    """The designs of `rows` that are not told apart from `best`, in the order of the registry."""
+    here = {row["design"] for row in rows} - {best}
+    return [name for name in ask.axis("design") if name in here and ask.told.get((measure, name, best)) == 0]
+
+
+def _or(ask: Answers, row: Row) -> str:
+    names = [name for name in ask.axis("design") if name == row["best_design"] or name in row["tied"]]
+    return " or ".join(names)
+
+
+def _where(ask: Answers, *, with_batch: bool = True) -> str:
+    """'At 64 CPUs, batch 64 and 0.01 Hz'."""
+    batch_too = f", batch {ask.point.batch}" if with_batch else ""
+    return f"At {_cpus(ask.point.cpus)}{batch_too} and {three_digits(ask.point.churn_hz)} Hz"
+
+
+def _figure(ask: Answers, column: str, row: Row) -> str:
+    return ask.say(column, row[column], row.get(f"{column}_pm"))
 
 
 def _times(more: float, less: float) -> str:

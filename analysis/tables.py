@@ -1,206 +1,195 @@
-"""The answers of one setting as tables for a terminal, 100 columns wide, each with what it says in one sentence."""
+"""Sheets as text for a mail or a log, as Markdown, as CSV, or in colour for a terminal. A figure is never cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import IO
 
-from rich import box
-from rich.columns import Columns
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from analysis import readings
-from analysis.answers import Answers, few
 from analysis.palette import color
-from analysis.units import three_digits
-from core.designs import DESIGNS
+from analysis.sheets import DIMENSIONS, Cell, Figure, Line, Sheet
 
-WIDTH = 100  # characters; what a cover letter or a batch log bears
-FIGURES = 8  # columns of figures that fit
-CPU_ROWS = 3  # CPU counts shown of each design
-PRICE_ROWS = 3  # batches shown of each price table
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def across(asked: Sequence[Answers]) -> Iterator[RenderableType]:
-    """What is read across settings: the designs side by side, and prices."""
-    batch, churn = asked[0].usual("batch"), three_digits(asked[0].usual("churn_hz"))
-    told = {
-        f"The designs side by side, at batch {batch} and {churn} Hz": (readings.debate, _debate),
-        "What an atomic reference per slab page costs, and what remedies give back": (readings.prices, _prices),
-    }
-    for title, (read, table) in told.items():
-        said = [(ask, read(ask)) for ask in asked]
-        if any(reading for _, reading in said):
-            yield _titled(title, "\n".join(_of(ask, reading) for ask, reading in said if reading), table(asked))
+WIDTH = 72  # characters of a line of a mail
+GAP = "  "
+OUT_OF_MEMORY = "!"
+MARKS = f"{OUT_OF_MEMORY}: the host ran out of memory there"
+ASCII = str.maketrans({"µ": "u", "≤": "<=", "−": "-"})
 
 
-def every(ask: Answers) -> Iterator[RenderableType]:
-    """What one setting says, in the order in which a reader asks."""
-    yield _titled(
-        "Memory lost at the end, by memcgs that come online per second",
-        readings.memory(ask),
-        _pivot(ask, "memory_overhead", "lost_bytes_end", "churn_hz", " Hz"),
-    )
-    yield _titled(
-        "Dying memcgs at the end, by memcgs that come online per second",
-        readings.dying(ask),
-        _pivot(ask, "memory_overhead", "dying_memcgs_end", "churn_hz", " Hz"),
-    )
-    yield _titled(
-        "Atomics per page charge, by charge batch in pages; mean over churn",
-        readings.atomics(ask),
-        _pivot(ask, "atomic_cost", "atomics_per_page_charge", "batch", ""),
-    )
-    if enough := readings.batch(ask):
-        yield _titled(
-            "Smallest charge batch, in pages, within 5 % of the fewest atomics, by CPUs; largest over churn",
-            enough,
-            _pivot(ask, "batch_choice", "batch", "cpus", "", over="max", most=FIGURES + 1),
-        )
-    yield _best(ask)
-    batch = ask.usual("batch")
-    yield _titled(
-        f"Time per object allocated and freed, every CPU charging, at batch {batch}, by CPUs; mean over churn",
-        readings.time(ask),
-        _pivot(ask, f"(from ns_per_charge where batch = {batch})", "ns_per_object", "cpus", ""),
-    )
+class Form(StrEnum):
+    """How tables are written."""
+
+    table = "table"
+    text = "text"
+    markdown = "markdown"
+    csv = "csv"
 
 
-def _debate(asked: Sequence[Answers]) -> Table:
-    """One row per setting, design and CPU count; a figure per thing that the designs were argued about."""
-    figures = {
-        "lost_bytes_end": "memory\nlost",
-        "dying_memcgs_end": "dying\nmemcgs",
-        "atomics_per_charge": "atomics\nper\ncharge",
-        "atomics_per_uncharge": "atomics\nper un-\ncharge",
-        "ref_atomics_per_page": "refs\nper\npage",
-        "locks_per_page": "locks\nper\npage",
-        "offline_work_us": "rmdir\nwork",
-        "inherited_bytes_mean": "legacy",
-        "over_half_limit_share": ">half\nlimit",
-    }
-    table = _empty("design", "cpus", *figures.values())
-    for ask in asked:
-        _section(table, ask)
-        cpus = few(ask.axis("cpus"), CPU_ROWS)
-        rows = ask.rows(
-            """
-            from debate where setting = $setting and batch = $batch and churn_hz = $churn_hz
-            and list_contains($cpus, cpus) order by cpus
-            """,
-            batch=ask.usual("batch"),
-            churn_hz=ask.usual("churn_hz"),
-            cpus=cpus,
-        )
-        for row in sorted(rows, key=lambda row: list(DESIGNS).index(row["design"])):
-            name = Text(row["design"] if row["cpus"] == cpus[0] else "", color(row["design"]))
-            cells = (ask.say("debate", figure, row[figure]) for figure in figures)
-            table.add_row(name, f"{row['cpus']}", *cells, end_section=row["cpus"] == cpus[-1])
-    return table
+def write(sheets: Iterable[Sheet], form: Form, width: int | None, intro: Sequence[str], file: IO[str]) -> None:
+    """Write sheets to a file: `width` columns, by default 72 for text, the terminal's for a table, any for Markdown."""
+    match form:
+        case Form.csv:
+            _csv(sheets, file)
+        case Form.markdown:
+            print(*_paragraphs(intro, None), sep="\n\n", end="\n\n", file=file)
+            for sheet in sheets:
+                _markdown(sheet, width, file)
+        case Form.text:
+            print(*_paragraphs(map(_ascii, intro), width or WIDTH), sep="\n", end="\n\n", file=file)
+            for sheet in sheets:
+                print(*_lines(sheet, width or WIDTH), sep="\n", end="\n\n", file=file)
+        case Form.table:
+            console = Console(file=file, highlight=False, soft_wrap=True)
+            room = width or (console.width if file.isatty() else WIDTH)
+            console.print(Text("\n".join(_paragraphs(intro, room)), "dim"), end="\n\n")
+            for sheet in sheets:
+                _painted(sheet, room, console)
 
 
-def _prices(asked: Sequence[Answers]) -> Table:
-    """One row per setting, price table and batch, at the CPU count where the atomic costs most."""
-    figures = ("atomic_ns", "percpu_ns", "percpu_gives_back_ns", "batching_gives_back_ns")
-    table = _empty(
-        "prices", "grade", "batch", "over 5 % at", "most at", "atomic", "per-CPU", "refs save", "batch saves"
-    )
-    for ask in asked:
-        _section(table, ask)
-        rows = ask.rows(
-            """
-            from prices where setting = $setting and list_contains($batches, batch)
-            qualify row_number() over (
-                partition by host_prices, atomic_design, percpu_design, batch order by percpu_gives_back_ns desc, cpus
-            ) = 1
-            order by host_prices, atomic_design, percpu_design, batch
-            """,
-            batches=few(ask.axis("batch"), PRICE_ROWS),
-        )
+def _csv(sheets: Iterable[Sheet], file: IO[str]) -> None:
+    """One line per figure of every sheet, in full precision."""
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow(["table", *DIMENSIONS, "line", "column", "value", "half_width", "unit", "out_of_memory"])
+    for sheet in sheets:
+        for line in sheet.lines:
+            for head, cell in zip(sheet.columns, line.cells, strict=True):
+                place = cell.at if isinstance(cell, Figure) else {"design": line.design}
+                row = [sheet.name, *(place.get(name) for name in DIMENSIONS), " / ".join(line.keys)]
+                if isinstance(cell, Figure):
+                    row += [cell.column, cell.value, cell.half_width, sheet.ask.unit(cell.column), cell.out_of_memory]
+                else:
+                    row += [head, cell, None, None, None]
+                out.writerow(row)
+
+
+def _markdown(sheet: Sheet, width: int | None, file: IO[str]) -> None:
+    print(f"### {sheet.title}", *sheet.reading.splitlines(), sep="\n\n", end="\n\n", file=file)
+    sectioned = any(line.section for line in sheet.lines)
+    cells = [
+        [*([line.section] if sectioned else []), *line.keys, *(_say(sheet, cell, " ± ") for cell in line.cells)]
+        for line in sheet.lines
+    ]
+    heads = [*(["setting"] if sectioned else []), *sheet.keys, *sheet.columns]
+    for columns in _stacks(heads, cells, len(heads) - len(sheet.columns), width - 2 if width else None, gap=3):
+        rows = [heads, ["---" if n == 0 else "--:" for n in range(len(heads))], *cells]
         for row in rows:
-            span = dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end])
-            cells = (ask.say("prices", name, row[name]) for name in figures)
-            where = (f"{row['batch']}", "-".join(span) or "never", f"{row['cpus']}")
-            table.add_row(row["host_prices"], row["host_grade"], *where, *cells)
-    return table
+            print(f"| {' | '.join(_code(row[n], n, row is heads) for n in columns)} |", file=file)
+        print(file=file)
+    if notes := _notes(sheet):
+        print(*notes, sep="\n\n", end="\n\n", file=file)
 
 
-def _section(table: Table, ask: Answers) -> None:
-    if ask.setting:
-        table.add_section()
-        table.add_row(Text(ask.setting, "bold"))
+def _code(text: str, column: int, is_head: bool) -> str:
+    escaped = text.replace("|", "\\|")
+    return f"`{escaped}`" if column == 0 and not is_head and escaped and escaped != "---" else escaped
 
 
-def _of(ask: Answers, reading: str) -> str:
-    return f"{ask.setting}: {reading}" if ask.setting else reading
+def _lines(sheet: Sheet, width: int) -> Iterator[str]:
+    """A sheet as plain ASCII lines without trailing blanks."""
+    yield from textwrap.wrap(_ascii(sheet.title), width)
+    yield "=" * min(width, max(len(line) for line in textwrap.wrap(_ascii(sheet.title), width)))
+    for said in sheet.reading.splitlines():
+        yield from textwrap.wrap(_ascii(said), width)
+    for stack in _grid(sheet, width, " +-"):
+        yield ""
+        section = ""
+        for texts, line in stack:
+            if line is not None and line.section != section:
+                section = line.section
+                yield f"[{section}]"
+            yield _ascii(GAP.join(texts)).rstrip()
+    notes = _notes(sheet)
+    if notes:
+        yield ""
+    for note in notes:
+        yield from textwrap.wrap(_ascii(note), width)
 
 
-def _best(ask: Answers) -> RenderableType:
-    """Maps of the best design over CPUs and churn, one for each measure, side by side."""
-    batch = ask.usual("batch")
-    rows = ask.rows("from crossover where setting = $setting and batch = $batch", batch=batch)
-    cpus, churn = ask.axis("cpus"), few(ask.axis("churn_hz"), FIGURES)
-    letters = dict(zip(ask.axis("design"), LETTERS, strict=False))
-    maps = []
-    for measure in sorted({row["measure"] for row in rows}):
-        winners = {(row["cpus"], row["churn_hz"]): row["best_design"] for row in rows if row["measure"] == measure}
-        table = _empty("cpus", f"least {measure}")
-        for n in cpus:
-            won = (winners.get((n, hz), "") for hz in churn)
-            table.add_row(f"{n}", Text(" ").join(Text(letters.get(name, "-"), color(name)) for name in won))
-        maps.append(table)
-    legend = Text("   ").join(Text(f"{letter} {name}", color(name)) for name, letter in letters.items())
-    return _titled(
-        f"Best design by CPUs (down) and churn (across: {', '.join(map(three_digits, churn))} Hz), at batch {batch}",
-        readings.crossover(ask),
-        Group(Columns(maps, padding=(0, 4)), legend),
-    )
+def _painted(sheet: Sheet, width: int, console: Console) -> None:
+    console.print(Text("\n".join(textwrap.wrap(sheet.title, width)), "bold"))
+    for said in sheet.reading.splitlines():
+        console.print(Text("\n".join(textwrap.wrap(said, width)), "italic"))
+    for stack in _grid(sheet, width, " ±"):
+        console.print()
+        section = ""
+        for number, (texts, line) in enumerate(stack):
+            if line is not None and line.section != section:
+                section = line.section
+                console.print(Text(f"[{section}]", "bold"))
+            style = "bold" if number == 0 else color(line.design) if line is not None and line.design else ""
+            console.print(Text(texts[0], style) + Text((GAP + GAP.join(texts[1:])).rstrip()))
+    for note in _notes(sheet):
+        console.print(Text("\n".join(textwrap.wrap(note, width)), "dim"))
+    console.print()
 
 
-def _pivot(
-    ask: Answers,
-    mart: str,
-    figure: str,
-    across: str,
-    unit: str,
-    *,
-    over: str = "avg",
-    most: int = FIGURES,
-) -> Table:
-    """One row per design (and CPU count, unless that goes across), one column per value of an axis."""
-    by_cpus = across == "cpus"
-    places = few(ask.axis(across), most)
-    cpus = [None] if by_cpus else few(ask.axis("cpus"), CPU_ROWS)
-    query = f"""
-        select design, {"null" if by_cpus else "cpus"} as cpus, {across} as place, {over}({figure}) as figure
-        from {mart} where setting = $setting group by all
-    """
-    found = {(row["design"], row["cpus"], row["place"]): row["figure"] for row in ask.rows(query)}
-    table = _empty("design", *(() if by_cpus else ("cpus",)), *(three_digits(place) + unit for place in places))
-    for design in ask.axis("design"):
-        for n in cpus:
-            cells = (ask.say(mart, figure, found.get((design, n, place))) for place in places)
-            name = Text(design if n == cpus[0] else "", color(design))
-            table.add_row(name, *(() if n is None else (f"{n}",)), *cells, end_section=n == cpus[-1] and len(cpus) > 1)
-    return table
+def _grid(sheet: Sheet, width: int, plus_minus: str) -> Iterator[list[tuple[list[str], Line | None]]]:
+    """The sheet as one grid of padded texts, or as several on top of each other where one would be too wide."""
+    heads, keys = [*sheet.keys, *sheet.columns], len(sheet.keys)
+    cells = [[*line.keys, *(_say(sheet, cell, plus_minus) for cell in line.cells)] for line in sheet.lines]
+    figures = {
+        keys + n for line in sheet.lines for n, cell in enumerate(line.cells) if isinstance(cell, Figure)
+    } | {n for n in range(1, keys) if all(row[n][:1].isdigit() for row in cells)}
+    for columns in _stacks(heads, cells, keys, width, len(GAP)):
+        widths = {n: max(len(row[n]) for row in (heads, *cells)) for n in columns}
+        pad = {n: (str.rjust if n in figures else str.ljust) for n in columns}
+        stack: list[tuple[list[str], Line | None]] = [([pad[n](heads[n], widths[n]) for n in columns], None)]
+        stack.append((["-" * widths[n] for n in columns], None))
+        for row, line in zip(cells, sheet.lines, strict=True):
+            stack.append(([pad[n](row[n], widths[n]) for n in columns], line))
+        yield stack
 
 
-def _empty(first: str, *others: str) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-        title_style="italic",
-        header_style="bold",
-    )
-    table.add_column(first, no_wrap=True)
-    for head in others:
-        table.add_column(head, justify="right", no_wrap=True)
-    return table
+def _stacks(
+    heads: Sequence[str], cells: Sequence[Sequence[str]], keys: int, width: int | None, gap: int
+) -> Iterator[list[int]]:
+    """The columns of each grid: the keys, and others spread evenly over as few grids as they fit into."""
+    widths = [max(len(row[n]) for row in (heads, *cells)) for n in range(len(heads))]
+    room = width - sum(widths[:keys]) - gap * (keys - 1) if width else None
+    others = range(keys, len(heads))
+    stacks = _filled(others, widths, room, gap, len(others))
+    even = _filled(others, widths, room, gap, -(-len(others) // len(stacks)))
+    for stack in even if len(even) == len(stacks) else stacks:
+        yield [*range(keys), *stack]
 
 
-def _titled(title: str, reading: str, table: RenderableType) -> RenderableType:
-    return Group(Text(title, "bold"), Text(reading, "italic"), table, Text())
+def _filled(
+    columns: Sequence[int], widths: Sequence[int], room: int | None, gap: int, most: int
+) -> list[list[int]]:
+    """Columns in order, each stack with as many as there is room for, `most` at the most, one at the least."""
+    stacks: list[list[int]] = []
+    used = 0
+    for n in columns:
+        needs = widths[n] + gap
+        if stacks and len(stacks[-1]) < most and (room is None or used + needs <= room):
+            stacks[-1].append(n)
+            used += needs
+        else:
+            stacks.append([n])
+            used = needs
+    return stacks
+
+
+def _say(sheet: Sheet, cell: Cell, plus_minus: str) -> str:
+    if isinstance(cell, str):
+        return cell
+    said = sheet.ask.say(cell.column, cell.value, cell.half_width, plus_minus)
+    return f"{said} {OUT_OF_MEMORY}" if cell.out_of_memory else said
+
+
+def _notes(sheet: Sheet) -> list[str]:
+    marked = any(isinstance(cell, Figure) and cell.out_of_memory for line in sheet.lines for cell in line.cells)
+    return [*([MARKS] if marked else []), *sheet.notes]
+
+
+def _paragraphs(intro: Iterable[str], width: int | None) -> list[str]:
+    return ["\n".join(textwrap.wrap(said, width)) if width else said for said in intro]
+
+
+def _ascii(text: str) -> str:
+    return text.replace(" ± ", " +- ").replace("±", "+-").translate(ASCII)

@@ -14,12 +14,33 @@ SCALES: dict[str, tuple[tuple[float, str], ...]] = {
 }
 
 
-def human(value: float | None, unit: str) -> str:
-    """'1.5 KiB' for 1536 and 'B'; a unit that has no scale is appended as it is."""
+def human(value: float | None, unit: str, half_width: float | None = None, plus_minus: str = " ±") -> str:
+    """'1.5 KiB' for 1536 and 'B', '1.5 ±0.2 KiB' with half of its interval; a unit without a scale is appended."""
     if value is None or not math.isfinite(value):
         return "-"
+    if unit == "%":
+        value, half_width = 100 * value, None if half_width is None else 100 * half_width
     size, name = scale(value, unit)
-    return f"{three_digits(value / size)} {name}".rstrip()
+    if value == 0 and not half_width:
+        return "0"
+    if half_width is None or not math.isfinite(half_width):
+        return f"{three_digits(value / size)} {name}".rstrip()
+    return f"{_with_half_width(value / size, half_width / size, plus_minus)} {name}".rstrip()
+
+
+def _with_half_width(value: float, half: float, plus_minus: str) -> str:
+    """Both with the same decimals: as many as three digits of the value and two of the half give, one at the least."""
+    if half <= 1e-9 * abs(value):  # rounding of the arithmetic
+        return f"{three_digits(value)}{plus_minus}0"
+    decimals = min(_decimals(value, 3), _decimals(half, 2))
+    said = f"{half:,.{decimals}f}"
+    if not said.strip("0."):
+        said = f"{half:.0e}" if half < 1e-4 else f"{half:.{_decimals(half, 1)}f}"
+    return f"{value:,.{decimals}f}{plus_minus}{said}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    return max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
 
 
 def scale(value: float, unit: str) -> tuple[float, str]:

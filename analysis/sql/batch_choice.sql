@@ -1,29 +1,26 @@
--- question: which charge batch is enough: the smallest within 5 % of the fewest atomics of any batch swept?
--- grain: one row per (setting, design, cpus, churn_hz); mean over replicates
--- fewest_atomics [shared_atomics]: what the best batch spends
--- smallest_batch [batch]: the smallest batch that was swept
--- saved_share [1]: share of the smallest batch's atomics that the chosen one saves
+-- question: which charge batch is enough, and what do larger ones hold in stocks?
+-- grain: one row per (setting, design, cpus, churn_hz, batch); mean over replicates
+-- enough [1]: the smallest batch within 5 % of the fewest atomics per page charge of any batch swept
+-- pareto [1]: no other batch has both fewer atomics and less in stocks; null where stocks were not counted
+-- saved_share [1]: share of the smallest batch's atomics that it saves
 with costs as (
     select setting, design, cpus, churn_hz, batch,
-           avg(shared_atomics) as atomics,
-           avg(atomics_per_page_charge) as atomics_per_page_charge
-    from points where design in (select name from designs where accounts)
-    group by all
+           atomics_per_page_charge, atomics_per_page_charge_pm,
+           stocked_bytes_mean, stocked_bytes_mean_pm, out_of_memory
+    from cells where design in (select name from designs where accounts)
 ),
 ranked as (
     select *,
-           min(atomics) over the_batches as fewest_atomics,
-           min(batch) over the_batches as smallest_batch,
-           arg_min(atomics, batch) over the_batches as unbatched_atomics
-    from costs
-    window the_batches as (partition by setting, design, cpus, churn_hz)
+           min(batch) filter (atomics_per_page_charge <= 1.05 * fewest) over batches = batch as enough,
+           1 - atomics_per_page_charge / nullif(first(atomics_per_page_charge order by batch) over batches, 0) as saved_share
+    from (select *, min(atomics_per_page_charge) over (partition by setting, design, cpus, churn_hz) as fewest from costs)
+    window batches as (partition by setting, design, cpus, churn_hz)
 )
-select setting, design, cpus, churn_hz,
-       min(batch) as batch,
-       arg_min(atomics_per_page_charge, batch) as atomics_per_page_charge,
-       any_value(fewest_atomics) as fewest_atomics,
-       any_value(smallest_batch) as smallest_batch,
-       1 - arg_min(atomics, batch) / nullif(any_value(unbatched_atomics), 0) as saved_share
-from ranked
-where atomics <= 1.05 * fewest_atomics
-group by all
+select * exclude (fewest),
+       case when stocked_bytes_mean is not null then not exists (
+           from costs as c
+           where (c.setting, c.design, c.cpus, c.churn_hz) = (r.setting, r.design, r.cpus, r.churn_hz)
+             and c.atomics_per_page_charge <= r.atomics_per_page_charge and c.stocked_bytes_mean <= r.stocked_bytes_mean
+             and (c.atomics_per_page_charge < r.atomics_per_page_charge or c.stocked_bytes_mean < r.stocked_bytes_mean)
+       ) end as pareto
+from ranked as r

@@ -1,33 +1,34 @@
--- question: which design is best where, over CPUs and churn, and by how much?
--- grain: one row per (setting, measure, cpus, batch, churn_hz); the least mean over replicates wins
+-- question: which design is best where, over CPUs and churn, by how much, and which are not told apart from it?
+-- grain: one row per (setting, measure, cpus, batch, churn_hz); the least mean over replicates, of designs that fit in the host's memory
 -- measure [1]: what is to be small
--- best_design [design]: the winner; of designs within 1 % of each other the one that loses less memory
+-- best_design [design]: the one with the least mean
 -- best_value [measure]: its mean
--- runner_up [design]: the next
--- margin [1]: share by which the runner-up is worse
-with means as (
-    select setting, cpus, batch, churn_hz, design,
-           avg(lost_bytes_end) as lost_bytes_end,
-           avg(atomics_per_object) as atomics_per_object,
-           avg(ns_per_object) as ns_per_object
-    from points where design in (select name from designs where accounts)
-    group by all
-),
-measured as (
-    unpivot (select *, lost_bytes_end as tie_break from means)
-    on lost_bytes_end, atomics_per_object, ns_per_object into name measure value value
+-- tied [design]: list of the others that are not told apart from it: see uncertainty
+-- runner_up [design]: the next by the mean
+-- margin [1]: share by which the runner-up's mean is worse
+with measured as (
+    unpivot (
+        select setting, cpus, batch, churn_hz, design, dead_bytes_end, atomics_per_object, ns_per_object
+        from cells where design in (select name from designs where accounts) and out_of_memory = 0
+    )
+    on dead_bytes_end, atomics_per_object, ns_per_object into name measure value value
 ),
 ranked as (
-    select *, row_number() over (
-        partition by setting, measure, cpus, batch, churn_hz
-        order by value > 1.01 * fewest, case when value <= 1.01 * fewest then tie_break end, value, design
-    ) as place
-    from (select *, min(value) over (partition by setting, measure, cpus, batch, churn_hz) as fewest from measured)
+    select setting, measure, cpus, batch, churn_hz,
+           list(design order by value, design) as designs,
+           list(value order by value, design) as figures
+    from measured group by all
+),
+near as (
+    select r.setting, r.measure, r.cpus, r.batch, r.churn_hz, list(u.design order by u.design) as tied
+    from ranked as r join uncertainty as u using (setting, measure, cpus, batch, churn_hz)
+    where u.against = r.designs[1] and u.told = 0 and list_contains(r.designs, u.design)
+    group by all
 )
 select setting, measure, cpus, batch, churn_hz,
-       max(design) filter (place = 1) as best_design,
-       max(value) filter (place = 1) as best_value,
-       max(design) filter (place = 2) as runner_up,
-       max(value) filter (place = 2) / nullif(best_value, 0) - 1 as margin
-from ranked
-group by all
+       designs[1] as best_design,
+       figures[1] as best_value,
+       coalesce(tied, []) as tied,
+       designs[2] as runner_up,
+       figures[2] / nullif(figures[1], 0) - 1 as margin
+from ranked left join near using (setting, measure, cpus, batch, churn_hz)

@@ -6,26 +6,38 @@
 -- mean_difference [measure]: mean of design minus against
 -- low [measure]: lower end of the 95 % Student's t interval of the mean; null for a single pair
 -- high [measure]: upper end
-with measured as (
-    unpivot (
-        select scenario_id, setting, cpus, batch, churn_hz, design,
-               lost_bytes_end::double as lost_bytes_end,
-               dying_memcgs_end::double as dying_memcgs_end,
-               atomics_per_object, ns_per_object
-        from points
-    )
-    on lost_bytes_end, dying_memcgs_end, atomics_per_object, ns_per_object
-    into name measure value value
-),
-differences as (
-    select a.setting, a.measure, a.design, b.design as against, a.cpus, a.batch, a.churn_hz,
-           count(*) as pairs, avg(a.value - b.value) as mean_difference,
-           stddev_samp(a.value - b.value) / sqrt(pairs) as standard_error
-    from measured as a join measured as b using (scenario_id, setting, cpus, batch, measure)
-    where a.design <> b.design
+-- told [1]: 1: design has more; -1: less; 0: not told apart, as the interval (of a single pair: the difference) is not wholly beyond 1 % of the larger mean
+with rivals as (
+    select a.setting, a.design, b.design as against, a.cpus, a.batch, a.churn_hz, count(*) as pairs,
+           [
+               rival('dead_bytes_end', a.dead_bytes_end, b.dead_bytes_end),
+               rival('total_bytes_end', a.total_bytes_end, b.total_bytes_end),
+               rival('dying_memcgs_end', a.dying_memcgs_end, b.dying_memcgs_end),
+               rival('atomics_per_page_charge', a.atomics_per_page_charge, b.atomics_per_page_charge),
+               rival('atomics_per_object', a.atomics_per_object, b.atomics_per_object),
+               rival('ns_per_object', a.ns_per_object, b.ns_per_object),
+               rival('offline_work_us', a.offline_work_us, b.offline_work_us)
+           ] as measures
+    from points as a join points as b using (scenario_id, setting, cpus, batch)
+    where a.design < b.design
     group by all
+),
+one_way as (
+    select * exclude measures, unnest(measures, recursive := true) from rivals
+),
+both_ways as (
+    from one_way
+    union all by name
+    select * replace (against as design, design as against, theirs as mine, mine as theirs) from one_way
 )
-select setting, measure, design, against, cpus, batch, churn_hz, pairs, mean_difference,
-       mean_difference - t95 * standard_error as low,
-       mean_difference + t95 * standard_error as high
-from differences left join student_t on degrees = least(pairs - 1, (select max(degrees) from student_t))
+select setting, measure, design, against, cpus, batch, churn_hz, pairs,
+       mine - theirs as mean_difference,
+       mean_difference - t95(pairs - 1) * error as low,
+       mean_difference + t95(pairs - 1) * error as high,
+       case
+           when coalesce(low, mean_difference) > 0.01 * greatest(abs(mine), abs(theirs)) then 1
+           when coalesce(high, mean_difference) < -0.01 * greatest(abs(mine), abs(theirs)) then -1
+           else 0
+       end as told
+from both_ways
+where mine is not null and theirs is not null
