@@ -16,7 +16,7 @@ from analysis import output
 from analysis.answers import Answers, answers
 from analysis.db import connect
 from analysis.run import InputError, Run, open_run
-from analysis.sheets import Sheet, Shown, sheets
+from analysis.sheets import Shown, sheets
 from analysis.tables import Form, write
 from analysis.validate import score, verdicts
 
@@ -25,7 +25,9 @@ BAD_INPUT = 2
 SETTINGS_SHOWN = 6
 READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
 
-app = typer.Typer(name="memcg-analysis", help=__doc__, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="memcg-analysis", help=__doc__, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
+)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, or of an experiment's runs.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Go on although points are missing.")]
@@ -48,6 +50,7 @@ def start(
 @app.command()
 def tables(
     run: RunArgument,
+    *,
     form: Annotated[Form, typer.Option("--format", help="text: 72 ASCII columns, for a mail.")] = Form.table,
     width: Annotated[int | None, typer.Option(min=40, help="Columns; what is wider is stacked.")] = None,
     only: Annotated[str, typer.Option(metavar="TABLE", help="One table, such as debate, by its name.")] = "",
@@ -81,7 +84,12 @@ def report(
     from analysis.report import page
 
     found = _whole(run, partial)
-    html = page(found, _answers(found)[:SETTINGS_SHOWN])
+    asked = _answers(found)[:SETTINGS_SHOWN]
+    html = page(found, asked)
+    if figures:
+        from analysis.figures import figures as draw
+
+        print(*draw(asked, found.manifest["experiment"], figures), sep="\n")
     with output.whole(to) as file:
         file.write(html)
     print(to)
@@ -90,6 +98,7 @@ def report(
 @app.command()
 def sql(
     run: RunArgument,
+    *,
     query: Annotated[str, typer.Argument(metavar="SQL", help="A query over the views of docs/queries.md.")] = "",
     source: Annotated[str, typer.Option("-f", metavar="FILE", help="Read the query from here; - is stdin.")] = "",
     form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
@@ -160,7 +169,9 @@ def _answers(run: Run, setting: str | None = None) -> list[Answers]:
     if not asked:
         raise InputError(f"RUN must have swept a design that accounts (got {run.url!r}, which has none); add one")
     if setting and not any(setting in ask.setting for ask in asked):
-        raise InputError(f"--setting must be part of a setting of the run (got {setting!r}); such as {asked[0].setting!r}")
+        raise InputError(
+            f"--setting must be part of a setting of the run (got {setting!r}); such as {asked[0].setting!r}"
+        )
     return [ask for ask in asked if (setting or "") in ask.setting]
 
 
@@ -174,7 +185,9 @@ def _asked(asked: list[Answers], axis: str, text: str) -> tuple[Any, ...]:
         same = [value for value in there if _is(value, word)]
         if not same:
             option = "--churn" if axis == "churn_hz" else f"--{axis}"
-            raise InputError(f"{option} must be of the run's {', '.join(f'{v:g}' for v in there)}, or all (got {word!r})")
+            raise InputError(
+                f"{option} must be of the run's {', '.join(f'{v:g}' for v in there)}, or all (got {word!r})"
+            )
         found += same
     return tuple(found)
 
@@ -189,10 +202,14 @@ def _is(value: float, word: str) -> bool:
 def _intro(asked: list[Answers], hidden: int) -> list[str]:
     """What all tables have in common."""
     manifest = dict(asked[0].con.execute("select key, value from manifest").fetchall())
-    [row] = asked[0].con.execute("""
+    [row] = (
+        asked[0]
+        .con.execute("""
         select string_agg(distinct kernel, ', ' order by kernel), string_agg(distinct workload, ', ' order by workload),
                string_agg(distinct host_prices, ', ' order by host_prices) from points
-    """).fetchall()
+    """)
+        .fetchall()
+    )
     kernels, workloads, hosts = row
     replicates = min(ask.replicates for ask in asked)
     said = [
@@ -249,7 +266,7 @@ def _one_of(key: str, value: str, valid: Any) -> str:
 
 
 def _with_caret(error: Exception) -> str:
-    """What DuckDB says in one line, its candidate names included, then the line of SQL and a caret where it is wrong."""
+    """What DuckDB says in one line, candidate names included, then the line of SQL and a caret where it is wrong."""
     said, picture = re.fullmatch(r"(.*?)(?:\n+(LINE .*))?", str(error), re.DOTALL).groups()  # type: ignore[union-attr]
     return "\n".join([" ".join(said.split()), *(picture or "").splitlines()[:2]])
 

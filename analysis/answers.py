@@ -14,7 +14,7 @@ from analysis.units import human
 from core.designs import DESIGNS
 
 Row = dict[str, Any]
-# the points of a setting, nearest to the configured one first; where the config leaves a value to the kernel, by its own
+# the point of a setting that is nearest to the configured one, in ratios; what the config leaves open does not count
 NEAREST = """
 with asked as (
     select try_cast(max(value) filter (key = 'config.cpus') as double) as cpus,

@@ -1,4 +1,4 @@
-"""What each chart of a report shows: rows of the marts, and how to draw them. The page and the pictures draw the same."""
+"""What each chart of a report shows: rows of the marts. The page and the pictures draw the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, Literal
 
 from analysis.answers import Answers, Row, few
-from analysis.measures import head, title
+from analysis.measures import TIE_RULE, head, title
 from core.designs import DESIGNS
 
 # after Paul Tol's bright and muted schemes
@@ -80,10 +80,10 @@ def _memory(ask: Answers) -> Chart | None:
     return _lines(
         ask,
         "memory",
-        "Memory held for gone memcgs",
-        "Dead memory leads; total memory is what the host holds in all.",
-        ("dead_bytes_end", "total_bytes_end"),
-        "churn_hz",
+        heading="Memory held for gone memcgs",
+        caption="Dead memory leads; total memory is what the host holds in all.",
+        y=("dead_bytes_end", "total_bytes_end"),
+        x="churn_hz",
     )
 
 
@@ -91,10 +91,10 @@ def _atomics(ask: Answers) -> Chart | None:
     return _lines(
         ask,
         "atomics",
-        "Atomics per page charge",
-        "A page charge and its uncharge; locks and references are columns of their own.",
-        ("atomics_per_page_charge", "atomics_per_object", "refs_per_page", "locks_per_page"),
-        "batch",
+        heading="Atomics per page charge",
+        caption="A page charge and its uncharge; locks and references are figures of their own.",
+        y=("atomics_per_page_charge", "atomics_per_object", "refs_per_page", "locks_per_page"),
+        x="batch",
     )
 
 
@@ -102,16 +102,16 @@ def _time(ask: Answers) -> Chart | None:
     return _lines(
         ask,
         "time",
-        "Time per object",
-        "Allocated and freed, every CPU charging. The table has the band of the prices, which is no interval.",
-        ("ns_per_object", "ns_per_page_charge"),
-        "cpus",
-        ("ns_per_object_low", "ns_per_object_high"),
+        heading="Time per object",
+        caption="Allocated and freed, every CPU charging. The table has the band of the prices, which is no interval.",
+        y=("ns_per_object", "ns_per_page_charge"),
+        x="cpus",
+        more=("ns_per_object_low", "ns_per_object_high"),
     )
 
 
 def _lines(
-    ask: Answers, name: str, heading: str, caption: str, y: tuple[str, ...], x: str, more: tuple[str, ...] = ()
+    ask: Answers, name: str, *, heading: str, caption: str, y: tuple[str, ...], x: str, more: tuple[str, ...] = ()
 ) -> Chart | None:
     """Means of `cells` over one axis, a line per design; menus pick the other axes."""
     if len(ask.axis(x)) == 1:
@@ -132,7 +132,9 @@ def _lines(
     shown = tuple(column for column in y if any(row[column] is not None for row in rows))
     if not shown or len(ask.axis(x)) == 1:
         return None
-    return _chart(ask, name, heading, caption, "lines", x, shown, menus, rows, note)
+    return _chart(
+        ask, name, heading=heading, caption=caption, kind="lines", x=x, y=shown, menus=menus, rows=rows, note=note
+    )
 
 
 def _dying(ask: Answers) -> Chart | None:
@@ -155,7 +157,18 @@ def _dying(ask: Answers) -> Chart | None:
     )
     caption = "Over simulated time."
     menus = ("cpus", "churn_hz")
-    return _chart(ask, "dying", "Dying memcgs over time", caption, "lines", "days", ("dying_memcgs",), menus, rows, note)
+    return _chart(
+        ask,
+        "dying",
+        heading="Dying memcgs over time",
+        caption=caption,
+        kind="lines",
+        x="days",
+        y=("dying_memcgs",),
+        menus=menus,
+        rows=rows,
+        note=note,
+    )
 
 
 def _components(ask: Answers) -> Chart | None:
@@ -179,7 +192,16 @@ def _components(ask: Answers) -> Chart | None:
     colors = {name: COMPONENT_COLORS[min(place, len(COMPONENT_COLORS) - 1)] for place, name in enumerate(names)}
     caption = f"Mean over replicates, at batch {ask.point.batch}; what the dead memory above is made of."
     chart = _chart(
-        ask, "components", "What gone memcgs hold", caption, "bars", "bytes", ("bytes",), ("cpus", "churn_hz"), rows, note
+        ask,
+        "components",
+        heading="What gone memcgs hold",
+        caption=caption,
+        kind="bars",
+        x="bytes",
+        y=("bytes",),
+        menus=("cpus", "churn_hz"),
+        rows=rows,
+        note=note,
     )
     chart.colors.update(colors)
     chart.units["bytes"] = "B"
@@ -202,11 +224,21 @@ def _batches(ask: Answers) -> Chart | None:
         """,
         **values,
     )
-    caption = "From the smallest batch to the largest; filled: no other batch has both fewer atomics and less in stocks."
+    caption = (
+        "From the smallest batch to the largest; filled: no other batch has both fewer atomics and less in stocks."
+    )
     return _chart(
-        ask, "batches", "What a larger charge batch saves and holds", caption, "scatter", "stocked_bytes_mean",
-        ("atomics_per_page_charge",), ("cpus", "churn_hz"), rows, note,
-    )  # fmt: skip
+        ask,
+        "batches",
+        heading="What a larger charge batch saves and holds",
+        caption=caption,
+        kind="scatter",
+        x="stocked_bytes_mean",
+        y=("atomics_per_page_charge",),
+        menus=("cpus", "churn_hz"),
+        rows=rows,
+        note=note,
+    )
 
 
 def _best(ask: Answers) -> Chart | None:
@@ -222,12 +254,18 @@ def _best(ask: Answers) -> Chart | None:
         """,
         **values,
     )
-    caption = (
-        "Several letters: not told apart, as the 95 % interval of the paired difference is not wholly beyond 1 % of the "
-        "larger mean (with one replicate, the difference itself). What runs out of memory is left out."
-    )
+    caption = f"Several letters: {TIE_RULE[:1].lower()}{TIE_RULE[1:]} What runs out of memory is left out."
     chart = _chart(
-        ask, "best", "Best design", caption, "map", "churn_hz", ("best_value",), ("measure", "batch"), rows, note
+        ask,
+        "best",
+        heading="Best design",
+        caption=caption,
+        kind="map",
+        x="churn_hz",
+        y=("best_value",),
+        menus=("measure", "batch"),
+        rows=rows,
+        note=note,
     )
     return Chart(**{**vars(chart), "start": chart.start | {"measure": "dead_bytes_end"}})
 
@@ -246,16 +284,26 @@ def _pareto(ask: Answers) -> Chart | None:
         """,
         **values,
     )
-    caption = "Hollow: another design is better in memory, atomics or time and in none worse; nobody should choose it."
+    caption = "Hollow: another design is better in memory, atomics or time, in none worse; nobody should choose it."
     y = ("atomics_per_object", "ns_per_object")
     return _chart(
-        ask, "pareto", "Memory against atomics and time", caption, "scatter", "dead_bytes_end", y, tuple(AXES), rows, note
+        ask,
+        "pareto",
+        heading="Memory against atomics and time",
+        caption=caption,
+        kind="scatter",
+        x="dead_bytes_end",
+        y=y,
+        menus=tuple(AXES),
+        rows=rows,
+        note=note,
     )
 
 
 def _chart(
     ask: Answers,
     name: str,
+    *,
     heading: str,
     caption: str,
     kind: Literal["lines", "bars", "map", "scatter"],
@@ -291,7 +339,7 @@ def _intervals(ask: Answers) -> str:
 
 
 def _thinned(ask: Answers, axes: Sequence[str], each: int = 1) -> tuple[dict[str, list[Any]], str]:
-    """The values of axes that a chart shows, all of them where that is no more than MOST_ROWS rows; what is left out."""
+    """The values of axes that a chart shows, all where that is no more than MOST_ROWS rows, and what is left out."""
     values = {axis: ask.axis(axis) for axis in axes}
     most = max(map(len, values.values()))
     while most > 2 and prod(min(len(there), most) for there in values.values()) * each * 8 > MOST_ROWS:
@@ -300,5 +348,3 @@ def _thinned(ask: Answers, axes: Sequence[str], each: int = 1) -> tuple[dict[str
     left = [f"{len(there) - len(thin[axis])} of {len(there)} values of {axis}" for axis, there in values.items()]
     said = "; ".join(text for text in left if not text.startswith("0 "))
     return thin, f"Not shown: {said}; sql has them." if said else ""
-
-

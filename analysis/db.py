@@ -100,7 +100,7 @@ def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> Non
     """The view `points`: what landed, what this version reads and the run lacks, and what was swept beside the grid."""
     if missing := [axis for axis in GRID if axis not in columns]:
         raise InputError(
-            f"RUN must be of a sweep of this program (got {run.url!r}, whose points have no {missing[0]}); see docs/results.md"
+            f"RUN must be of a sweep (got {run.url!r}, whose points lack {missing[0]}); docs/results.md has the columns"
         )
     lacking = []
     for name, parts in NEWER.items():

@@ -51,15 +51,15 @@ are the same: pair designs on it, and noise cancels. `point_id` names the point 
 
 QUERIES = """# Queries
 
-    python -m analysis sql RUN "select design, cpus, avg(lost_bytes_end) as lost from points group by all order by all"
+    python -m analysis sql RUN "select design, cpus, avg(dead_bytes_end) as dead from points group by all order by all"
 
 RUN is the folder or the address of a run, or of an experiment, which means its newest run. `--format` is `table`,
-`csv`, `json` or `parquet`; `-o FILE` writes a file. The dialect is DuckDB's. A query reads what is listed here and
-nothing else: no file, no network, no change.
+`markdown`, `csv`, `json`, `jsonl`, `line` or `parquet`; `-o FILE` writes a file, `-f FILE` reads the query from one (`-`
+is stdin). The dialect is DuckDB's. A query reads what is listed here and nothing else: no file, no network, no change.
 
 | view | one row per |
 |---|---|
-| `points` | point and replicate: see [results.md](results.md); `setting` is whatever was swept beside {grid}, as text |
+| `points` | point and replicate: see [results.md](results.md); `setting` is whatever was swept beside {grid}, as text, and `elsewhere` the same without the kernel |
 | `series` | sample of a lifecycle; `life_id` joins it to points |
 | `designs` | design: its traits |
 | `manifest` | leaf of manifest.json: `key` with dots, `value` as text |
@@ -68,23 +68,31 @@ nothing else: no file, no network, no change.
 | `figures` | figure of an `+experiment=validate` run |
 
 Each file of `analysis/sql` is one question and a view of that name. A column that is not explained here is the mean of
-the column of `points` with that name.
+the column of `points` with that name, over replicates; `X_pm` is half the 95 % interval of the mean X (Student's t), null
+where there is one replicate. A column that a run of an older version lacks is null.
+
+Two designs are told apart by one rule, that of `uncertainty`: the 95 % interval of their paired difference lies wholly
+beyond 1 % of the larger mean; of a single replicate, whose difference has no interval, the difference itself.
 
 {marts}
 
 ## Examples
 
-What does a dying memcg weigh, by component, at 256 CPUs?
+What does a dying memcg weigh, by component, at the most CPUs?
 
-    python -m analysis sql RUN "select design, component, avg(bytes) as bytes from memory where state = 'dead' group by all having bytes > 0 order by all"
+    python -m analysis sql RUN "select design, component, avg(bytes) as bytes from memory where state = 'dead' and cpus = (select max(cpus) from points) group by all having bytes > 0 order by all"
 
 What would going from one design to another give back?
 
-    python -m analysis sql RUN "select from_design, to_design, cpus, churn_hz, avg(given_back_bytes) as bytes from upgrade group by all order by bytes desc limit 5"
+    python -m analysis sql RUN "select from_design, to_design, cpus, churn_hz, given_back_bytes, given_back_bytes_pm from upgrade order by given_back_bytes desc limit 5"
 
 Which differences are surer than their noise?
 
-    python -m analysis sql RUN "from uncertainty where low > 0 or high < 0 order by all limit 5"
+    python -m analysis sql RUN "from uncertainty where told <> 0 order by all limit 5"
+
+Which designs should nobody choose, anywhere?
+
+    python -m analysis sql RUN "select design, count(*) filter (dominated_by <> []) as beaten, count(*) as points from pareto group by all order by all"
 """
 
 

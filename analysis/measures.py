@@ -23,6 +23,7 @@ MEASURES = {
     "dead_bytes_end": Measure("memory held for gone memcgs", "dead memory"),
     "total_bytes_end": Measure("memory held in all", "total memory"),
     "lost_bytes_end": Measure("dead memory beyond no accounting", "lost memory"),
+    "dying_memcgs": Measure("dying memcgs", "dying memcgs"),
     "dying_memcgs_end": Measure("dying memcgs", "dying memcgs"),
     "stocked_bytes_mean": Measure("memory charged ahead in stocks", "in stocks"),
     "atomics_per_page_charge": Measure("atomics per page charge and its uncharge", "atomics/page"),

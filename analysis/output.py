@@ -72,13 +72,21 @@ def whole(to: Path) -> Iterator[IO[str]]:
     """A file that appears under its name when it is complete, and not at all when writing it fails."""
     part = to.with_name(f"{to.name}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with writable("-o", to), part.open("w", encoding="utf-8", newline="") as file:
             yield file
-        part.replace(to)
-    except OSError as error:
-        raise InputError(f"-o must be a file that can be written (got {str(to)!r}): {error.strerror}") from error
+            file.flush()
+            part.replace(to)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writable(option: str, to: Path) -> Iterator[None]:
+    """Tell in one line that the place an option names cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{option} must be a place that can be written (got {str(to)!r}): {error.strerror}") from error
 
 
 def _write(batches: pa.RecordBatchReader, form: Format, file: IO[str]) -> None:

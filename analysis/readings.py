@@ -27,7 +27,9 @@ def dying(ask: Answers) -> str:
 
 def atomics(ask: Answers) -> str:
     """The dearest and the cheapest design in atomics."""
-    return _extremes(ask, "atomic_cost", "atomics_per_page_charge", "spends", "atomics per page charge and its uncharge")
+    return _extremes(
+        ask, "atomic_cost", "atomics_per_page_charge", "spends", "atomics per page charge and its uncharge"
+    )
 
 
 def time(ask: Answers) -> str:
@@ -84,7 +86,9 @@ def prices(ask: Answers) -> str:
     for row in rows:
         span = " to ".join(dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end]))
         matters = f"costs over 5 % more at {span} CPUs" if span else "never costs 5 % more"
-        refs, batching = (ask.say("ns_per_page_charge", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching"))
+        refs, batching = (
+            ask.say("ns_per_page_charge", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching")
+        )
         share = "" if row["dearer"] is None else f" ({row['dearer']:.0%})"
         said.append(
             f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {_cpus(row['cpus'])}, "

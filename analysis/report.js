@@ -219,9 +219,9 @@ class View {
   }
   map(rows) {
     const {chart} = this, xs = this.values("churn_hz"), ys = this.values("cpus"), left = 44, top = 6, bottom = 46;
-    const names = DATA.styles.map(style => style.design).filter(name => rows.some(row => row.best_design === name || row.tied.includes(name)));
+    const names = DATA.styles.map(style => style.design).filter(name => this.rows.some(row => row.best_design === name || row.tied.includes(name)));
     const letter = new Map(names.map((name, place) => [name, LETTERS[place]]));
-    for (const name of names) this.key((STYLE.get(name) || NO_STYLE).color, `${letter.get(name)} ${name}`);
+    for (const name of names) if (rows.some(row => row.best_design === name || row.tied.includes(name))) this.key((STYLE.get(name) || NO_STYLE).color, `${letter.get(name)} ${name}`);
     const wide = (this.width - left - 8) / xs.length, tall = Math.min(44, Math.max(28, 260 / ys.length));
     this.size(top + tall * ys.length + bottom);
     const below = xs.map((hz, place) => make("text", {class: "label", x: left + wide * (place + 0.5), y: top + tall * ys.length + 17, "text-anchor": "middle"}, this.plot, plain(hz)));

@@ -35,9 +35,7 @@ def page(run: Run, asked: list[Answers]) -> str:
     files = resources.files("analysis")
     drawn = [list(charts(ask)) for ask in asked]
     data = {
-        "charts": [
-            as_json(chart) | {"id": _id(number, chart)} for number, each in enumerate(drawn) for chart in each
-        ],
+        "charts": [as_json(chart) | {"id": _id(number, chart)} for number, each in enumerate(drawn) for chart in each],
         "styles": styles(),
         "scales": SCALES,
         "titles": {name: measure.title for name, measure in MEASURES.items()},

@@ -91,10 +91,10 @@ def _all(asked: Sequence[Answers], shown: Shown) -> Iterator[Sheet | None]:
     yield _upgrades(asked)
     yield _prices(asked, shown)
     for ask in asked:
-        yield _pivot(ask, shown, "memory", "dead_bytes_end", "churn_hz", readings.memory(ask))
-        yield _pivot(ask, shown, "dying", "dying_memcgs_end", "churn_hz", readings.dying(ask))
-        yield _pivot(ask, shown, "atomics", "atomics_per_page_charge", "batch", readings.atomics(ask))
-        yield _pivot(ask, shown, "time", "ns_per_object", "cpus", readings.time(ask))
+        yield _pivot(ask, shown, "memory", "dead_bytes_end", across="churn_hz", reading=readings.memory(ask))
+        yield _pivot(ask, shown, "dying", "dying_memcgs_end", across="churn_hz", reading=readings.dying(ask))
+        yield _pivot(ask, shown, "atomics", "atomics_per_page_charge", across="batch", reading=readings.atomics(ask))
+        yield _pivot(ask, shown, "time", "ns_per_object", across="cpus", reading=readings.time(ask))
         yield _batches(ask, shown)
         yield _best(ask, shown)
         yield _pareto(ask, shown)
@@ -112,7 +112,7 @@ def _debate(asked: Sequence[Answers], shown: Shown) -> Sheet:
     varying = _varying(row for _, row in found)
     return Sheet(
         name="debate",
-        title=f"The designs side by side{_at(asked[0], found[0][1] if found else None, varying)}",
+        title=f"The designs side by side{_at(found[0][1] if found else None, varying)}",
         reading="\n".join(_of(ask, reading) for ask, reading in said if reading),
         keys=("design", *map(_key, varying)),
         columns=tuple(map(head, columns)),
@@ -182,7 +182,7 @@ def _prices(asked: Sequence[Answers], shown: Shown) -> Sheet:
     return Sheet("prices", name, said, ("prices", "CPUs", "batch"), heads, asked[0], lines, notes)
 
 
-def _pivot(ask: Answers, shown: Shown, name: str, column: str, across: str, reading: str) -> Sheet | None:
+def _pivot(ask: Answers, shown: Shown, name: str, column: str, *, across: str, reading: str) -> Sheet | None:
     """One line per design (and CPU count, unless that goes across), one column per value of an axis."""
     if len(ask.axis(across)) == 1:
         return None  # the designs side by side say it
@@ -197,7 +197,7 @@ def _pivot(ask: Answers, shown: Shown, name: str, column: str, across: str, read
     unit = {"churn_hz": "{} Hz", "batch": "batch {}", "cpus": "{} CPUs"}[across]
     return Sheet(
         name=name,
-        title=f"{title(column)[:1].upper()}{title(column)[1:]}{_at(ask, rows[0] if rows else None, [*varying, across])}",
+        title=f"{title(column)[:1].upper()}{title(column)[1:]}{_at(rows[0] if rows else None, [*varying, across])}",
         reading=reading,
         keys=("design", *(_key(axis) for axis in varying)),
         columns=tuple(unit.format(three_digits(place)) for place in places),
@@ -232,7 +232,7 @@ def _batches(ask: Answers, shown: Shown) -> Sheet | None:
     columns = ("atomics_per_page_charge", *(("stocked_bytes_mean",) if counted else ()), "saved_share")
     return Sheet(
         name="batch",
-        title=f"What a larger charge batch saves and holds{_at(ask, rows[0] if rows else None, [*varying, 'batch'])}",
+        title=f"What a larger charge batch saves and holds{_at(rows[0] if rows else None, [*varying, 'batch'])}",
         reading=readings.batch(ask),
         keys=("design", *map(_key, varying), "batch"),
         columns=("atomics/page", *(("in stocks",) if counted else ()), "saved", "marks"),
@@ -276,7 +276,7 @@ def _best(ask: Answers, shown: Shown) -> Sheet | None:
     shown_rows = [row for row in rows if row["cpus"] in cpus and row["churn_hz"] in churn]
     return Sheet(
         name="best",
-        title=f"The best design by CPUs (down) and churn (across){_at(ask, {'batch': batch[0]}, AXES.keys() - {'batch'})}",
+        title=f"The best design by CPUs (down) and churn (across){_at({'batch': batch[0]}, ('cpus', 'churn_hz'))}",
         reading=readings.crossover(ask),
         keys=("least", *(["batch"] if len(batch) > 1 else []), "CPUs"),
         columns=tuple(f"{three_digits(hz)} Hz" for hz in churn),
@@ -301,7 +301,7 @@ def _pareto(ask: Answers, shown: Shown) -> Sheet | None:
     varying = _varying(rows)
     return Sheet(
         name="pareto",
-        title=f"Memory against atomics against time{_at(ask, rows[0] if rows else None, varying)}",
+        title=f"Memory against atomics against time{_at(rows[0] if rows else None, varying)}",
         reading=readings.pareto(ask),
         keys=("design", *map(_key, varying)),
         columns=(*map(head, columns), "beaten by"),
@@ -359,8 +359,8 @@ def _key(axis: str) -> str:
     return {"cpus": "CPUs", "churn_hz": "churn, Hz"}.get(axis, axis)
 
 
-def _at(ask: Answers, row: Row | None, varying: Iterable[str]) -> str:
-    """', at 64 CPUs, batch 64, 0.01 Hz': what the lines of a sheet have in common, and its setting."""
+def _at(row: Row | None, varying: Iterable[str]) -> str:
+    """', at 64 CPUs, batch 64, 0.01 Hz': what the lines of a sheet have in common."""
     values = {axis: row[axis] for axis in AXES if row and axis in row and axis not in set(varying)}
     says = {"cpus": "{} CPUs", "batch": "batch {}", "churn_hz": "{} Hz"}
     said = [says[axis].format(three_digits(value)) for axis, value in values.items()]

@@ -18,7 +18,7 @@ WIDTH = 72  # characters of a line of a mail
 GAP = "  "
 OUT_OF_MEMORY = "!"
 MARKS = f"{OUT_OF_MEMORY}: the host ran out of memory there"
-ASCII = str.maketrans({"µ": "u", "≤": "<=", "−": "-"})
+ASCII = str.maketrans({"µ": "u", "≤": "<="})
 
 
 class Form(StrEnum):
@@ -132,9 +132,9 @@ def _grid(sheet: Sheet, width: int, plus_minus: str) -> Iterator[list[tuple[list
     """The sheet as one grid of padded texts, or as several on top of each other where one would be too wide."""
     heads, keys = [*sheet.keys, *sheet.columns], len(sheet.keys)
     cells = [[*line.keys, *(_say(sheet, cell, plus_minus) for cell in line.cells)] for line in sheet.lines]
-    figures = {
-        keys + n for line in sheet.lines for n, cell in enumerate(line.cells) if isinstance(cell, Figure)
-    } | {n for n in range(1, keys) if all(row[n][:1].isdigit() for row in cells)}
+    figures = {keys + n for line in sheet.lines for n, cell in enumerate(line.cells) if isinstance(cell, Figure)} | {
+        n for n in range(1, keys) if all(row[n][:1].isdigit() for row in cells)
+    }
     for columns in _stacks(heads, cells, keys, width, len(GAP)):
         widths = {n: max(len(row[n]) for row in (heads, *cells)) for n in columns}
         pad = {n: (str.rjust if n in figures else str.ljust) for n in columns}
@@ -158,9 +158,7 @@ def _stacks(
         yield [*range(keys), *stack]
 
 
-def _filled(
-    columns: Sequence[int], widths: Sequence[int], room: int | None, gap: int, most: int
-) -> list[list[int]]:
+def _filled(columns: Sequence[int], widths: Sequence[int], room: int | None, gap: int, most: int) -> list[list[int]]:
     """Columns in order, each stack with as many as there is room for, `most` at the most, one at the least."""
     stacks: list[list[int]] = []
     used = 0

@@ -13,7 +13,7 @@ OURS = {"core", "sweep", "analysis"}
 SHARED = {"sweep.folder"}
 PURE = {"numpy", "numba", "llvmlite", "scipy"}  # besides the standard library's types and tools
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "logging", "random", "socket", "subprocess", "sys", "threading"}
-OTHERS = {"ray", "hydra", "omegaconf", "pyarrow", "duckdb", "rich", "typer", "plotly", "yaml"}
+OTHERS = {"ray", "hydra", "omegaconf", "pyarrow", "duckdb", "rich", "typer", "matplotlib", "yaml"}
 
 
 def imports(package: str) -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ INPUTS = {
     "replicate": 0, "stock": True, "possible_cpus": None,
 }  # fmt: skip
 ZERO = {"str": "", "bool": False}
+NEVER = {"out_of_memory_s": inf}  # columns where zero says something
 COMPLETE = {"state": "complete", "experiment": "toy", "config": {"batch": 32}}
 Rows = Sequence[Mapping[str, Any]]
 Land = Callable[..., Path]
@@ -37,7 +39,7 @@ class Said(NamedTuple):
 
 def landed(rows: Rows, columns: Mapping[str, Column], inputs: Mapping[str, Any]) -> pa.Table:
     """Rows as a sweep lands them: every result column, zero where not given, with unit and meaning."""
-    zeros = {name: ZERO.get(column.dtype, 0) for name, column in columns.items()}
+    zeros = {name: NEVER.get(name, ZERO.get(column.dtype, 0)) for name, column in columns.items()}
     table = pa.Table.from_pylist([dict(inputs) | zeros | dict(row) for row in rows])
     fields = [
         field.with_metadata({"unit": columns[field.name].unit, "doc": columns[field.name].doc})
@@ -53,10 +55,19 @@ def land(tmp_path: Path) -> Land:
     """Write rows as a run of a sweep and return its folder."""
     from core.simulate import COLUMNS, SERIES_COLUMNS
 
-    def _land(points: Rows, series: Rows = (), name: str = "run", manifest: Mapping[str, Any] = COMPLETE) -> Path:
+    def _land(
+        points: Rows,
+        series: Rows = (),
+        name: str = "run",
+        manifest: Mapping[str, Any] = COMPLETE,
+        without: Sequence[str] = (),
+    ) -> Path:
+        def gone(names: Sequence[str]) -> list[str]:
+            return [name for name in names if name in COLUMNS]
+
         run, files = tmp_path / "toy" / name, []
         for table, rows in (
-            ("points", landed(points, COLUMNS, INPUTS) if points else None),
+            ("points", landed(points, COLUMNS, INPUTS).drop(gone(without)) if points else None),
             ("series", landed(series, SERIES_COLUMNS, {}) if series else None),
         ):
             if rows is not None:

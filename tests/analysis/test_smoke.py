@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import duckdb
 import pytest
 
 from analysis.db import connect
 from analysis.run import open_run
-from analysis.tables import WIDTH
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +72,9 @@ def con(smoke) -> duckdb.DuckDBPyConnection:
         (
             "an upgrade and its way back cancel",
             """select 1 from upgrade as a join upgrade as b
-               on (a.setting, a.cpus, a.batch, a.churn_hz, a.from_design, a.to_design)
-                = (b.setting, b.cpus, b.batch, b.churn_hz, b.to_design, b.from_design)
+               on (a.elsewhere, a.cpus, a.churn_hz, a.from_kernel, a.from_design, a.from_batch)
+                = (b.elsewhere, b.cpus, b.churn_hz, b.to_kernel, b.to_design, b.to_batch)
+               and (a.to_kernel, a.to_design, a.to_batch) = (b.from_kernel, b.from_design, b.from_batch)
                where a.given_back_bytes + b.given_back_bytes <> 0""",
         ),
     ],
@@ -82,10 +85,76 @@ def test_books(con, law, broken):
     assert con.sql(broken).fetchall() == [], law
 
 
-def test_tables_read_well(smoke, analysis):
-    """The tables of a run fit the width promised, and are plain where there is no terminal."""
-    said = analysis("tables", smoke)
+@pytest.mark.parametrize("width", [72, 80, 120])
+@pytest.mark.parametrize("form", ["text", "table"])
+def test_tables_fit(smoke, analysis, form, width):
+    """The tables of a run fit the width asked for, end no line in blanks, and are plain where there is no terminal."""
+    said = analysis("tables", smoke, "--format", form, "--width", width)
+    lines = said.out.splitlines()
 
     assert said.status == 0
-    assert max(map(len, said.out.splitlines())) <= WIDTH
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if line != line.rstrip()] == []
     assert "\x1b" not in said.out
+
+
+def test_text_is_ascii_in_72_columns(smoke, analysis):
+    """The form for mails needs no option to fit one, and no character that a mailer may break."""
+    said = analysis("tables", smoke, "--format", "text")
+
+    assert said.out.isascii()
+    assert max(map(len, said.out.splitlines())) <= 72
+
+
+def test_no_figure_is_lost_by_stacking(smoke, analysis):
+    """Every figure that a wide table has stands in the narrow one too, under the same head."""
+    wide, narrow = (analysis("tables", smoke, "--format", "text", "--width", n).out.split() for n in (2000, 40))
+
+    assert set(wide) - set(narrow) <= {word for word in wide if not word.strip("=-")}
+
+
+def test_markdown_renders(smoke, analysis):
+    """Every line of a Markdown table has as many cells as its head, and a rule follows the head."""
+    blocks = analysis("tables", smoke, "--format", "markdown").out.split("\n\n")
+    tables = [block.splitlines() for block in blocks if block.startswith("|")]
+
+    assert len(tables) > 3
+    for head, rule, *lines in tables:
+        assert {line.count(" | ") for line in lines} == {head.count(" | ")}
+        assert set(rule) <= set("|-: ")
+
+
+def test_csv_has_every_figure_in_full(smoke, analysis, con):
+    """CSV is one table with a line per figure, its value as the mart has it."""
+    said = analysis("tables", smoke, "--format", "csv", "--cpus", "all", "--batch", "all", "--churn", "all")
+    lines = [line for line in csv.DictReader(io.StringIO(said.out)) if line["table"] == "memory"]
+    figures = {(line["design"], line["cpus"], line["batch"], line["churn_hz"]): line["value"] for line in lines}
+    rows = con.sql("select design, cpus, batch, churn_hz, dead_bytes_end from memory_overhead").fetchall()
+
+    assert figures == {tuple(map(str, row[:-1])): str(row[-1]) for row in rows}
+
+
+def test_dropped_values_are_counted_and_can_be_asked_for(smoke, analysis):
+    """A table says how many values of an axis it leaves out; the option it names shows them."""
+    some, every = (analysis("tables", smoke, "--format", "text", "--only", "debate", *more).out
+                   for more in ((), ("--batch", "all", "--churn", "all", "--cpus", "all")))  # fmt: skip
+
+    assert "Not shown: " in some
+    assert "--churn" in some
+    assert "Not shown: " not in every
+
+
+def test_an_option_names_what_the_run_has(smoke, analysis):
+    """A value that the run lacks, a table, a form or a command that does not exist: one line, with what does."""
+    for arguments, says in {
+        ("tables", smoke, "--cpus", "7"): "--cpus must be of the run's ",
+        ("tables", smoke, "--only", "memmory"): "did you mean memory?",
+        ("tables", smoke, "--format", "markdwon"): "did you mean markdown?",
+        ("tabels", smoke): "did you mean tables?",
+        ("tables", smoke, "--formt", "text"): "--format",
+        ("tables", smoke, "--setting", "nothing"): "--setting must be part of a setting",
+    }.items():
+        said = analysis(*arguments)
+
+        assert (said.status, said.out, says in said.err) == (2, "", True), said
+        assert said.err.count("\n") == 1, said

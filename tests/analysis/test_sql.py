@@ -99,13 +99,59 @@ def test_an_experiment_means_its_newest_run(land, analysis):
     assert said.err == f"run: {new}\n"
 
 
+def test_json_lines(land, analysis):
+    """--format jsonl prints an object per line."""
+    said = analysis("sql", land(TWO), QUERY, "--format", "jsonl")
+
+    assert [json.loads(line) for line in said.out.splitlines()] == ROWS
+
+
+def test_markdown(land, analysis):
+    """--format markdown prints a table whose numbers are right-aligned and whose bars are escaped."""
+    said = analysis("sql", land(TWO), "select 'a|b' as name, 1.5 as n", "--format", "markdown")
+
+    assert said.out == "| name | n |\n| --- | --: |\n| a\\|b | 1.5 |\n"
+
+
+def test_line(land, analysis):
+    """--format line prints a column per line, and an empty line between rows."""
+    said = analysis("sql", land(TWO), QUERY, "--format", "line")
+
+    assert said.out == "design = objcg\n  cpus = 8\n  lost = 5\n\ndesign = page_ref\n  cpus = 64\n  lost = 7\n"
+
+
+def test_a_query_from_a_file_or_stdin(land, analysis, tmp_path, monkeypatch):
+    """-f names a file, - is stdin; both a query and a file, or neither, is told in one line."""
+    run, file = land(TWO), tmp_path / "query.sql"
+    file.write_text(QUERY)
+    monkeypatch.setattr("sys.stdin", io.StringIO(QUERY))
+
+    for arguments in (("-f", file), ("-f", "-")):
+        assert json.loads(analysis("sql", run, *arguments, "--format", "json").out) == ROWS
+    for arguments in ((QUERY, "-f", file), (), ("-f", tmp_path / "nowhere.sql")):
+        said = analysis("sql", run, *arguments)
+        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+
+
+def test_a_caret_shows_where(land, analysis):
+    """Below the message stand the line of SQL that is wrong, and a caret under the word."""
+    said = analysis("sql", land(TWO), "select cpus,\n  desing from points")
+    message, line, caret = said.err.splitlines()
+
+    assert 'Candidate bindings: "design"' in message
+    assert line == "LINE 2:   desing from points"
+    assert line[caret.index("^") :].startswith("desing")
+    assert caret.strip() == "^" * len("desing")
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [
         ("select desing from points", 'Candidate bindings: "design"'),
         ("select 1 from pionts", 'Did you mean "points"?'),
         ("select 1; select 2", "SQL must be one query that reads (got SELECT, SELECT)"),
-        ("", "SQL must be one query that reads (got nothing)"),
+        ("/* nothing */", "SQL must be one query that reads (got nothing)"),
+        ("", "SQL must be given once (got none)"),
         ("selec 1", 'syntax error at or near "selec"'),
         ("select 'x'::int", "Could not convert string 'x' to INT32"),
         ("select '\udcff'", "SQL must be UTF-8"),
@@ -115,12 +161,15 @@ def test_an_experiment_means_its_newest_run(land, analysis):
         ("from '/etc/passwd'", "/etc/passwd"),
     ],
 )
-def test_a_bad_query_is_one_line(land, analysis, query, says):
+def test_a_bad_query_is_one_line_and_a_caret(land, analysis, query, says):
     """Whatever is wrong with the SQL is told in one line with DuckDB's advice, and the exit status is 2."""
     said = analysis("sql", land(TWO), query)
+    message, *picture = said.err.splitlines()
 
-    assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
-    assert says in said.err
+    assert (said.status, said.out) == (2, "")
+    assert says in message
+    assert [line[:5] for line in picture[:1]] == ["LINE "] * bool(picture)
+    assert len(picture) in {0, 2}
 
 
 def test_a_bad_run_is_one_line(land, analysis, tmp_path):
