@@ -32,14 +32,24 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Own:
+    """What a null of a field stands for: `rule` of the values at `paths`, seen from the record that has the field."""
+
+    paths: tuple[str, ...]
+    rule: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Declared:
     """What a field says of itself.
 
-    readers: the parts that read it. neutral: the value at which the field might as well not exist, so that a field new
-    to the scenario leaves the events of those who do not use it as they were. named: tables show it by itself.
+    readers: the parts that read it. own: what null stands for; None where null is no value. neutral: the value at which
+    the field might as well not exist, so that a field new to the scenario leaves the events of those who do not use it
+    as they were. named: tables show it by itself.
     """
 
     readers: frozenset[str]
+    own: Own | None
     neutral: Any
     named: bool
 
@@ -47,12 +57,23 @@ class Declared:
 _NONE = object()  # no value of the field is neutral
 
 
-def key(*readers: str, default: Any = dataclasses.MISSING, neutral: Any = _NONE, named: bool = False) -> Any:
-    """Declare a field of a `record`: which parts read it. One that is a record itself needs none: its fields say it."""
+def key(
+    *readers: str,
+    default: Any = dataclasses.MISSING,
+    own: str | Own | None = None,
+    neutral: Any = _NONE,
+    named: bool = False,
+) -> Any:
+    """Declare a field of a `record`: which parts read it. One that is a record itself needs none: its fields say it.
+
+    own: what null stands for, the path of another value or a rule. A part never sees the null.
+    """
     for part in readers:
         if part not in PARTS:
             raise TypeError(f"key() must name readers among {', '.join(PARTS)} (got {part!r}); correct it")
-    return dataclasses.field(default=default, metadata={"declared": Declared(frozenset(readers), neutral, named)})
+    if isinstance(own, str):
+        own = Own((own,), lambda value: value)
+    return dataclasses.field(default=default, metadata={"declared": Declared(frozenset(readers), own, neutral, named)})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(key,))
@@ -68,7 +89,7 @@ def record(*readers: str) -> Callable[[type[T]], type[T]]:
         for field in dataclasses.fields(whole):  # type: ignore[arg-type]
             own: Declared | None = field.metadata.get("declared")
             if own is None and readers:
-                field.metadata = {"declared": Declared(frozenset(readers), _NONE, named=False)}  # type: ignore[assignment]
+                field.metadata = {"declared": Declared(frozenset(readers), None, _NONE, named=False)}  # type: ignore[assignment]
             elif own is None or not (own.readers or _record_in(hints[field.name])):
                 raise TypeError(
                     f"{cls.__name__}.{field.name} must say who reads it (got nobody); declare "
@@ -95,10 +116,33 @@ def read_by(cls: Any, part: str) -> tuple[str, ...]:
     )
 
 
+def value_of(whole: Any, path: str) -> Any:
+    """Return the value at a path inside of a record, and for a null what it stands for."""
+    name, _, rest = path.partition(".")
+    value = getattr(whole, name)
+    if value is None and fields_of(type(whole))[name].own:
+        value = own_of(whole, name)
+    return value_of(value, rest) if rest else value
+
+
+def own_of(whole: Any, name: str) -> Any:
+    """Return what a null of a field stands for."""
+    own = fields_of(type(whole))[name].own
+    assert own is not None
+    return own.rule(*(value_of(whole, each) for each in own.paths))
+
+
+def resolved(whole: T) -> T:
+    """Return a record with what its nulls stand for in their place."""
+    filled: T = object.__new__(type(whole))
+    vars(filled).update({name: value_of(whole, name) for name in fields_of(type(whole))})
+    return filled
+
+
 def setting(whole: Any, part: str) -> tuple[Hashable, ...]:
     """Return all that a part reads of a record: to this part, records that are equal in it are one."""
     cls: Any = type(whole)
-    values = (getattr(whole, name) for name in read_by(cls, part))
+    values = (value_of(whole, name) for name in read_by(cls, part))
     return tuple(_text(_Itself(value), part) if _is_record(value) else value for value in values)
 
 
@@ -108,7 +152,7 @@ def seen_by(whole: T, part: str) -> T:
     cls: Any = type(whole)
     seen: T = object.__new__(_narrowed(cls, part))
     for name, own in fields_of(cls).items():
-        value = getattr(whole, name)
+        value = value_of(whole, name) if own.readers & may else getattr(whole, name)
         if own.readers & may:
             vars(seen)[name] = value
         elif _is_record(value):
@@ -127,7 +171,7 @@ def canonical(whole: Any, part: str | None) -> str:
     names = fields_of(cls) if part is None else read_by(cls, part)
     shown = {}
     for name in sorted(names):
-        value, own = getattr(whole, name), fields_of(cls)[name]
+        value, own = value_of(whole, name), fields_of(cls)[name]
         if own.neutral is _NONE or value != own.neutral:
             inside = None if part in own.readers else part
             shown[name] = _text(_Itself(value), inside) if _is_record(value) else _json(value)

@@ -6,12 +6,29 @@ are written once. Defaults live in YAML only.
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.checks import one_of, within
 from core.designs import DESIGNS
 from core.host import Host
-from core.keys import key, record
-from core.profile import KernelProfile
+from core.keys import Own, key, own_of, record, resolved
+from core.profile import OBJCG_VERSIONS, KernelProfile
 from core.workload import Workload
+
+
+def uncharges_batched(design: str, objcg_as_of: str, kernel: bool) -> bool:
+    """Whether uncharges go to the stock of pages, in a design as of an objcg version, on a kernel that does or not."""
+    version = DESIGNS[design].objcg_version if design in DESIGNS else None
+    return version(objcg_as_of).refill_to_stock if version and objcg_as_of in OBJCG_VERSIONS else kernel
+
+
+def accounts_swap(kernel: bool, cgroup_version: int) -> bool:
+    """Whether memory+swap is a counter of its own, on a kernel that has it or not."""
+    return kernel and cgroup_version == 1
+
+
+# fields whose value is a fact of a kernel
+_OF_KERNEL = ("design", "batch", "uncharge_batched", "objcg_as_of", "folio_reparenting")
 
 
 @record()
@@ -22,22 +39,33 @@ class Point:
     change the events. `workload`, `churn_hz`, `seed` and `replicate` are the scenario (`core.scenario`).
     """
 
-    design: str = key("charge", "price", "label", named=True)  # a name in core.designs.DESIGNS
+    design: str = key("charge", "price", "label", own="kernel.design", named=True)  # a name in core.designs.DESIGNS
     cpus: int = key("machine", "lifecycle", "price", "label", named=True)  # online simulated CPUs, not cluster cores
-    possible_cpus: int | None = key("machine", "lifecycle")  # CPUs with per-CPU memory; null: the online ones
+    possible_cpus: int = key("machine", "lifecycle", own="cpus")  # CPUs with per-CPU memory; null: the online ones
     nodes: int = key("machine", "lifecycle", "price")  # NUMA nodes
-    batch: int = key("batch", named=True)  # pages a CPU's stock takes at once: MEMCG_CHARGE_BATCH
-    stat_batch: int | None = key("batch")  # pages that a per-CPU statistic may drift; null: the charge batch
+    # pages a CPU's stock takes at once: MEMCG_CHARGE_BATCH
+    batch: int = key("batch", own="kernel.charge_batch_pages", named=True)
+    stat_batch: int = key("batch", own="batch")  # pages that a per-CPU statistic may drift; null: the charge batch
     stock: bool = key("charge")  # per-CPU stock in use; false: every charge walks the counters (a bound)
-    uncharge_batched: bool | None = key("charge")  # uncharges go to the stock (5.11+); null: as the design's kernel did
-    depth: int = key("charge", "price")  # levels below the root; a child of the root has depth 1 and walks 2 counters
-    cgroup_version: int = key("charge", "price", "lifecycle")  # 1 or 2
-    swap_accounting: bool = key("charge", "price", "lifecycle")  # cgroup v1 only: the memsw counter is charged too
+    # uncharges go to the stock (5.11+); null: as in the objcg version, or where pages are charged, as in the kernel
+    uncharge_batched: bool = key(
+        "charge", own=Own(("design", "objcg_as_of", "kernel.uncharge_batched"), uncharges_batched)
+    )
+    # levels below the root; a child of the root has depth 1 and walks 2 counters; null: the workload's
+    depth: int = key("charge", "price", own="workload.depth")
+    # 1 or 2; null: 2, which every kernel has
+    cgroup_version: int = key("charge", "price", "lifecycle", own=Own((), lambda: 2))
+    # cgroup v1 only: the memsw counter is charged too; null: as the kernel is built
+    swap_accounting: bool = key(
+        "charge", "price", "lifecycle", own=Own(("kernel.memsw", "cgroup_version"), accounts_swap)
+    )
     protected_levels: int = key("charge", "price")  # levels of the path with memory.min or memory.low set
-    folio_reparenting: bool = key("lifecycle")  # page cache is reparented at offline, so it pins no memcg
+    # page cache is reparented at offline, so it pins no memcg; null: as in the kernel
+    folio_reparenting: bool = key("lifecycle", own="kernel.folio_reparenting")
     allocator: str = key("machine", "lifecycle")  # slub or slab
     page_list_lock: str = key("price")  # page_list only: memcg, memcg_node or kmem_cache
-    objcg_as_of: str = key("charge")  # objcg only: 5.9, 5.11, 5.15 or 6.1
+    # objcg only: the version of its code, 5.9, 5.11, 5.15, 6.1, 6.7, 6.16 or 7.1; null: the kernel's
+    objcg_as_of: str = key("charge", own="kernel.objcg_as_of")
     churn_hz: float = key("scenario", named=True)  # units that come online per simulated second
     duration_s: float = key("scenario")  # simulated time of the lifecycle
     seed: int = key("scenario", "realisation")  # another seed, another realisation of the scenario
@@ -51,28 +79,51 @@ class Point:
         """CPUs that per-CPU memory is allocated for: the possible ones."""
         return self.possible_cpus or self.cpus
 
+    @property
+    def counterfactual(self) -> bool:
+        """Whether the point's kernel never did so: see `never_had`."""
+        return bool(never_had(self))
+
     def __post_init__(self) -> None:
-        one_of("design", self.design, DESIGNS)
-        within("cpus", self.cpus, 1, 8192, "8192 is the most that x86 Linux is built for")
-        within("nodes", self.nodes, 1, 1024)
-        if self.possible_cpus is not None:
-            within("possible_cpus", self.possible_cpus, self.cpus, 8192, "every online CPU is a possible one")
-        within("batch", self.batch, 1, 1 << 20, "use stock=false to model no batching")
-        if self.stat_batch is not None:
-            within("stat_batch", self.stat_batch, 1, 1 << 20)
-        within("depth", self.depth, 1, 64)
-        one_of("cgroup_version", self.cgroup_version, (1, 2))
-        within("protected_levels", self.protected_levels, 0, self.depth, "depth says how many levels there are")
-        one_of("allocator", self.allocator, ("slub", "slab"))
-        if self.allocator == "slab":
-            within("nodes", self.nodes, 1, 1, "allocator=slab is modelled without alien caches, on one node")
-        one_of("page_list_lock", self.page_list_lock, ("memcg", "memcg_node", "kmem_cache"))
-        one_of("objcg_as_of", self.objcg_as_of, ("5.9", "5.11", "5.15", "6.1"))
-        within("churn_hz", self.churn_hz, 0, 10_000)
-        within("duration_s", self.duration_s, 1, 1e9, "1e9 s are 32 years")
-        within("seed", self.seed, 0, (1 << 63) - 1)
-        for inside, names in (("caches", self.workload.caches), ("charge.caches", self.workload.charge.caches)):
-            if not names.keys() <= self.kernel.caches.keys():
-                unknown = min(names.keys() - self.kernel.caches.keys())
-                way_out = f"add it to kernel.caches of {self.kernel.name}"
-                one_of(f"workload.{inside}", unknown, self.kernel.caches, way_out)
+        point = resolved(self)  # rules hold for what is simulated
+        one_of("design", point.design, DESIGNS)
+        within("cpus", point.cpus, 1, 8192, "8192 is the most that x86 Linux is built for")
+        within("nodes", point.nodes, 1, 1024)
+        within("possible_cpus", point.possible_cpus, point.cpus, 8192, "every online CPU is a possible one")
+        within("batch", point.batch, 1, 1 << 20, "use stock=false to model no batching")
+        within("stat_batch", point.stat_batch, 1, 1 << 20)
+        within("depth", point.depth, 1, 64)
+        one_of("cgroup_version", point.cgroup_version, (1, 2))
+        within("protected_levels", point.protected_levels, 0, point.depth, "depth says how many levels there are")
+        one_of("allocator", point.allocator, ("slub", "slab"))
+        if point.allocator == "slab":
+            within("nodes", point.nodes, 1, 1, "allocator=slab is modelled without alien caches, on one node")
+        one_of("page_list_lock", point.page_list_lock, ("memcg", "memcg_node", "kmem_cache"))
+        one_of("objcg_as_of", point.objcg_as_of, OBJCG_VERSIONS)
+        within("churn_hz", point.churn_hz, 0, 10_000)
+        within("duration_s", point.duration_s, 1, 1e9, "1e9 s are 32 years")
+        within("seed", point.seed, 0, (1 << 63) - 1)
+        for inside, names in (("caches", point.workload.caches), ("charge.caches", point.workload.charge.caches)):
+            if not names.keys() <= point.kernel.caches.keys():
+                unknown = min(names.keys() - point.kernel.caches.keys())
+                way_out = f"add it to kernel.caches of {point.kernel.name}"
+                one_of(f"workload.{inside}", unknown, point.kernel.caches, way_out)
+
+
+def never_had(point: Point) -> dict[str, tuple[Any, Any]]:
+    """Return what of a point its kernel never did: field -> the point's value and the kernel's own.
+
+    `unaccounted` is no such thing, as cgroup.memory=nokmem has it on every kernel, and an objcg version is one only
+    where objects are charged by bytes.
+    """
+    here = resolved(point)
+    differ = {name: own_of(here, name) for name in _OF_KERNEL if getattr(here, name) != own_of(here, name)}
+    if here.design == "unaccounted":
+        differ.pop("design", None)
+    if not DESIGNS[here.design].objcg_version:
+        differ.pop("objcg_as_of", None)
+    if here.cgroup_version == 1 and not here.kernel.cgroup_v1:
+        differ["cgroup_version"] = 2
+    if not here.stock:
+        differ["stock"] = True
+    return {name: (getattr(here, name), own) for name, own in differ.items()}

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from core.charge import count, offline
 from core.columns import Column
-from core.keys import seen_by
 from core.lifecycle import age
 from core.params import Point
 from core.prices import contention
@@ -44,7 +43,6 @@ def simulate(points: Sequence[Point]) -> Result:
         raise ValueError("points of one call must share their scenario; group them by core.rng.scenario_id")
     counts = count.count(points)
     life, series = age.age(points)
-    priced = [seen_by(point, "price") for point in points]
-    removal = offline.offline_cost(priced, counts)
-    prices = contention.price(priced, counts)
+    removal = offline.offline_cost(points, counts)
+    prices = contention.price(points, counts)
     return Result(points=counts | life | removal | prices, series=series)

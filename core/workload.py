@@ -160,7 +160,7 @@ class Workload:
     memcgs_per_unit: int = key("lifecycle")
     # of these, how many a leftover of the unit's pins: a memcg holds its parent, so a pod's container holds its slice
     levels_per_unit: int = key("lifecycle")
-    depth: int = key("charge", "price")  # levels below the root; stands for a null of the point
+    depth: int = key("own")  # levels below the root: 1 for a child of the root
     resident_memcgs: int  # online from start to end
     resident_size: float  # objects of a resident memcg, in those of one that comes and goes
     lifetime_s: float  # mean

@@ -23,10 +23,11 @@ from omegaconf.errors import OmegaConfBaseException
 from sweep.config import detect, hosts, kernels, schema
 from sweep.engine import signals
 from sweep.engine.loop import Job
+from sweep.engine.progress import say
 from sweep.engine.warm import keep_compiled
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
 from sweep.folder import within_reach
-from sweep.plan.planner import GROUPS, flat, plan
+from sweep.plan.planner import GROUPS, counterfactual, flat, plan
 
 CHOICES = {
     "job": ("sweep", "validate", "truth", "calibrate"),
@@ -183,6 +184,8 @@ def _job(config: DictConfig) -> Job:
         from sweep.jobs.simulation import Simulation
 
         points = plan(config, _load_option)
+        if line := counterfactual(points):
+            say(line)
         return crossover(points, vars(OmegaConf.to_object(config.refine))) if config.refine else Simulation(points)
     job: Job = importlib.import_module(JOBS[config.job]).job(OmegaConf.to_container(config, resolve=True))
     return job

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.columns import Column
 from core.designs import DESIGNS
+from core.keys import seen_by
 from core.params import Point
 
 COLUMNS: dict[str, Column] = {
@@ -37,7 +38,10 @@ _KILL_CSS, _DEACTIVATE, _KILL_REF = 1, 1, 1
 
 def offline_cost(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
     """Return the columns of COLUMNS, each `[len(points)]`; `counts`: columns of `core.charge.count`."""
-    rows = [_one(point, {name: float(counts[name][i]) for name in _NEEDS}) for i, point in enumerate(points)]
+    rows = [
+        _one(seen_by(point, "price"), {name: float(counts[name][i]) for name in _NEEDS})
+        for i, point in enumerate(points)
+    ]
     return {name: np.array([row[name] for row in rows], column.dtype) for name, column in COLUMNS.items()}
 
 

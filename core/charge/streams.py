@@ -69,7 +69,7 @@ def version(point: Point, design: Design) -> ObjcgVersion:
     chosen = design.objcg_version(point.objcg_as_of)
     if not point.stock:
         return chosen._replace(drain_to_stock=False, refill_to_stock=False)
-    if point.uncharge_batched is None:
+    if point.uncharge_batched == chosen.refill_to_stock:
         return chosen
     return chosen._replace(drain_to_stock=point.uncharge_batched, refill_to_stock=point.uncharge_batched)
 

@@ -9,7 +9,10 @@ kmem_cache is pinned. `objcg_as_of` picks the version:
 - 5.11: those pages go to the page stock (commit 3de7d4f25a74, message 20210106042239.2860107-1-guro@fb.com);
 - 5.15: the remainder stays in the byte stock, nr_charged_bytes is exchanged only if it is not 0, statistics are cached
   up to a page (Linux 5.14, message 20210506150007.16288-1-longman@redhat.com) and propagated by rstat (5.13);
-- 6.1: the same; what changed is MEMCG_CHARGE_BATCH, from 32 to 64.
+- 6.1: the same; what changed is MEMCG_CHARGE_BATCH, from 32 to 64;
+- 6.7: a task keeps a reference on its obj_cgroup, so an allocation takes only the object's own;
+- 6.16: a drained byte stock uncharges its whole pages at once, and pages of the root are left alone;
+- 7.1: the same, as far as one byte stock goes.
 """
 
 from core.designs.design import Design, ObjcgVersion
@@ -27,7 +30,18 @@ _V5_9 = ObjcgVersion(
 _V5_11 = _V5_9._replace(drain_to_stock=True, refill_to_stock=True)
 _V5_15 = _V5_11._replace(carries_bytes=True, caches_stat=True, rstat=True, css_get_per_uncharge=True)
 
-AS_OF = {"5.9": _V5_9, "5.11": _V5_11, "5.15": _V5_15, "6.1": _V5_15}
+_V6_7 = _V5_15._replace(tryget_per_alloc=False)
+_V6_16 = _V6_7._replace(drain_to_stock=False, skips_root=True)
+
+AS_OF = {
+    "5.9": _V5_9,
+    "5.11": _V5_11,
+    "5.15": _V5_15,
+    "6.1": _V5_15,
+    "6.7": _V6_7,
+    "6.16": _V6_16,
+    "7.1": _V6_16,
+}
 
 objcg = Design(
     name="objcg",

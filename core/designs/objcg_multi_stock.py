@@ -9,8 +9,6 @@ and a task keeps a reference on its obj_cgroup, so an allocation takes only the 
 from core.designs.design import Design
 from core.designs.objcg import AS_OF
 
-_V6_16 = AS_OF["6.1"]._replace(drain_to_stock=False, tryget_per_alloc=False, skips_root=True)
-
 objcg_multi_stock = Design(
     name="objcg_multi_stock",
     colour="#3ea6e0",
@@ -21,5 +19,5 @@ objcg_multi_stock = Design(
     charges="bytes",
     reparents="objcgs",
     stock_slots=7,
-    objcg_version=lambda _as_of: _V6_16,
+    objcg_version=lambda _as_of: AS_OF["6.16"],
 )

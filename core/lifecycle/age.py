@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.columns import Column
 from core.designs import DESIGNS
-from core.keys import seen_by, setting
+from core.keys import resolved, seen_by, setting
 from core.lifecycle.leftovers import CACHES, DYING, IDS, OBJCGS, OWN_OBJECTS, SLABS, state
 from core.lifecycle.life import KIB, SAMPLED, Life, check_books, live
 from core.lifecycle.memory import METERS
@@ -106,6 +106,7 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
     points: of one scenario. Point columns have shape `[points]`; the series is in long form, SAMPLES rows for each
     design, kernel and machine among the points. Raises AssertionError if the books do not balance.
     """
+    points = [resolved(point) for point in points]
     population = populate(seen_by(points[0], "scenario"))
     lives: dict[Hashable, Life] = {}
 

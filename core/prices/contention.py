@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from core.columns import Column
 from core.designs import DESIGNS
 from core.host import Host
-from core.keys import identity
+from core.keys import identity, seen_by
 from core.params import Point
 from core.prices.lines import MAX_CPUS, Floats, Stations, in_order, queue, transfer_ns
 
@@ -174,7 +174,7 @@ def _locks(point: Point) -> float:
 
 def price(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
     """Return the columns of COLUMNS, each of shape `[len(points)]`, for what `core.charge.count` counted."""
-    size = len(points)
+    size, points = len(points), [seen_by(point, "price") for point in points]
     of_host: dict[str, list[int]] = {}
     for index, point in enumerate(points):
         of_host.setdefault(identity(point.host), []).append(index)

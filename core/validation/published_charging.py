@@ -193,7 +193,10 @@ def _april(point: Point) -> Iterator[Figure]:
         caches = {"dentry": 1.0} if hot else point.workload.charge.caches
         mix = replace(point.workload.charge, memcgs=1, caches=caches)
         base = replace(
-            point, workload=replace(point.workload, charge=mix), cpus=cpus, uncharge_batched=True if hot else None
+            point,
+            workload=replace(point.workload, charge=mix),
+            cpus=cpus,
+            uncharge_batched=True if hot else point.uncharge_batched,
         )
         pair = [replace(base, design=name) for name in ("page_ref", design)]
         counted = count(pair)

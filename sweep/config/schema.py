@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from core.keys import fields_of
 from core.params import Point
 from sweep.errors import InputError, choose_from
 
@@ -108,6 +109,11 @@ def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
     return cls(**{name: _value(hints[name], value, f"{key}{name}") for name, value in values.items()})
 
 
+def may_be_null(cls: type[Any]) -> set[str]:
+    """Return the fields whose null stands for something, which their type does not say."""
+    return {name for name, own in fields_of(cls).items() if own.own}
+
+
 def _optional(cls: type[Any]) -> set[str]:
     """Return the fields that have a default of their own: entries of a user's dict that may be left out."""
     return {field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING}
@@ -159,9 +165,13 @@ def _dataclass_in(hint: Any) -> type[Any] | None:
 
 @functools.cache
 def _twin(cls: type[Any]) -> type[Any]:
-    given = {field.name: field.default for field in dataclasses.fields(cls)}
+    given, nulls = {field.name: field.default for field in dataclasses.fields(cls)}, may_be_null(cls)
     fields = [
-        (name, _twin_hint(hint), dataclasses.field(default=given[name] if name in _optional(cls) else MISSING))
+        (
+            name,
+            _twin_hint(hint | None if name in nulls else hint),
+            dataclasses.field(default=given[name] if name in _optional(cls) else MISSING),
+        )
         for name, hint in typing.get_type_hints(cls).items()
     ]
     return dataclasses.make_dataclass(cls.__name__, fields)

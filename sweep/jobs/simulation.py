@@ -72,6 +72,8 @@ class Simulation:
         for number, batch, settings in expander.scenarios(start, stop):
             result = simulate(batch)
             rows = _parameters(batch) | _nested(settings)
+            rows |= {"counterfactual": pa.array([point.counterfactual for point in batch])}
+            rows |= {"source": pa.array(["model"] * len(batch))}
             rows |= {"scenario_id": pa.array([scenario_id(batch[0])] * len(batch))}
             rows |= {"point_id": pa.array([expander.point_id(point) for point in batch])}
             points.append(pa.table(rows | _arrays(result.points, COLUMNS)))

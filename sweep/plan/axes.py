@@ -31,9 +31,14 @@ class Listed:
         """Return the values at `index`."""
         return self._column[index]
 
+    @property
+    def nulls(self) -> bool:
+        """Whether null is one of the values."""
+        return None in self.values
+
     @functools.cached_property
     def _column(self) -> Column:
-        return np.array(self.values)
+        return np.array(self.values, dtype=object if self.nulls else None)
 
     def probes(self) -> Sequence[int]:
         """Return the positions whose values need checking: all of them."""
@@ -49,6 +54,7 @@ class Spaced:
     high: float
     n: int
     whole: bool  # rounded to integers
+    nulls = False
 
     def __len__(self) -> int:
         return self.n

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from core.host import Host
-from core.keys import identity
+from core.keys import identity, resolved
 from core.params import Point
 from core.profile import KernelProfile
 from core.workload import Workload
@@ -32,10 +32,13 @@ class Expander:
         self._digests: dict[int, str] = {}
 
     def point(self, settings: Mapping[str, Any]) -> Point:
-        """Return the point where `settings` gives the value of each config path; raise ValueError on a broken rule."""
+        """Return the point where `settings` gives the value of each config path; raise ValueError on a broken rule.
+
+        Its nulls are resolved: what a point is, its rows say and its name is made of.
+        """
         flat = {path: value for path, value in settings.items() if "." not in path and path not in GROUPS}
         groups = {group: self._group(group, settings) for group in GROUPS}
-        return Point(**(self._flat | flat | groups))
+        return resolved(Point(**(self._flat | flat | groups)))
 
     def scenarios(self, start: int, stop: int) -> Iterator[tuple[int, list[Point], list[dict[str, Any]]]]:
         """Yield number, points, and settings of the axes at each point, of each scenario between two positions."""

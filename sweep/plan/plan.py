@@ -6,7 +6,9 @@ scenario are neighbours; the fast ones are what designs are compared by.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.keys import read_by
+from core.keys import fields_of, read_by
 from core.params import Point
 from sweep.plan import where
 from sweep.plan.axes import Column, Index, Values
 
 SCENARIO = read_by(Point, "scenario")
+OWN = {name: field.own for name, field in fields_of(Point).items() if field.own}  # what nulls stand for
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
 
 
@@ -75,30 +78,88 @@ class Plan:
 
     def values(self, position: int) -> dict[str, Any]:
         """Return what every axis is set to at a position."""
-        return {path: column[0].item() for path, column in self._columns(np.array([position])).items()}
+        return {path: column.tolist()[0] for path, column in self._columns(np.array([position])).items()}
 
     def count(self) -> int:
-        """Return how many points there are; where there is a constraint, by walking the plan."""
-        if self.where is None:
+        """Return how many points there are; where some positions are none, by walking the plan."""
+        if self.where is None and not self._with_nulls:
             return self.positions
         ends = ((start, min(start + COUNT_CHUNK, self.positions)) for start in range(0, self.positions, COUNT_CHUNK))
         return sum(int(self._kept(np.arange(*pair, dtype=np.int64)).sum()) for pair in ends)
 
     def probes(self) -> Iterator[dict[str, Any]]:
         """Yield settings that show every value of every axis at least once, the other axes at their first value."""
-        radix, span = {}, 1
-        for dim in reversed(self.dims):
-            radix[dim.paths] = span
-            span *= len(dim)
+        radix = self._radix()
         for dim in self.dims:
             for probe in dim.columns[0].probes():
                 yield self.values(probe * radix[dim.paths])
 
+    def pairs(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yield settings that show every value of every axis beside every value of one, at least once each."""
+        one = next((dim for dim in self.dims if path in dim.paths), None)
+        radix = self._radix()
+        for at in range(len(one)) if one else (0,):
+            shift = at * radix[one.paths] if one else 0
+            for dim in self.dims:
+                if dim is not one:
+                    yield from (self.values(shift + probe * radix[dim.paths]) for probe in dim.columns[0].probes())
+
+    def _radix(self) -> dict[tuple[str, ...], int]:
+        radix, span = {}, 1
+        for dim in reversed(self.dims):
+            radix[dim.paths] = span
+            span *= len(dim)
+        return radix
+
+    @property
+    def _with_nulls(self) -> list[Dim]:
+        """Axes where a null stands beside values, one of which it may stand for."""
+        return [dim for dim in self.dims if len(dim) > 1 and any(column.nulls for column in dim.columns)]
+
     def _kept(self, positions: Index) -> NDArray[np.bool_]:
-        if self.where is None:
-            return np.ones(positions.size, dtype=np.bool_)
-        known = {path: value for path, value in self.base.items() if not isinstance(value, Mapping)}
-        return where.holds(self.where, known | self._columns(positions), positions.size)
+        """Return which positions are points: those which `where` holds for, and no earlier one is the same as."""
+        kept = np.ones(positions.size, dtype=np.bool_)
+        if self.where is None and not self._with_nulls:
+            return kept
+        columns = self._columns(positions)
+        if self.where is not None:
+            known = {path: self._resolved(path, columns) for path in where.names(self.where, self._known())}
+            kept &= where.holds(self.where, known, positions.size)
+        for dim in self._with_nulls:
+            digits = positions // self._radix()[dim.paths] % len(dim)
+            here = {path: self._resolved(path, columns) for path in dim.paths}
+            for digit in range(len(dim) - 1):
+                same = digits > digit
+                for path, values in zip(dim.paths, dim.columns, strict=True):
+                    value = values.at(np.array([digit])).tolist()[0]
+                    same = same & (here[path] == (self._own(path, columns) if value is None else value))
+                kept &= ~same
+        return kept
+
+    def _known(self) -> set[str]:
+        return {*self.paths, *(path for path, value in self.base.items() if not isinstance(value, Mapping))}
+
+    def _resolved(self, path: str, columns: Mapping[str, Column]) -> Any:
+        """Return the values of a path at the positions of `columns`, or one for all; a null is what it stands for."""
+        values = columns.get(path)
+        if values is None:
+            group, _, rest = path.partition(".")
+            if rest and group in columns:
+                names, back = np.unique(columns[group], return_inverse=True)
+                return np.array([_inside(self.options[group][str(name)], rest) for name in names])[back]
+            value = _inside(self.base, path)
+            return self._own(path, columns) if value is None and path in OWN else value
+        if values.dtype != object:
+            return values
+        nulls = np.array([value is None for value in values.tolist()])
+        return np.array(np.where(nulls, self._own(path, columns), values).tolist())
+
+    def _own(self, path: str, columns: Mapping[str, Column]) -> Any:
+        own = OWN[path]
+        theirs = [self._resolved(each, columns) for each in own.paths]
+        if not any(isinstance(each, np.ndarray) for each in theirs):
+            return own.rule(*theirs)
+        return np.array(np.frompyfunc(own.rule, len(theirs), 1)(*theirs).tolist())
 
     def _columns(self, positions: Index) -> dict[str, Column]:
         columns: dict[str, Column] = {}
@@ -107,3 +168,7 @@ class Plan:
             rest, digit = np.divmod(rest, len(dim))
             columns |= {path: values.at(digit) for path, values in zip(dim.paths, dim.columns, strict=True)}
         return columns
+
+
+def _inside(tree: Any, path: str) -> Any:
+    return functools.reduce(operator.getitem, path.split("."), tree)

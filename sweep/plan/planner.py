@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.params import never_had
 from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
 from sweep.errors import InputError, choose_from, one_line, one_of
 from sweep.plan.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
@@ -18,6 +19,8 @@ GROUPS = ("kernel", "workload", "host")
 KINDS = {*SPACINGS, "pow2"}
 MOST_POSITIONS = 1 << 62  # positions are int64
 SAMPLERS = {"lhs": "LatinHypercube", "sobol": "Sobol"}  # classes of scipy.stats.qmc
+
+FEW = 8  # values that a line lists
 
 LoadOption = Callable[[str, str], Mapping[str, Any]]
 
@@ -39,6 +42,32 @@ def plan(config: DictConfig, load_option: LoadOption) -> Plan:
     result = Plan(base, _ordered(dims, base), whole["where"], options)
     _check(result)
     return result
+
+
+def counterfactual(plan: Plan) -> str | None:
+    """Return the line that says what of a plan its kernels never did; None where there is nothing."""
+    expander = Expander(plan)
+    found: dict[str, dict[str, tuple[dict[str, None], Any]]] = {}
+    for settings in plan.pairs("kernel"):
+        point = expander.point(settings)
+        for name, (value, own) in never_had(point).items():
+            values, _ = found.setdefault(point.kernel.name, {}).setdefault(name, ({}, own))
+            values[_shown(value)] = None
+    if not found:
+        return None
+    kernel, fields = next(iter(found.items()))
+    what = " ".join(f"{name}={_few(list(values))}" for name, (values, _) in fields.items())
+    own = ", ".join(_shown(own) for _, own in fields.values())
+    more = f", nor did {_few(list(found)[1:])} have what is asked of it" if len(found) > 1 else ""
+    return f"{what}: {kernel} never had it (its own is {own}){more}; rows are marked counterfactual"
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _few(names: list[str]) -> str:
+    return ",".join(names) if len(names) <= FEW else f"{','.join(names[:FEW])},..."
 
 
 def _names(axis: Values | Sampled) -> tuple[str, ...]:

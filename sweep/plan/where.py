@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -33,15 +33,39 @@ def holds(expression: str, columns: Mapping[str, Any], size: int) -> NDArray[np.
     """
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            result = np.asarray(_value(ast.parse(expression, mode="eval").body, columns))
+            result = np.asarray(_value(_parsed(expression), columns))
     except InputError:
         raise
     except Exception as error:
-        reason = first_line(error)
-        raise InputError(f"where must be a comparison of keys (got {expression!r}: {reason}); {GRAMMAR}") from error
+        raise _unreadable(expression, error) from error
     if result.dtype != np.bool_:
         raise InputError(f"where must be true or false for a point (got {expression!r}); compare with something")
     return np.broadcast_to(result, size)
+
+
+def names(expression: str, known: Collection[str]) -> set[str]:
+    """Return the names of `expression`, all of them among those known."""
+    found = set()
+    tree = _parsed(expression)
+    inside = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inside:
+            path = ast.unparse(node)
+            if path not in known:
+                raise InputError(f"where: {choose_from(path, path, known)}")
+            found.add(path)
+    return found
+
+
+def _parsed(expression: str) -> ast.expr:
+    try:
+        return ast.parse(expression, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _unreadable(expression, error) from error
+
+
+def _unreadable(expression: str, error: Exception) -> InputError:
+    return InputError(f"where must be a comparison of keys (got {expression!r}: {first_line(error)}); {GRAMMAR}")
 
 
 def _value(node: ast.AST, columns: Mapping[str, Any]) -> Any:
@@ -49,10 +73,7 @@ def _value(node: ast.AST, columns: Mapping[str, Any]) -> Any:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return value
         case ast.Name() | ast.Attribute():
-            path = ast.unparse(node)
-            if path not in columns:
-                raise InputError(f"where: {choose_from(path, path, columns)}")
-            return columns[path]
+            return columns[ast.unparse(node)]
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return [_value(item, columns) for item in items]
         case ast.BoolOp(op=op, values=values):

@@ -736,7 +736,7 @@ class ObjcgMultiStock(Objcg):
         self.as_of = (6, 16)
         batched = settings.uncharge_batched
         self.refill_to_stock = settings.stock and batched is not False
-        self.drain_to_stock = settings.stock and batched is True
+        self.drain_to_stock = False
 
     def refill_stock(self, memcg, pages, cpu):
         stock = self.stocks[cpu]

@@ -130,7 +130,7 @@ DEFAULT = default_point()
 
 def point(design, settings, **changes):
     """The settings as a point of a design."""
-    kernel = replace(DEFAULT.kernel, protection_xchg_elided=settings.protection_xchg_elided)
+    kernel = replace(DEFAULT.kernel, protection_xchg_elided=settings.protection_xchg_elided, uncharge_batched=False)
     values = {
         "design": design,
         "cgroup_version": 1 if settings.v1 else 2,
