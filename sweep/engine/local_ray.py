@@ -5,24 +5,28 @@ from __future__ import annotations
 import atexit
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sweep.engine import usable
+from sweep.engine import signals, usable
 from sweep.errors import ClusterError, first_line
 from sweep.places import RunFolder
 
 OBJECT_STORE_BYTES = 80 << 20  # Ray's least is 75 MiB; only the job goes through it, rows go to the run's folder
 SOCKET_PATH = 107  # characters that the path of a Unix socket may have
 BELOW = len("/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")  # of Ray's, in the folder
-OURS = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "this machine only", whatever its name says
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else its compiled part takes SIGTERM, prints a page and aborts
 }
+OURS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "this machine only", whatever its name says
+} | QUIET
 
 
 class LocalRay:
@@ -63,11 +67,23 @@ class LocalRay:
 
 @contextmanager
 def own_signals(ray: Any) -> Iterator[None]:
-    """Keep Ray from taking SIGTERM for itself while it starts."""
-    utils = ray._private.utils  # it has no public name
-    take = utils.set_sigterm_handler
-    utils.set_sigterm_handler = lambda _handler: None
+    """Keep Ray, both its Python and its compiled part, from taking signals for itself while it starts.
+
+    The compiled part does when the driver connects, after Ray's processes were started, which inherit no mask then.
+    """
+    utils, worker = ray._private.utils, ray._private.worker  # they have no public names
+    take, connect = utils.set_sigterm_handler, worker.connect
+
+    def shielded(*given: Any, **named: Any) -> Any:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.STATUS)
+        try:
+            return connect(*given, **named)
+        finally:
+            signals.take()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    utils.set_sigterm_handler, worker.connect = (lambda _handler: None), shielded
     try:
         yield
     finally:
-        utils.set_sigterm_handler = take
+        utils.set_sigterm_handler, worker.connect = take, connect

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from sweep.engine import signals
 from sweep.engine.cost import CostModel
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
@@ -201,6 +202,7 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
             else:
                 again += _smaller(end, policy, outcome)
         progress.show()
+        signals.check()
 
 
 def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals
-from sweep.engine.local_ray import LocalRay, own_signals
+from sweep.engine.local_ray import QUIET, LocalRay, own_signals
 from sweep.engine.loop import Done, Failed, Job, Resources, Taking, Task, run_task
 from sweep.engine.warm import compile_once, keep_compiled
 from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
 REACHED_S = 20  # a cluster that does not answer for so long is none
 LOOK_S = 1.0  # how often nodes are counted: those that join are used, and those that left are not waited for
 

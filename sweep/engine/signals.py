@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import ClassVar
 
 from sweep.errors import HUNG_UP, INTERRUPTED, TERMINATED
 
@@ -33,15 +34,22 @@ class _State:
 
     count = 0
     held = 0
-    pending: int | None = None
+    raised = False
+    status: int | None = None  # what the first one asked for
+    taken: ClassVar[list[signal.Signals]] = []
 
 
 def install() -> None:
     """Make each signal raise Stopped, but for SIGHUP where `nohup` has it ignored."""
-    _State.count, _State.held, _State.pending = 0, 0, None
-    for number in STATUS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    _State.count, _State.held, _State.raised, _State.status = 0, 0, False, None
+    _State.taken = [n for n in STATUS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    take()
+
+
+def take() -> None:
+    """Take the signals back from a library that took them for itself, where they were ours."""
+    for number in _State.taken:
+        signal.signal(number, _stop)
 
 
 @contextmanager
@@ -52,10 +60,15 @@ def held() -> Iterator[None]:
         yield
     finally:
         _State.held -= 1
-        status = _State.pending
-        if status is not None and not _State.held:
-            _State.pending = None
-            raise Stopped(status)
+        if not _State.held and not _State.raised:
+            check()
+
+
+def check() -> None:
+    """Raise Stopped if a signal came: where it was raised first, a library may have dropped it."""
+    if _State.status is not None:
+        _State.raised = True
+        raise Stopped(_State.status)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -65,7 +78,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
         os.kill(os.getpid(), number)
     elif _State.count > 1:
         os.write(2, b"stopping; another signal ends it at once\n")
-    elif _State.held:
-        _State.pending = STATUS[signal.Signals(number)]
     else:
-        raise Stopped(STATUS[signal.Signals(number)])
+        _State.status = STATUS[signal.Signals(number)]
+        if not _State.held:
+            check()

@@ -133,6 +133,7 @@ def test_a_signal_stops_cleanly_and_resumes(number, status, tmp_path):
     threading.Timer(0.5, signal.raise_signal, [number]).start()
     with pytest.raises(signals.Stopped) as stopped:
         run(job, tmp_path / "stopped")
+    signals.install()  # as the process that resumes would
     for each, handler in before.items():
         signal.signal(each, handler)
     done = Store(str(tmp_path / "stopped")).parts("points")
