@@ -18,7 +18,7 @@ from analysis.db import connect
 from analysis.run import InputError, Run, open_run
 from analysis.sheets import Shown, sheets
 from analysis.tables import Form, write
-from analysis.validate import score, verdicts
+from analysis.validate import judged, score
 
 OUT = 1
 BAD_INPUT = 2
@@ -134,11 +134,17 @@ def validate(
     partial: Partial = False,
 ) -> None:
     """Hold the model against real kernels and published figures; exit 1 if any is out of its tolerance."""
-    rows = verdicts(_whole(run, partial), reference)
+    con = judged(_whole(run, partial), reference)
+    rows = con.sql("from verdicts")
     printed = rows.project("* exclude (source)") if form is output.Format.table else rows
     output.write(printed.to_arrow_reader(output.BATCH_ROWS), form, to)
+    if form is output.Format.table and to is None:
+        print("\nMean of model minus reference, by figure and CPUs:")
+        output.write(con.sql("from bias").to_arrow_reader(output.BATCH_ROWS), form, None)
     within, of = score(rows)
-    print(f"{within} of {of} figures are within their tolerance", file=sys.stderr)
+    refused = rows.filter("starts_with(verdict, 'refused')").shape[0]
+    said = f", {refused} more cannot be judged" if refused else ""
+    print(f"{within} of {of} figures are within their tolerance{said}", file=sys.stderr)
     if within < of or not of:
         sys.exit(OUT)
 

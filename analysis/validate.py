@@ -7,7 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from analysis.run import InputError, Run
+from analysis.run import InputError, Run, open_run
+from sweep.folder import MANIFEST
 
 OWN = Path(__file__).resolve().parent.parent / "conf" / "figures"
 MEASURED = ("vm_memory", "vm_slabs", "ftrace_calls", "workloads")
@@ -19,15 +20,39 @@ select
     coalesce(workload, '') as workload, reference::double as reference, tolerance::double as tolerance, rule, source
 from published_text
 """
-VIEWS = ("memory", "slabs", "calls", "verdicts")  # in the order in which they are made of one another
+NOTHING_PUBLISHED = """
+create view published as
+select
+    '' as "group", '' as figure, '' as kernel, 0::bigint as cpus, '' as workload, 0.0 as reference, 0.0 as tolerance,
+    '' as rule, '' as source
+where false
+"""
+VIEWS = (
+    "scatter",
+    "memory",
+    "slabs",
+    "calls",
+    "verdicts",
+    "bias",
+)  # in the order in which they are made of one another
+UNTOUCHED = (  # caches of tasks, which both programs make and end alike: a kept file keeps nothing in them
+    *("task_struct", "signal_cache", "sighand_cache", "mm_struct", "vm_area_struct", "files_cache", "fs_cache"),
+    *("anon_vma", "anon_vma_chain", "pid", "vmap_area", "maple_node"),
+)
+OF_ONE_RUN = {"vm_slabs": {"run": "'1'"}, "ftrace_calls": {"run": "'1'", "misses": "0"}}  # columns a table may lack
 
 
 def verdicts(run: Run, reference: Path | None) -> duckdb.DuckDBPyRelation:
-    """Rows of figure, reference, model, error, tolerance and verdict of a validate run.
+    """Rows of figure, model, reference with its standard error, error, tolerance and verdict of a validate run.
 
-    reference: folder with the reference's tables; None means the one that the run was made of. Raises InputError if the
-    run has no figures or there is no such folder.
+    reference: folder with the reference's tables, or of a run on real kernels; None means the one that the run was made
+    of. Raises InputError if the run has no figures or there is no such folder.
     """
+    return judged(run, reference).sql("from verdicts")
+
+
+def judged(run: Run, reference: Path | None) -> duckdb.DuckDBPyConnection:
+    """A connection with the views that `analysis/sql/reference` makes of a run and its reference."""
     tables = run.tables()
     if "figures" not in tables:
         raise InputError(f"RUN must be of +experiment=validate (got {run.url!r}, which has no figures)")
@@ -38,19 +63,48 @@ def verdicts(run: Run, reference: Path | None) -> duckdb.DuckDBPyRelation:
         )
     con = duckdb.connect()
     con.register("figures", tables["figures"])
+    if (chosen / MANIFEST).is_file():
+        _of_run(con, chosen)
+    else:
+        _of_tables(con, chosen)
+    con.execute("create table untouched (kmem_cache varchar)")
+    con.executemany("insert into untouched values (?)", [(name,) for name in UNTOUCHED])
+    for name in VIEWS:
+        con.execute(f"create view {name} as {_text(name)}")
+    return con
+
+
+def _of_run(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Make the reference's tables of a run on real kernels; published figures are not asked of it."""
+    tables = open_run(str(folder)).tables()
+    for name in ("points", "slabs", "calls"):
+        if name not in tables:
+            raise InputError(f"--reference must be a run of +experiment=truth (got {str(folder)!r}, without {name})")
+        con.register(f"run_{name}", tables[name])
     for name in MEASURED:
-        _view(con, name, [_file(chosen, f"{name}.csv")])
-    published = {path.name: path for folder in (OWN, chosen) for path in sorted(folder.glob(PUBLISHED))}
+        con.execute(f"create view {name} as {_text(f'run/{name}')}")
+    con.execute(NOTHING_PUBLISHED)
+
+
+def _of_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    for name in MEASURED:
+        _view(con, f"{name}_text", [_file(folder, f"{name}.csv")])
+        columns = con.table(f"{name}_text").columns
+        lacking = [f"{value} as {key}" for key, value in OF_ONE_RUN.get(name, {}).items() if key not in columns]
+        con.execute(f"create view {name} as select {', '.join(['*', *lacking])} from {name}_text")
+    published = {path.name: path for where in (OWN, folder) for path in sorted(where.glob(PUBLISHED))}
     _view(con, "published_text", list(published.values()))
     con.execute(PUBLISHED_FIGURES)
-    for name in VIEWS:
-        con.execute(f"create view {name} as {files('analysis').joinpath(f'sql/reference/{name}.sql').read_text()}")
-    return con.sql("from verdicts")
+
+
+def _text(name: str) -> str:
+    return files("analysis").joinpath(f"sql/reference/{name}.sql").read_text()
 
 
 def score(rows: duckdb.DuckDBPyRelation) -> tuple[int, int]:
-    """How many figures are within their tolerance, and how many there are."""
-    ((within, of),) = rows.aggregate("count(*) filter (verdict = 'ok'), count(*)").fetchall()
+    """How many figures are within their tolerance, and how many were judged."""
+    judgeable = rows.filter("not starts_with(verdict, 'refused')")
+    ((within, of),) = judgeable.aggregate("count(*) filter (verdict = 'ok'), count(*)").fetchall()
     return within, of
 
 

@@ -96,7 +96,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
     executor = executors.start(config["cluster"], job, store.root, core_digest())
     manifest = names | _provenance(config, executor.nodes) | {"deterministic": True}
     if isinstance(job, Measuring):
-        manifest |= job.about
+        manifest |= job.about()
     status = None
     try:
         planned = {"positions": job.positions(len(executor.nodes)), "points": job.count()}

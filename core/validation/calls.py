@@ -8,7 +8,7 @@ unlink them; then open and close pipes. Objects go to slabs on `core.slabs.alloc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,6 +39,7 @@ PIPE_PHASE = re.compile(r"pipe(\d+)")
 class Calls:
     """One phase. Walks are of the page counters; an atomic is one level of a walk (page_counter_cancel())."""
 
+    operations: int  # files or pipes
     charges: int
     charge_walks: int
     uncharges: int
@@ -46,21 +47,24 @@ class Calls:
     uncharge_atomics: int
 
 
-def count_calls(profile: KernelProfile, cpus: int, depth: int, files: int, phases: Sequence[str]) -> dict[str, Calls]:
+def count_calls(
+    profile: KernelProfile, cpus: int, depth: int, files: int, phases: Mapping[str, float | None]
+) -> dict[str, Calls]:
     """Run the program to the end of each phase; `phases` are 'create', 'unlink' and 'pipeN' for N pipes.
 
-    Raises ValueError for a phase that is none of these.
+    Each has its pace, us of an operation: how many fit a grace period decides what is freed in one go. None is the pace
+    of the machine that conf/figures/ftrace_calls.csv was counted on. Raises ValueError for any other phase.
     """
     program = _Pinned(profile, cpus)
-    ends = [0]
-    for phase in phases:
-        program.phase(phase, files)
+    ends, operations = [0], []
+    for phase, pace_us in phases.items():
+        operations.append(program.phase(phase, files, pace_us))
         ends.append(len(program))
     so_far = [_count(program, end) for end in ends]
     counted = {}
-    for phase, (before, after) in zip(phases, pairwise(so_far), strict=True):
+    for phase, number, (before, after) in zip(phases, operations, pairwise(so_far), strict=True):
         charges, charge_walks, uncharges, uncharge_walks = (int(number) for number in after - before)
-        counted[phase] = Calls(charges, charge_walks, uncharges, uncharge_walks, (depth + 1) * uncharge_walks)
+        counted[phase] = Calls(number, charges, charge_walks, uncharges, uncharge_walks, (depth + 1) * uncharge_walks)
     return counted
 
 
@@ -76,26 +80,36 @@ class _Pinned(Program):
         self.queued: list[int] = []  # for the next one
         self.clock_us = 0.0
 
-    def phase(self, name: str, files: int) -> None:
-        """Append a phase. After the second one, the program waits for RCU."""
+    def phase(self, name: str, files: int, pace_us: float | None) -> int:
+        """Append a phase; return how many operations it has. After the second one, the program waits for RCU."""
         pipes = PIPE_PHASE.fullmatch(name)
+        us = pace_us if pace_us is not None else PIPE_US if pipes else FILE_US
         if name == "create":
             for _ in range(files):
                 dentry, inode, file = self._make(("dentry", "shmem_inode_cache", "filp"))
                 self.files.append([dentry, inode])
-                self._pass(FILE_US, rcu=[file])
+                self._pass(us, rcu=self._closed([file]))
         elif name == "unlink":
             for objects in self.files:
-                self._pass(FILE_US, rcu=objects)
+                self._pass(us, rcu=objects)
             self._free(self.waiting + self.queued)
             self.files, self.waiting, self.queued = [], [], []
         elif pipes:
             for _ in range(int(pipes[1])):
                 pipe, ends = self._make(self.pipe), self._make(("filp", "filp"))
                 self._free(pipe)  # at once: DCACHE_NORCU (5.2), free_inode_nonrcu() of pipefs
-                self._pass(PIPE_US, rcu=ends)
+                self._pass(us, rcu=self._closed(ends))
+            return int(pipes[1])
         else:
             raise ValueError(f"phase must be create, unlink or pipe and a number (got {name!r}); correct the reference")
+        return files
+
+    def _closed(self, files: list[int]) -> list[int]:
+        """Close open files: file_free() by RCU until 6.6, at once since; return what waits for RCU."""
+        if self.profile.filp_by_rcu:
+            return files
+        self._free(files)
+        return []
 
     def _make(self, caches: Iterable[str]) -> list[int]:
         return [self.alloc(cache, CPU, MEMCG) for cache in caches]

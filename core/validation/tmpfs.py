@@ -81,7 +81,9 @@ class _Run(Program):
         for geometry in self.geometry:  # slabs are not found empty: what boot left fills the last one by any number
             for _ in range(self.rng.integers(geometry.objects)):
                 self.alloc(geometry.cache, 0)
-        in_flight = -(-GRACE_PERIODS * GRACE_PERIOD_MS // max(self.tmpfs.warm_ms, GRACE_PERIOD_MS))  # cgroups
+        flying = self.tmpfs.in_flight
+        if flying is None:
+            flying = -(-GRACE_PERIODS * GRACE_PERIOD_MS // max(self.tmpfs.warm_ms, GRACE_PERIOD_MS))
         removed: deque[_Cgroup] = deque()
         cpu = 0
         for number in range(1, self.tmpfs.cgroups + 1):
@@ -90,7 +92,7 @@ class _Run(Program):
             cgroup.enter(cpu)
             cgroup.rmdir(cpu)
             removed.append(cgroup)
-            if len(removed) > in_flight:
+            while len(removed) > int(flying + self.rng.random()):  # a mean need not be whole
                 removed.popleft().free()
         for cgroup in removed:
             cgroup.free()

@@ -98,7 +98,6 @@ class Taking(Job, Protocol):
 class Measuring(Job, Protocol):
     """A job whose rows depend on more than config and code."""
 
-    @property
     def about(self) -> Mapping[str, Any]:
         """Return what the manifest says of it: `deterministic`, and what was measured with."""
 

@@ -26,9 +26,8 @@ from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError
 from sweep.real.options import named_profile, usual_program
+from sweep.real.reference import Tables, is_run, read_run
 from sweep.version import core_digest
-
-Tables = dict[str, list[dict[str, str]]]
 
 OWN = Path(__file__).resolve().parents[2] / "conf" / "figures"
 NEEDED = {  # columns that a table must have
@@ -76,8 +75,9 @@ class Validation:
 
     cases: tuple[Case, ...]
     tables_read: Tables
-    profiles: Mapping[str, KernelProfile]  # by kernel
+    profiles: Mapping[str, KernelProfile]  # by kernel, the version or what a run calls it
     points: Mapping[str, Point]  # that published figures start from
+    programs: Mapping[str, TmpfsProgram]  # by workload
     tables = ("figures",)
     grains = (1,)
     per_node = False
@@ -85,7 +85,8 @@ class Validation:
     @property
     def inputs(self) -> str:
         """Return a digest of the tables that were read and of the code that judges by them."""
-        content = json.dumps([self.tables_read, core_digest()], sort_keys=True)
+        profiles = {name: dataclasses.asdict(profile) for name, profile in self.profiles.items()}
+        content = json.dumps([self.tables_read, profiles, core_digest()], sort_keys=True)
         return blake2b(content.encode(), digest_size=10).hexdigest()
 
     def positions(self, nodes: int) -> int:  # noqa: ARG002 (the cases are the cases)
@@ -114,23 +115,36 @@ class Validation:
             published_figures: list[Figure] = PUBLISHED[case.kind].figures(self.tables_read, self.points)
             return published_figures
         if case.kind == "memory":
-            workloads = {row["workload"]: row for row in self.tables_read["workloads"]}
-            row = workloads[case.workload]
-            programs = _program(row), _program(workloads[row["control"]])
+            controls = {row["workload"]: row["control"] for row in self.tables_read["workloads"]}
+            control = controls[case.workload]
+            in_flight = self._in_flight(case, control)
+            programs = (
+                dataclasses.replace(self.programs[name], in_flight=in_flight) for name in (case.workload, control)
+            )
             return figures.memory_figures(
                 self.profiles[case.kernel], *programs, kernel=case.kernel, cpus=case.cpus, workload=case.workload
             )
         rows = self.tables_read["ftrace_calls"]
         mine = [row for row in rows if _call_case(row) == case]
-        phases = tuple(dict.fromkeys(row["phase"] for row in mine))
+        phases = {row["phase"]: _number("us_per_operation", row) for row in mine}
         return figures.call_figures(
             self.profiles[case.kernel], phases, kernel=case.kernel, cpus=case.cpus, depth=case.depth, files=case.files
         )
 
+    def _in_flight(self, case: Case, control: str) -> float | None:
+        """Return the removed cgroups that were in flight when the control ran; None where nobody looked."""
+        for row in self.tables_read["vm_memory"]:
+            if (row["kernel"], row["cpus"], row["workload"]) == (case.kernel, str(case.cpus), control):
+                return _number("in_flight", row)
+        return None
+
 
 def job(config: Mapping[str, Any]) -> Validation:
     """Return the job of a config: its `reference` names the folder, null the project's own."""
-    tables = read(Path(config["reference"]) if config["reference"] is not None else OWN)
+    folder = Path(config["reference"]) if config["reference"] is not None else OWN
+    if is_run(folder):
+        return _of_run(folder)
+    tables = read(folder)
     measured = hosts.newest_rows()
     if measured:
         say(f"calibration of this node, {hosts.rows_path()}, stands in for calibration.csv")
@@ -144,7 +158,16 @@ def job(config: Mapping[str, Any]) -> Validation:
         kernel: named_profile(f"profile of kernel {kernel} in kernels.csv", names[kernel]) for kernel in sorted(kernels)
     }
     overrides = {name: paths for module in PUBLISHED.values() for name, paths in module.POINTS.items()}
-    return Validation(cases, tables, profiles, {name: _point(paths) for name, paths in overrides.items()})
+    return Validation(
+        cases, tables, profiles, {name: _point(paths) for name, paths in overrides.items()}, _programs(tables)
+    )
+
+
+def _of_run(folder: Path) -> Validation:
+    """Return the job that puts the model to what a run measured; published figures have no part in it."""
+    tables, profiles = read_run(folder)
+    cases = tuple(dict.fromkeys(case for case in _cases(tables) if case.kind not in PUBLISHED))
+    return Validation(cases, tables, profiles, {}, _programs(tables))
 
 
 def read(folder: Path) -> Tables:
@@ -170,8 +193,6 @@ def _cases(tables: Tables) -> Iterator[Case]:
         for needed in (row["workload"], workloads.get(row["workload"], {}).get("control")):
             if needed and needed not in workloads:
                 raise InputError(f"workload {needed} must stand in workloads.csv (got {', '.join(workloads)}); add it")
-            if needed:
-                _program(workloads[needed])
         if workloads[row["workload"]]["control"]:
             yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
     yield from map(_call_case, tables["ftrace_calls"])
@@ -183,12 +204,20 @@ def _call_case(row: Mapping[str, str]) -> Case:
     return Case("calls", row["kernel"], cpus, depth=depth, files=files)
 
 
-def _program(row: Mapping[str, str]) -> TmpfsProgram:
-    """Return the program of a row of workloads.csv; what it does not say is usual."""
-    numbers = ("cgroups", "files", "keep", "warm_ms", "data_kib")
-    given: dict[str, Any] = {name: _whole(name, row[name]) for name in numbers if row.get(name)}
-    given |= {name: row[name] for name in ("hold", "pin") if row.get(name)}
-    return dataclasses.replace(usual_program(), **given)
+def _programs(tables: Tables) -> dict[str, TmpfsProgram]:
+    """Return the program of each row of workloads.csv; what it does not say is usual."""
+    usual, found = usual_program(), {}
+    for row in tables["workloads"]:
+        numbers = ("cgroups", "files", "keep", "warm_ms", "data_kib")
+        given: dict[str, Any] = {name: _whole(name, row[name]) for name in numbers if row.get(name)}
+        given |= {name: row[name] for name in ("hold", "pin") if row.get(name)}
+        found[row["workload"]] = dataclasses.replace(usual, **given)
+    return found
+
+
+def _number(name: str, row: Mapping[str, str]) -> float | None:
+    """Return a number that a table may have; None where it has none."""
+    return float(row[name]) if row.get(name) else None
 
 
 def _whole(name: str, text: str) -> int:

@@ -37,15 +37,11 @@ def _churn(row: Row) -> None:
 
 
 def _counts(row: Row) -> None:
-    case = row.case
-    numbers = {
-        "create": case.program.counted_files,
-        "unlink": case.program.counted_files,
-        f"pipe{case.program.counted_pipes}": case.program.counted_pipes,
-    }
-    counted = count_calls(row.profile, case.cpus, case.depth, case.program.counted_files, list(numbers))
+    case, program = row.case, row.case.program
+    paces = {"create": program.file_us, "unlink": program.file_us, f"pipe{program.counted_pipes}": program.pipe_us}
+    counted = count_calls(row.profile, case.cpus, case.depth, program.counted_files, paces)
     for phase, calls in counted.items():
-        name = phase if phase in ("create", "unlink") else "pipe"
-        row.operations[name] = numbers[phase], None
+        name = phase.rstrip("0123456789")
+        row.operations[name] = calls.operations, paces[phase]
         for figure, function in FUNCTIONS.items():
             row.calls[name, function] = Call((0, 0), (getattr(calls, figure), 0))

@@ -107,6 +107,7 @@ CALLS = _schema(
         ("hits_after", pa.int64(), "1", "calls counted when it had ended"),
         ("misses_before", pa.int64(), "1", "calls that a probe missed when the phase began"),
         ("misses_after", pa.int64(), "1", "calls that a probe missed when it had ended"),
+        ("counted_files", pa.int64(), "1", "files of the process whose calls are counted"),
         ("operations", pa.int64(), "1", "files or pipes of the phase"),
         ("guest_us_per_operation", pa.float64(), "us", "guest time of each, with the probes"),
     )
@@ -208,6 +209,7 @@ def _calls(row: Row) -> Iterator[dict[str, Any]]:
             "hits_after": call.after[0],
             "misses_before": call.before[1],
             "misses_after": call.after[1],
+            "counted_files": row.case.program.counted_files,
             "operations": operations,
             "guest_us_per_operation": us,
         }

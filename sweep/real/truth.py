@@ -82,12 +82,11 @@ class Truth:
         ]
         return blake2b(json.dumps(read, sort_keys=True).encode(), digest_size=10).hexdigest()
 
-    @property
     def about(self) -> Mapping[str, Any]:
         """Return whether all rows come out the same again, and what was measured, with what."""
         kernels = [
-            dataclasses.asdict(kernel) | {"profile": dataclasses.asdict(self.profiles[kernel.name])}
-            for kernel in self.kernels.values()
+            dataclasses.asdict(self.kernels[name]) | {"profile": dataclasses.asdict(profile)}
+            for name, profile in self.profiles.items()
         ]
         same = all(self._deterministic(case) for case in self.cases)
         return {"deterministic": same, "real": {"kernels": kernels} | dict(self.made_with)}

@@ -1,5 +1,7 @@
 """The reference's program, replayed."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,9 +9,24 @@ from hypothesis import strategies as st
 from core.validation.tmpfs import replay
 from core.workload import TmpfsProgram
 
+PROGRAM = TmpfsProgram(
+    cgroups=3,
+    files=1,
+    keep=1,
+    warm_ms=50,
+    hold="files",
+    data_kib=0,
+    pin="none",
+    in_flight=None,
+    counted_files=1,
+    counted_pipes=1,
+    file_us=None,
+    pipe_us=None,
+)
+
 
 def left(profile, cpus=1, draw=0, **program):
-    return replay(profile, TmpfsProgram(**({"cgroups": 3, "files": 1, "keep": 1, "warm_ms": 50} | program)), cpus, draw)
+    return replay(profile, replace(PROGRAM, **program), cpus, draw)
 
 
 def grown(profile, cache, **program):

@@ -29,29 +29,43 @@ long as (
 ),
 averaged as (
     select
-        kernel, cpus, workload, figure, max(cgroups) as cgroups,
-        avg(amount) as mean, coalesce(var_samp(amount), 0) / count(*) as variance
+        kernel, cpus, workload, figure, max(cgroups) as cgroups, count(*) as runs, max(amount) as most,
+        avg(amount) as mean, var_samp(amount) / count(*) as variance
     from long
     group by kernel, cpus, workload, figure
 ),
+-- removed cgroups that were still there, or caches made too late: what the control left is no measure then
+unclean as (
+    select kernel, cpus, workload
+    from averaged
+    where figure in ('dying memcgs', 'memcg kmem_caches') and most > 0
+),
 paired as (
     select
-        kernel, cpus::bigint as cpus, workload, figure, it.cgroups,
+        kernel, cpus::bigint as cpus, workload, figure, it.cgroups, it.runs,
         it.mean - control.mean as reference,
-        2 * sqrt(it.variance + control.variance) as two_errors,
-        3 * 4 * cpus::double / it.cgroups as percpu_step_kib
+        case
+            when least(it.runs, control.runs) >= 3 then sqrt(it.variance + control.variance)
+            when figure in ('slab', 'slab + percpu') then scatter.of_all_kib
+        end as standard_error,
+        3 * 4 * cpus::double / it.cgroups as percpu_step_kib,
+        -- of so many cgroups some kept nothing, where a starved guest made their caches too late
+        greatest(ceil(reference), 1) as each,
+        3 * each * sqrt(greatest(reference / each * (1 - reference / each), 0) / (it.runs * it.cgroups)) as starved,
+        if((kernel, cpus, control.workload) in (from unclean), 'its control is not clean', null) as refused
     from averaged as it
     join workloads using (workload)
     join averaged as control using (kernel, cpus, figure)
+    left join scatter on (scatter.kernel, scatter.cpus, scatter.workload) = (it.kernel, it.cpus::bigint, it.workload)
     where control.workload = workloads.control
 )
 select
-    'memory' as "group", figure, kernel, cpus, workload, reference,
+    'memory' as "group", figure, kernel, cpus, workload, reference, standard_error, runs,
     case
-        when figure in ('dying memcgs', 'memcg kmem_caches') then 0
-        when figure = 'percpu' then greatest(0.05 * abs(reference), two_errors, percpu_step_kib / 2)
-        else greatest(0.1 * abs(reference), two_errors, 1)
+        when figure in ('dying memcgs', 'memcg kmem_caches') then coalesce(starved, 0)
+        when figure = 'percpu' then greatest(0.05 * abs(reference), coalesce(2 * standard_error, 0), percpu_step_kib)
+        else greatest(0.1 * abs(reference), coalesce(2 * standard_error, 0), 1)
     end as tolerance,
-    'absolute' as rule,
+    'absolute' as rule, refused,
     'vm_memory.csv' as source
 from paired

@@ -12,16 +12,17 @@ reference_figures as (
 ),
 compared as (
     select
-        "group", figure, kernel, cpus, workload, figures.unit, reference, model, model - reference as error,
+        "group", figure, kernel, cpus, workload, figures.unit, model, reference, standard_error, model - reference as error,
         case rule when 'relative' then tolerance * abs(reference) when 'absolute' then tolerance end as allowed,
-        rule, tolerance, source
+        rule, tolerance, refused, source
     from reference_figures
     full join figures using ("group", figure, kernel, cpus, workload)
     where reference is not null or "group" not in ('memory', 'calls')
 )
 select
-    "group", figure, kernel, cpus, workload, unit, reference, model, error, tolerance, rule,
+    "group", figure, kernel, cpus, workload, unit, model, reference, standard_error, error, tolerance, rule,
     case
+        when refused is not null then 'refused: ' || refused
         when model is null then 'no model'
         when reference is null then 'no reference'
         when allowed is not null and abs(error) <= allowed + 1e-9 then 'ok'
