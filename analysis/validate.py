@@ -39,7 +39,10 @@ UNTOUCHED = (  # caches of tasks, which both programs make and end alike: a kept
     *("task_struct", "signal_cache", "sighand_cache", "mm_struct", "vm_area_struct", "files_cache", "fs_cache"),
     *("anon_vma", "anon_vma_chain", "pid", "vmap_area", "maple_node"),
 )
-OF_ONE_RUN = {"vm_slabs": {"run": "'1'"}, "ftrace_calls": {"run": "'1'", "misses": "0"}}  # columns a table may lack
+LACKING = {  # columns that a table may lack, and what they are then: of one run, counted by the function profiler
+    "vm_slabs": {"run": "'1'"},
+    "ftrace_calls": {"run": "'1'", "misses": "0", "paced": "false"},
+}
 
 
 def verdicts(run: Run, reference: Path | None) -> duckdb.DuckDBPyRelation:
@@ -90,7 +93,7 @@ def _of_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for name in MEASURED:
         _view(con, f"{name}_text", [_file(folder, f"{name}.csv")])
         columns = con.table(f"{name}_text").columns
-        lacking = [f"{value} as {key}" for key, value in OF_ONE_RUN.get(name, {}).items() if key not in columns]
+        lacking = [f"{value} as {key}" for key, value in LACKING.get(name, {}).items() if key not in columns]
         con.execute(f"create view {name} as select {', '.join(['*', *lacking])} from {name}_text")
     published = {path.name: path for where in (OWN, folder) for path in sorted(where.glob(PUBLISHED))}
     _view(con, "published_text", list(published.values()))

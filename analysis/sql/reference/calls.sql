@@ -20,14 +20,14 @@ of_runs as ( -- of two names in one kernel, one calls the other
     select
         kernel, cpus::bigint as cpus, phase || ', depth ' || depth as workload, run,
         coalesce(try_cast(regexp_extract(phase, '\d+') as double), files::double) as operations,
-        what, max(calls::double) as calls, max(misses::double) as misses
+        what, max(calls::double) as calls, max(misses::double) as misses, bool_and(paced::boolean) as paced
     from named
     where what is not null
     group by all
 ),
 counted as (
     select
-        kernel, cpus, workload, run, any_value(operations) as operations, sum(misses) as misses,
+        kernel, cpus, workload, run, any_value(operations) as operations, sum(misses) as misses, bool_and(paced) as paced,
         coalesce(max(calls) filter (what = 'charges'), 0) as charges,
         coalesce(max(calls) filter (what = 'charge_walks'), 0) as charge_walks,
         coalesce(max(calls) filter (what = 'uncharges'), 0) as uncharges,
@@ -38,7 +38,8 @@ counted as (
     group by kernel, cpus, workload, run
 ),
 ratios as (
-    select *, 'charges' as figure, charges as times, operations as per from counted
+    -- how many are freed in one go depends on the pace: nobody can say it for a machine whose pace was not recorded
+    select *, 'charges' as figure, charges as times, operations as per from counted where paced
     union all by name
     select *, 'charge walks' as figure, charge_walks as times, charges as per from counted
     union all by name

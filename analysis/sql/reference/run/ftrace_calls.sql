@@ -3,6 +3,7 @@
 select
     kernel, cpus, depth, replicate as run, counted_files as files,
     if(phase = 'pipe', 'pipe' || operations, phase) as phase, function,
-    hits_after - hits_before as calls, misses_after - misses_before as misses
+    hits_after - hits_before as calls, misses_after - misses_before as misses,
+    guest_us_per_operation is not null as paced
 from run_calls
 where source <> 'model' and phase <> 'idle'
