@@ -44,8 +44,8 @@ class Declared:
     """What a field says of itself.
 
     readers: the parts that read it. own: what null stands for; None where null is no value. neutral: the value at which
-    the field might as well not exist, so that a field new to the scenario leaves the events of those who do not use it
-    as they were. named: tables show it by itself.
+    the field might as well not exist, or a function that knows such values, so that a field new to the scenario leaves
+    the events of those who do not use it as they were. named: tables show it by itself.
     """
 
     readers: frozenset[str]
@@ -172,7 +172,7 @@ def canonical(whole: Any, part: str | None) -> str:
     shown = {}
     for name in sorted(names):
         value, own = value_of(whole, name), fields_of(cls)[name]
-        if own.neutral is _NONE or value != own.neutral:
+        if not (own.neutral(value) if callable(own.neutral) else value == own.neutral):
             inside = None if part in own.readers else part
             shown[name] = _text(_Itself(value), inside) if _is_record(value) else _json(value)
     return "{" + ",".join(f'"{name}":{text}' for name, text in shown.items()) + "}"

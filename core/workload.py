@@ -6,12 +6,11 @@ Values live in `conf/workload/`, each with its source. "Mean" is the mean of a P
 from __future__ import annotations
 
 from core.checks import at_least, below, one_of, within
-from core.keys import key, record
+from core.keys import fields_of, key, record
 
 HOLDS = ("files", "directories", "pipes", "sockets")
 PINS = ("none", "one", "in_turn")
 PAGE_CACHE = "page_cache"  # the key of `Workload.leftovers` that is no kmem_cache: files, each with its cached pages
-PIN_KINDS = ("stack", "socket", "swap", "mlock", "tmpfs", "cgwb")  # keys of `Workload.pins`
 
 
 @record("scenario")
@@ -43,15 +42,7 @@ class Leftover:
 
 @record("scenario")
 class Pin:
-    """What holds a memcg after it is gone, for a time of its own: memory pressure does not end it.
-
-    - stack: a task that left the memcg; its kernel stack's pages hold it before 5.13.
-    - socket: one that somebody else still has. cgroup v2 only, under every design (mem_cgroup_sk_alloc(); cgroup v1
-      would need tcp accounting).
-    - swap: an entry of a page swapped out. It holds the memcg's id, which holds the memcg (mem_cgroup_id_get_many()).
-    - mlock, tmpfs: a locked page, a page of a shared file in memory; not under folio reparenting.
-    - cgwb: a bdi_writeback of this memcg that inodes are still attached to; cgroup v2 before 5.14.
-    """
+    """What holds a memcg after it is gone, for a time of its own: memory pressure does not end it."""
 
     chance: float  # that a memcg leaves one
     hold_s: float  # mean time from offline until it lets go
@@ -60,6 +51,31 @@ class Pin:
         """Raise ValueError unless the values make sense; `path` is the config path of this pin."""
         within(f"{path}.chance", self.chance, 0, 1)
         at_least(f"{path}.hold_s", self.hold_s, 0)
+
+
+@record("scenario")
+class Pins:
+    """What else pins memcgs that are gone, beside leftovers that reclaim ends."""
+
+    stack: Pin  # a task that left the memcg; its kernel stack's pages hold it before 5.13
+    # one that somebody else still has: cgroup v2 only, under every design (mem_cgroup_sk_alloc(); v1: tcp accounting)
+    socket: Pin
+    # an entry of a page swapped out: it holds the memcg's id, which holds the memcg (mem_cgroup_id_get_many())
+    swap: Pin
+    mlock: Pin  # a locked page of a file; not under folio reparenting
+    tmpfs: Pin  # a page of a shared file in memory; not under folio reparenting
+    cgwb: Pin  # a bdi_writeback of this memcg that inodes are still attached to: cgroup v2 before 5.14
+
+    def __post_init__(self) -> None:
+        for name, pin in vars(self).items():
+            pin.check(f"workload.pins.{name}")
+
+    def none(self) -> bool:
+        """Whether no memcg leaves any."""
+        return not any(pin.chance for pin in vars(self).values())
+
+
+PIN_KINDS = tuple(fields_of(Pins))
 
 
 @record("scenario")
@@ -170,7 +186,7 @@ class Workload:
     caches: dict[str, int]  # kmem_cache -> objects that a memcg allocates from it
     in_use: float  # share of these in use at a time; SLUB keeps the slabs of the others for the memcg
     leftovers: dict[str, Leftover]  # kmem_cache of `caches`, or PAGE_CACHE
-    pins: dict[str, Pin] = key("scenario", neutral={})  # of PIN_KINDS
+    pins: Pins = key("scenario", neutral=Pins.none)
     stray_tasks: float  # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13
     stray_task_s: float  # mean life of such a task after the memcg is gone
     memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
@@ -209,6 +225,3 @@ class Workload:
         for name, leftover in self.leftovers.items():
             one_of("workload.leftovers", name, [*self.caches, PAGE_CACHE], "add the cache to workload.caches")
             leftover.check(f"workload.leftovers.{name}")
-        for name, pin in self.pins.items():
-            one_of("workload.pins", name, PIN_KINDS)
-            pin.check(f"workload.pins.{name}")

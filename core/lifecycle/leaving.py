@@ -51,12 +51,12 @@ class Laws(NamedTuple):
 
 def laws(load: Workload) -> Laws:
     """Return the laws of a workload."""
-    lefts, pins = load.leftovers.values(), [load.pins.get(name) for name in PIN_KINDS]
+    lefts, pins = load.leftovers.values(), [getattr(load.pins, name) for name in PIN_KINDS]
     return Laws(
         means=np.array([*(left.private for left in lefts), load.stray_tasks], np.float64),
-        chances=np.array([*(left.chance for left in lefts), *(pin.chance if pin else 0.0 for pin in pins)]),
+        chances=np.array([*(left.chance for left in lefts), *(pin.chance for pin in pins)]),
         turnovers=np.array([left.private_turnovers for left in lefts], np.float64),
-        hold_s=np.array([pin.hold_s if pin else 0.0 for pin in pins]),
+        hold_s=np.array([pin.hold_s for pin in pins]),
         stray_task_s=load.stray_task_s,
     )
 

@@ -13,7 +13,7 @@ from core.lifecycle.seats import Charges
 from core.workload import PAGE_CACHE, Pin
 from tests.reference.lifecycle import Host
 from tests.reference.reuse import ReusingHost
-from tests.support.small import DAY_S, drawn, leftover, small_point
+from tests.support.small import DAY_S, drawn, leftover, pins, small_point
 
 HOSTS, SCENARIOS = 60, 120
 Z = 5.0  # standard errors: a case compares some 50 means, and is out by chance once in 35 000 runs
@@ -40,7 +40,7 @@ def test_means_agree_with_a_host_in_continuous_time(design, cpus):
             "cache_creation_s": 200.0,
             "stray_tasks": 0.05,
             "stray_task_s": 7200.0,
-            "pins": {"socket": Pin(chance=0.1, hold_s=20000.0), "swap": Pin(chance=0.05, hold_s=9000.0)},
+            "pins": pins(socket=Pin(chance=0.1, hold_s=20000.0), swap=Pin(chance=0.05, hold_s=9000.0)),
         },
         churn_hz=0.005,
         design=design,

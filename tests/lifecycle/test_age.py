@@ -15,7 +15,7 @@ from core.lifecycle.pinning import SAMPLES
 from core.lifecycle.population import populate
 from core.workload import PAGE_CACHE, Pin, Pressure
 from tests.support.points import default_point
-from tests.support.small import DAY_S, leftover, small_point
+from tests.support.small import DAY_S, leftover, pins, small_point
 
 Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests
 
@@ -229,7 +229,9 @@ def test_every_run_leaves_one(design):
 )
 def test_what_else_pins(name, changes, dying):
     """Who is held by what on 5.2: every memcg leaves one thing for far longer than the day lasts."""
-    point = small_point(leftovers={}, load={"pins": {name: Pin(chance=1.0, hold_s=1e9)}, "lifetime_s": 60.0}, **changes)
+    point = small_point(
+        leftovers={}, load={"pins": pins(**{name: Pin(chance=1.0, hold_s=1e9)}), "lifetime_s": 60.0}, **changes
+    )
     (row,) = (age([point])[0],)
 
     gone = 0.01 * DAY_S
@@ -241,7 +243,7 @@ def test_what_else_pins(name, changes, dying):
 
 def test_kernels_of_5_14_and_later_are_not_held_by_cgwbs():
     """c22d70a162d3 attaches the inodes of a dying cgwb to its parent's."""
-    load = {"pins": {"cgwb": Pin(chance=1.0, hold_s=1e9)}}
+    load = {"pins": pins(cgwb=Pin(chance=1.0, hold_s=1e9))}
     point = small_point(leftovers={}, load=load)
 
     seen = {

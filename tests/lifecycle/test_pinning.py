@@ -10,7 +10,7 @@ from core.lifecycle.pinning import SAMPLES, pin
 from core.workload import PAGE_CACHE, PIN_KINDS, Pin, Pressure
 from tests.reference.lifecycle import STEPS, Recount
 from tests.reference.lifecycle import slab_of as slab_in_turn
-from tests.support.small import DESIGN_NAMES, drawn, leftover, small_point
+from tests.support.small import DESIGN_NAMES, drawn, leftover, pins, small_point
 
 turnovers = st.floats(0.05, 8)
 pin_laws = st.builds(Pin, chance=st.sampled_from([0.1, 1.0]), hold_s=st.sampled_from([60.0, 9000.0]))
@@ -32,7 +32,7 @@ leftovers = st.builds(
     lifetime_sigma=st.sampled_from([0.0, 1.0]),
     cache_creation_s=st.sampled_from([0.0, 0.5, 100.0]),
     stray_tasks=st.sampled_from([0.0, 0.5]),
-    pins=st.dictionaries(st.sampled_from(PIN_KINDS), pin_laws),
+    pinned=st.dictionaries(st.sampled_from(PIN_KINDS), pin_laws),
     cgroup_version=st.sampled_from([1, 2]),
     memory_mib=st.sampled_from([8.0, 2.0**30]),
     folio_reparenting=st.booleans(),
@@ -41,7 +41,7 @@ leftovers = st.builds(
 )
 @settings(max_examples=25, phases=(Phase.reuse, Phase.generate))  # shrinking would take minutes
 def test_counts_equal_those_of_the_object_by_object_simulator(
-    design, caches, lifetime_s, lifetime_sigma, cache_creation_s, stray_tasks, pins, memory_mib, **changes
+    design, caches, lifetime_s, lifetime_sigma, cache_creation_s, stray_tasks, pinned, memory_mib, **changes
 ):
     """Every count at every sample is the one found by looking at each object, with feedback on and off."""
     load = {
@@ -49,7 +49,7 @@ def test_counts_equal_those_of_the_object_by_object_simulator(
         "lifetime_sigma": lifetime_sigma,
         "cache_creation_s": cache_creation_s,
         "stray_tasks": stray_tasks,
-        "pins": pins,
+        "pins": pins(**pinned),
         "pressure": Pressure(memory_mib=memory_mib, in_use_mib=0.0, refill_mib_s=memory_mib / 20000),
     }
     point = small_point(leftovers=caches, load=load, design=design, churn_hz=0.0008, **changes)

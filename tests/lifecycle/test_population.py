@@ -10,7 +10,7 @@ from core.lifecycle.leaving import poisson_at_least_one
 from core.lifecycle.population import STEPS, gone_by_step, populate
 from core.rng import scenario_id
 from core.workload import Pin
-from tests.support.small import leftover, small_point
+from tests.support.small import leftover, pins, small_point
 
 Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests
 
@@ -89,7 +89,7 @@ def test_shares_of_what_is_left_by_chance_are_those_asked_for():
     Poisson numbers keep their means. False alarms: 1 in 150 000 each.
     """
     leftovers = {"dentry": leftover(private=0.5, chance=0.3), "inode_cache": leftover(chance=0.05)}
-    load = {"pins": {"socket": Pin(chance=0.2, hold_s=60.0)}}
+    load = {"pins": pins(socket=Pin(chance=0.2, hold_s=60.0))}
     point = small_point(leftovers=leftovers, load=load, churn_hz=1.0)
     population = populate(point)
     arrivals, followed = int(population.arrivals.sum()), population.followed
@@ -110,7 +110,7 @@ def test_a_new_key_at_its_neutral_value_leaves_the_draws_alone():
     point = small_point(leftovers={"dentry": leftover(private=0.4)})
 
     assert scenario_id(point) == scenario_id(
-        replace(point, workload=replace(point.workload, pins={}, mounts=7, depth=9, memcgs_per_unit=2))
+        replace(point, workload=replace(point.workload, pins=pins(), mounts=7, depth=9, memcgs_per_unit=2))
     )
     assert '"chance"' not in canonical(point, "scenario")
 

@@ -352,7 +352,7 @@ class Host:
         held = [(STACK, self.load.stray_task_s)] * self._poisson(self.load.stray_tasks)
         held += [
             (PIN_KINDS.index(name), pin.hold_s)
-            for name, pin in self.load.pins.items()
+            for name, pin in vars(self.load.pins).items()
             if self.rng.random() < pin.chance
         ]
         for kind, mean_s in held:

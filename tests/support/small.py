@@ -6,7 +6,7 @@ from core.designs import DESIGNS
 from core.lifecycle.life import list_lrus, make_rules
 from core.lifecycle.population import populate
 from core.lifecycle.weights import weigh
-from core.workload import Leftover, Pressure
+from core.workload import PIN_KINDS, Leftover, Pin, Pins, Pressure
 from tests.support.points import default_point
 
 DAY_S = 86400.0
@@ -17,6 +17,11 @@ def leftover(**changes):
     """Nothing left behind, but for `changes`."""
     nothing = {"private": 0.0, "private_turnovers": 1.0, "common": 0, "common_touch": 0.0, "common_turnovers": 1.0}
     return Leftover(**nothing | changes)
+
+
+def pins(**left):
+    """Only what `left` says pins memcgs; each is a chance and a mean time, s."""
+    return Pins(**{name: Pin(chance=0.0, hold_s=1.0) for name in PIN_KINDS} | left)
 
 
 def small_point(*, leftovers, load=None, **changes):
