@@ -48,6 +48,7 @@ class KernelProfile:
     name: str = key("label")
     version: str = key("label")
     source: str = key("label")  # where the sizes come from, in words
+    image: str | None = key("label")  # the file that the profile was read from; null: conf/, or this machine
     design: str = key("own")  # how this kernel charges slab pages: a name in core.designs.DESIGNS
     charge_batch_pages: int = key("own")  # MEMCG_CHARGE_BATCH
     stock_slots: int = key("own")  # memcgs that a CPU's stock holds pages of: NR_MEMCG_STOCK, 1 before 6.16

@@ -105,11 +105,7 @@ def _run(config: DictConfig) -> int:
         key = override.partition("=")[0].lstrip("+")
         if key in swept and not (config.job == "truth" and key in TRUTH_AXES):
             raise InputError(f"{key} must not be set beside axes.{key} (got {override!r}); give axes.{key}=[VALUE]")
-    for group in GROUPS:
-        if not isinstance(chosen := HydraConfig.get().runtime.choices.get(group), str):
-            raise InputError(
-                f"{group} must be one option (got {chosen or 'several'}); axes.{group}=[...] compares several"
-            )
+    _check_groups(config, swept)
     for key, allowed in CHOICES.items():
         if (value := OmegaConf.select(config, key)) not in allowed:
             raise InputError(one_of(key, value, allowed))
@@ -142,6 +138,17 @@ def _check_cluster(cluster: Mapping[str, Any]) -> None:
             )
 
 
+def _check_groups(config: DictConfig, swept: Mapping[str, Any]) -> None:
+    chosen = HydraConfig.get().runtime.choices
+    for group in GROUPS:
+        if not isinstance(one := chosen.get(group), str):
+            raise InputError(f"{group} must be one option (got {one or 'several'}); axes.{group}=[...] has several")
+    if config.kernel.image and "image" not in (chosen["kernel"], *(swept.get("kernel") or ())):
+        raise InputError(
+            f"kernel.image must go with kernel=image (got '{config.kernel.image}' alone); add kernel=image"
+        )
+
+
 def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
     """Yield every number of a config that may be infinite, and its key."""
     if isinstance(tree, dict):
@@ -155,10 +162,13 @@ def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _text_quoted(argument: str) -> str:
-    """Let what looks like a number stay text where a key takes text: Hydra would make 5.1 of kernel=5.10."""
+    """Let numbers and paths be text where a key takes text: Hydra would make 5.1 of kernel=5.10."""
     key, is_override, value = argument.partition("=")
     if not is_override or key.lstrip("+").removeprefix("axes.") not in schema.text_keys():
         return argument
+    if value[:1] in ("/", "~", "."):  # a path stands as it is, whatever Hydra's grammar makes of its characters
+        quoted = value.replace("'", "\\'")
+        return f"{key}='{quoted}'"
     return f"{key}={NUMBER_OR_QUOTED.sub(lambda found: found['quoted'] or repr(found['number']), value)}"
 
 

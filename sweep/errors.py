@@ -10,6 +10,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from sweep.folder import InputError as InputError  # noqa: PLC0414 (analysis, too, says it, and knows the folder only)
 
+RESOLVED = (
+    "InputError raised while resolving interpolation: "  # OmegaConf keeps of what a resolver raises the text only
+)
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -43,8 +46,8 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
 
     keys: all that a config may have.
     """
-    if isinstance(error, InputError):
-        return first_line(error)
+    if isinstance(error, InputError) or RESOLVED in str(error):
+        return first_line(error).rpartition(RESOLVED)[2]
     if isinstance(error, OverrideParseException):
         return (
             f"override must be KEY=VALUE in Hydra's grammar (got {error.override!r}: {first_line(error)}); "

@@ -5,9 +5,10 @@ from omegaconf import OmegaConf
 
 from core.designs import DESIGNS
 from core.lifecycle.memory import KMALLOC
+from sweep.config import kernels
 from tests.support import CONF
 
-PROFILES = sorted(path.stem for path in (CONF / "kernel").glob("[a-z]*.yaml"))
+PROFILES = (*kernels.profiles(), "detected")
 WORKLOADS = sorted(path.stem for path in (CONF / "workload").glob("[a-z]*.yaml"))
 PAGE_CACHE = "page_cache"  # a workload's pages, which are no kmem_cache
 REPLAYED = {"dentry", "shmem_inode_cache", "filp", "inode_cache", "kernfs_node_cache", "radix_tree_node"}
