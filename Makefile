@@ -2,14 +2,20 @@
 PYTHON ?= python3
 BIN = .venv/bin
 RUN = $(BIN)/python -m
+CHECKED = tests/test_architecture.py tests/test_designs.py tests/test_contributing.py tests/charge/test_stock.py \
+    tests/charge/test_offline.py tests/slabs tests/prices tests/lifecycle/test_draws.py tests/sweep/plan \
+    tests/sweep/engine/test_loop.py tests/sweep/engine/test_usable.py tests/analysis/test_marts.py
 
-.PHONY: churn test lint docs bench bench-long torture lock clean
+.PHONY: churn check test lint docs bench bench-long torture-short torture lock clean
 
 churn: .venv/installed  ## the main job; its last line is the run's folder
 	@$(RUN) sweep +experiment=churn
 
+check: lint  ## what matters while one works, in a minute
+	$(RUN) pytest -q --hypothesis-profile=fast -m "not slow and not bench and not long" $(CHECKED)
+
 test: .venv/installed  ## everything but what takes minutes
-	$(RUN) pytest -m "not slow and not bench"
+	$(RUN) pytest -m "not slow and not bench and not long"
 
 lint: .venv/installed
 	$(RUN) ruff check .
@@ -24,6 +30,9 @@ bench: .venv/installed .venv-rivals/installed  ## measurements, side by side
 
 bench-long: .venv/installed  ## a million points
 	$(RUN) pytest tests/bench -m "bench and slow" -s
+
+torture-short: .venv/installed  ## clusters, kills and whole trees, in their short form
+	$(RUN) pytest -m "long and not slow"
 
 torture: .venv/installed  ## clusters, statistics, and faults in their long form
 	$(RUN) pytest -m "slow and not bench" -s

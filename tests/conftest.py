@@ -5,6 +5,7 @@ from sweep.engine.warm import keep_compiled
 
 keep_compiled()
 
+import signal
 from functools import cache
 
 import hydra
@@ -18,7 +19,27 @@ from sweep.config.schema import build
 from tests.support import CONF
 
 settings.register_profile("patient", deadline=None)  # the first example of many compiles; machines are shared
+settings.register_profile("fast", deadline=None, max_examples=10)  # while one works: --hypothesis-profile=fast
 settings.load_profile("patient")
+LIMIT_S = {"long": 900, "bench": 3600, "slow": 7200}  # of a test, by its mark
+QUICK_S = 180  # of one without: many times what it takes on an idle core
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """End a test that hangs, by name."""
+    limit_s = max([LIMIT_S[mark.name] for mark in item.iter_markers() if mark.name in LIMIT_S], default=QUICK_S)
+
+    def ended(_number, _frame):
+        pytest.fail(f"it took more than {limit_s} s; mark it slow or long, or mend it")
+
+    before = signal.signal(signal.SIGALRM, ended)
+    signal.alarm(limit_s)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

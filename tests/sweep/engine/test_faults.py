@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.commands import TINY, alive, children, command, digests, folder, sweep, until_landed
 
+pytestmark = pytest.mark.long
+
 LONG = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "replicates=6", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]",
         "cluster.task_s=0.5")  # fmt: skip
 

@@ -22,6 +22,8 @@ from sweep.version import core_digest
 from tests.support.commands import TINY, command, digests, folder, sweep
 from tests.support.toys import Squares
 
+pytestmark = pytest.mark.long
+
 BUCKET = ("--in-memory", "--default-bucket", "bucket")
 FAST = {"RENEW_S": 1.2, "LEASE_S": 4.0, "POLL_S": 0.2}  # modification times are whole seconds
 

@@ -1,6 +1,10 @@
 """Workers that die, on an embedded Ray."""
 
+import pytest
+
 from tests.support.commands import toys
+
+pytestmark = pytest.mark.long
 
 
 def test_a_deadly_point_fails_alone(tmp_path):

@@ -18,6 +18,8 @@ import pytest
 from sweep.folder import PARTS, parse_part
 from tests.support.commands import children, command, digests, folder, sweep
 
+pytestmark = pytest.mark.long
+
 LINE = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]")
 SHORT, LONG = 8, 16  # replicates
 EACH = 4 * 3 * 3 * 3  # points of one

@@ -34,6 +34,7 @@ def whole(tmp_path_factory):
     return folder(sweep(*FEW, f"out={tmp_path_factory.mktemp('whole')}"))
 
 
+@pytest.mark.long
 def test_rounds_grow_within_the_budget(whole):
     """A run adds points after the first round, and no more than it may."""
     points = Store(str(whole)).read("points/00000.parquet")
@@ -42,6 +43,7 @@ def test_rounds_grow_within_the_budget(whole):
     assert points.group_by("point_id").aggregate([]).num_rows == points.num_rows
 
 
+@pytest.mark.long
 def test_refinement_resumes(whole, tmp_path):
     """A run that was killed in the last round ends as the undisturbed one: what came later decides nothing again."""
     run = tmp_path / "crossover" / whole.name
