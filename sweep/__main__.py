@@ -25,7 +25,7 @@ from sweep.engine import signals
 from sweep.engine.loop import Job
 from sweep.engine.progress import say
 from sweep.engine.warm import keep_compiled
-from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, one_line, one_of
+from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, not_one_of, one_line
 from sweep.folder import within_reach
 from sweep.plan.planner import GROUPS, counterfactual, flat, plan
 
@@ -108,7 +108,7 @@ def _run(config: DictConfig) -> int:
     _check_groups(config, swept)
     for key, allowed in CHOICES.items():
         if (value := OmegaConf.select(config, key)) not in allowed:
-            raise InputError(one_of(key, value, allowed))
+            raise InputError(not_one_of(key, value, allowed))
     for key, least in LEAST.items():
         if (value := OmegaConf.select(config, key)) is not None and not value >= least:
             raise InputError(f"{key} must be at least {least} (got {value}); raise it")
@@ -207,7 +207,7 @@ def _load_option(group: str, name: str) -> Mapping[str, Any]:
     if name not in known and group == "kernel":
         kernels.profile(name)  # says what there is, if there is none
     elif name not in known:
-        raise InputError(one_of(f"axes.{group}", name, (option for option in known if option[0] != "_")))
+        raise InputError(not_one_of(f"axes.{group}", name, (option for option in known if option[0] != "_")))
     rest = [each for each in HydraConfig.get().overrides.task if each.partition("=")[0] != group]
     composed = hydra.compose("config", [*rest, f"{group}='{name}'"])
     options: dict[str, Any] = OmegaConf.to_container(composed[group], resolve=True)  # type: ignore[assignment]

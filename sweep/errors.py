@@ -33,7 +33,7 @@ def choose_from(key: str, value: str, valid: Iterable[str]) -> str:
     return f"{key} does not exist (got {value!r}); {way_out}"
 
 
-def one_of(key: str, value: object, valid: Iterable[str]) -> str:
+def not_one_of(key: str, value: object, valid: Iterable[str]) -> str:
     """Return the line for a value that is none of those allowed."""
     names = sorted(valid)
     near = difflib.get_close_matches(str(value), names, n=1)
@@ -55,7 +55,7 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return one_of(group, name, (option for option in error.options if option[0] not in "_."))
+        return not_one_of(group, name, (option for option in error.options if option[0] not in "_."))
     for cause in _causes(error):
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             return choose_from(cause.full_key, cause.full_key, keys)

@@ -31,7 +31,7 @@ from sweep.engine.loop import (
 )
 from sweep.engine.progress import Progress, say
 from sweep.engine.ranges import missing
-from sweep.engine.signals import Stopped, held
+from sweep.engine.signals import Stopped, postponed
 from sweep.engine.store import Store, TornPartError
 from sweep.errors import FAILED, ClusterError
 from sweep.folder import MANIFEST, PARTS, disjoint
@@ -110,10 +110,10 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
     except OSError as error:
         outcome.fatal = unwritable(store.root, error)
     except BaseException:
-        with held():
+        with postponed():
             executor.close()
         raise
-    with held():  # a second signal waits until the manifest says how the run ended
+    with postponed():  # a second signal waits until the manifest says how the run ended
         executor.close()
         state = "stopped" if status or outcome.fatal else "partial" if outcome.failed else "complete"
         ended = {"state": state, "nodes": executor.nodes, "files": files, "wall_s": time.monotonic() - began}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +13,67 @@ from tests.support import ROOT
 
 OURS = {"core", "sweep", "analysis"}
 SHARED = {"sweep.folder"}
+ALONE = {"sweep/real/observe.py"}  # a program that is copied to a host by itself
+# names that several modules offer alike: columns of a part, figures of a publication, an allocator, a job, a program
+ALIKE = {
+    "BAD_INPUT",
+    "COLUMNS",
+    "InputError",
+    "KEYED",
+    "POINTS",
+    "SERIES_COLUMNS",
+    "T",
+    "deactivate",
+    "figures",
+    "free",
+    "job",
+    "main",
+    "refill",
+    "register",
+}
+TO_MEND = {
+    "AXES",
+    "Case",
+    "Cell",
+    "Column",
+    "Figure",
+    "GROUPS",
+    "KIB",
+    "KINDS",
+    "LOST",
+    "MEASURES",
+    "MEMORY",
+    "MOST_ROWS",
+    "Machine",
+    "Node",
+    "OWN",
+    "Objects",
+    "PARTS",
+    "PRESETS",
+    "PROGRAM",
+    "PUBLISHED",
+    "Point",
+    "QUIET",
+    "Row",
+    "Run",
+    "SERIES",
+    "SOURCES",
+    "SPREAD",
+    "Tables",
+    "Taking",
+    "Values",
+    "crossover",
+    "load",
+    "measure",
+    "ping_pong",
+    "profile",
+    "read",
+    "record",
+    "start",
+    "text",
+    "versions",
+    "write",
+}
 PURE = {"numpy", "numba", "llvmlite", "scipy"}  # besides the standard library's types and tools
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "logging", "random", "socket", "subprocess", "sys", "threading"}
 OTHERS = {"ray", "hydra", "omegaconf", "pyarrow", "duckdb", "rich", "typer", "matplotlib", "yaml"}
@@ -73,3 +136,28 @@ def test_every_import_of_core_is_known():
     names = {top(name) for _, name in imports("core")}
 
     assert names - set(sys.stdlib_module_names) <= PURE | {"core"}
+
+
+def names(package: str) -> Iterator[tuple[str, str]]:
+    """Pairs of a public name that a module defines and the module."""
+    for path in (ROOT / package).rglob("*.py"):
+        if str(path.relative_to(ROOT)) in ALONE:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            found = [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            if isinstance(node, ast.Assign):
+                found = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                found = [node.target.id]
+            yield from ((name, str(path.relative_to(ROOT))) for name in found if not name.startswith("_"))
+
+
+def test_a_name_has_one_meaning():
+    """No two modules define one name, but for what several offer alike and a list that only shrinks."""
+    places = defaultdict(set)
+    for package in sorted(OURS):
+        for name, path in names(package):
+            places[name].add(path)
+    twice = {name for name, found in places.items() if len(found) > 1}
+
+    assert twice - ALIKE - TO_MEND == set(), {name: sorted(places[name]) for name in twice - ALIKE - TO_MEND}

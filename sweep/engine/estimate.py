@@ -10,8 +10,8 @@ from sweep.engine.cost import CostModel
 from sweep.engine.loop import Job
 
 PROBES = 8  # stretches to time, spread over the plan
-BUDGET_S = 10.0  # no new probe is begun after this
-SAMPLES = 1000  # positions at which the fitted cost is asked for
+PROBED_S = 10.0  # no new probe is begun after this
+ASKED = 1000  # positions at which the fitted cost is asked for
 
 
 def seconds(job: Job, total: int, cores: int) -> float:
@@ -20,11 +20,11 @@ def seconds(job: Job, total: int, cores: int) -> float:
     starts = np.unique(np.linspace(0, total - 1, PROBES).astype(np.int64) // grain * grain).tolist()
     _timed(job, starts[0], 1)  # compiles
     for start in starts:
-        if time.monotonic() - began > BUDGET_S:
+        if time.monotonic() - began > PROBED_S:
             break
         count = min(grain, total - start)
         cost.learn(job.features(start), _timed(job, start, count) / count)
-    at = np.linspace(0, total - 1, min(SAMPLES, total)).astype(np.int64).tolist()
+    at = np.linspace(0, total - 1, min(ASKED, total)).astype(np.int64).tolist()
     return float(np.mean([cost.predict(job.features(position)) for position in at])) * total / cores
 
 

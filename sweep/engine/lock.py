@@ -22,7 +22,7 @@ from sweep.folder import LOCK
 
 RENEW_S = 5.0  # a claim is written again this often; longer than the second that modification times are kept to
 LEASE_S = 20.0  # a claim that has not been renewed for so long is that of a driver that died
-POLL_S = 1.0
+WATCH_S = 1.0
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _outwait(store: Store) -> None:
     if first:
         say(f"waiting {LEASE_S:g} s to see whether {_holder(store, min(first))} still runs")
     while first and time.monotonic() < began + LEASE_S:
-        time.sleep(POLL_S)
+        time.sleep(WATCH_S)
         for claim, written in _claims(store).items():
             if first.get(claim) != written:
                 raise _in_use(store, _holder(store, claim))

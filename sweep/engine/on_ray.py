@@ -38,7 +38,7 @@ class OnRay:
             self._connect(cluster)
             self._begin(cluster, job, root, code)
         except BaseException:
-            with signals.held():
+            with signals.postponed():
                 self.close()
             raise
 

@@ -53,7 +53,7 @@ def take() -> None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def postponed() -> Iterator[None]:
     """Hold a signal back while something is done that must not be left half done; it stops the run afterwards."""
     _State.held += 1
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 WORKER_BYTES = 400 << 20  # of a worker with Ray, Arrow and compiled code; assumption, above the 250 to 300 MiB seen
-NO_LIMIT = 1 << 60  # bytes; cgroup v1 says "none" by a number near 2^63
+UNLIMITED_BYTES = 1 << 60  # bytes; cgroup v1 says "none" by a number near 2^63
 
 
 def cores(root: Path = Path("/")) -> int:
@@ -19,7 +19,7 @@ def cores(root: Path = Path("/")) -> int:
 def memory_bytes(root: Path = Path("/")) -> int:
     """Return how much memory this process and its children may have."""
     limits = [int(text) for text in _read(root, "memory", "memory.max") if text != "max"]
-    limits += [int(text) for text in _read(root, "memory", "memory.limit_in_bytes") if int(text) < NO_LIMIT]
+    limits += [int(text) for text in _read(root, "memory", "memory.limit_in_bytes") if int(text) < UNLIMITED_BYTES]
     total = next(line for line in (root / "proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
     return min([int(total.split()[1]) << 10, *limits])
 

@@ -14,7 +14,7 @@ from sweep.places import cache_folder, is_own
 from sweep.version import simulation_digest
 
 KEYED = "core-"  # what core.compiled asks of a folder's name; importing that would import Numba, too early
-KEPT = 8  # versions of the code whose machine code stays, those used last; less than a megabyte each
+VERSIONS_KEPT = 8  # versions of the code whose machine code stays, those used last; less than a megabyte each
 
 
 def keep_compiled() -> Path:
@@ -35,7 +35,7 @@ def keep_compiled() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
         by_use = sorted(base.glob(f"{KEYED}*"), key=lambda each: each.stat().st_mtime, reverse=True)
-        for old in by_use[KEPT:]:
+        for old in by_use[VERSIONS_KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
     return folder
 

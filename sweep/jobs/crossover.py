@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sweep.config.schema import PLANNED
 from sweep.engine.store import Store
-from sweep.errors import InputError, one_of
+from sweep.errors import InputError, not_one_of
 from sweep.jobs.simulation import Simulation
 from sweep.plan.axes import Listed
 from sweep.plan.plan import Dim, Plan
@@ -30,7 +30,7 @@ Seen = dict[Cell, dict[Cell, dict[str, dict[int, float]]]]  # cell -> the other 
 
 
 @dataclass(frozen=True)
-class Rules:
+class Refinement:
     """When a cell is settled, and when two neighbours need one between them. See `conf/experiment/crossover.yaml`."""
 
     axes: tuple[str, ...]
@@ -46,7 +46,7 @@ class Rules:
 
         numbers = [name for name, column in COLUMNS.items() if np.dtype(column.dtype).kind in "if"]
         if self.metric not in numbers:
-            raise InputError(one_of("refine.metric", self.metric, numbers))
+            raise InputError(not_one_of("refine.metric", self.metric, numbers))
         for name, least in (("interval", 0.0), ("apart", 1.0), ("rounds", 1), ("budget", 1), ("replicates", 2)):
             if not getattr(self, name) >= least:
                 raise InputError(f"refine.{name} must be at least {least:g} (got {getattr(self, name)}); raise it")
@@ -54,7 +54,7 @@ class Rules:
 
 def crossover(plan: Plan, refine: Mapping[str, Any]) -> Crossover:
     """Return the job of a plan whose axes `refine` names; its first digit becomes the list of cells."""
-    rules = Rules(**dict(refine) | {"axes": tuple(refine["axes"])})
+    rules = Refinement(**dict(refine) | {"axes": tuple(refine["axes"])})
     digits = {dim.paths: dim for dim in plan.dims}
     for path in rules.axes:
         if (path,) not in digits:
@@ -76,7 +76,7 @@ def crossover(plan: Plan, refine: Mapping[str, Any]) -> Crossover:
 class Crossover(Simulation):
     """Simulates the cells of a plan, whose first digit lists them, and grows the plan by what it sees."""
 
-    rules: Rules
+    rules: Refinement
     round: int = 1
 
     def extended(self, store: Store) -> Crossover | None:

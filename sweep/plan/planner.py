@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from core.params import never_had
 from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
-from sweep.errors import InputError, choose_from, one_line, one_of
+from sweep.errors import InputError, choose_from, not_one_of, one_line
 from sweep.plan.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
 from sweep.plan.expand import Expander
 from sweep.plan.plan import Dim, Plan
@@ -159,7 +159,7 @@ def _sampled(axes: Mapping[str, Values | Sampled], sample: Mapping[str, Any]) ->
         )
     method, n, seed = sample["method"], sample["n"], sample["seed"]
     if method not in SAMPLERS:
-        raise InputError(one_of("sample.method", method, SAMPLERS))
+        raise InputError(not_one_of("sample.method", method, SAMPLERS))
     if not all(isinstance(value, int) and value >= least for value, least in ((n, 1), (seed, 0))):
         raise InputError(
             f"sample.n and sample.seed must be whole numbers, n at least 1 (got {n!r}, {seed!r}); correct them"

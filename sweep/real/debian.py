@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep.errors import InputError, one_of
+from sweep.errors import InputError, not_one_of
 from sweep.places import cache_folder
 from sweep.real.cache import once_per_node
 
@@ -169,7 +169,7 @@ def _newest(folder: Path, series: str, said: str) -> tuple[str, str, str]:
             raise InputError(
                 f"vm.kernel={series}: the archive cannot be read ({_last(said)}); give vm.mirror=URL or a path"
             )
-        raise InputError(one_of("vm.kernel", series, {*known, *SUITES}))
+        raise InputError(not_one_of("vm.kernel", series, {*known, *SUITES}))
     shown = _apt(folder, "apt-cache", "show", *offered).stdout
     records = [dict(re.findall(r"(?m)^(Package|Version|SHA256): (.*)$", stanza)) for stanza in shown.split("\n\n")]
     newest = max((record for record in records if len(record) == 3), key=functools.cmp_to_key(_compare))

@@ -11,7 +11,7 @@ from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config import kernels
 from sweep.config.schema import build
-from sweep.errors import InputError, one_of
+from sweep.errors import InputError, not_one_of
 from sweep.real.kernels import Kernel
 
 
@@ -25,7 +25,7 @@ def named_profile(key: str, name: str) -> KernelProfile:
     try:
         return build(KernelProfile, kernels.profile(name), "kernel.")
     except InputError:
-        raise InputError(one_of(key, name, kernels.profiles())) from None
+        raise InputError(not_one_of(key, name, kernels.profiles())) from None
 
 
 def usual_program() -> TmpfsProgram:

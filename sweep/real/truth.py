@@ -20,7 +20,7 @@ from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config.schema import Vm, build
 from sweep.engine.loop import Resources
-from sweep.errors import InputError, one_of
+from sweep.errors import InputError, not_one_of
 from sweep.plan.expand import Expander
 from sweep.plan.planner import LoadOption, flat, plan
 from sweep.real import guest, qemu
@@ -212,7 +212,7 @@ def _values(config: DictConfig, key: str, given: Sequence[str], allowed: Iterabl
         if not isinstance(value, str):
             raise InputError(f"{key} must be text, since 6.10 is not 6.1 (got {value!r}); quote it")
         if allowed is not None and value not in allowed:
-            raise InputError(one_of(key, value, allowed))
+            raise InputError(not_one_of(key, value, allowed))
     return list(dict.fromkeys(values))
 
 
@@ -245,7 +245,7 @@ def _refuse_fixed(given: Sequence[str]) -> None:
 
 def _check(vm: Vm) -> None:
     if vm.accel not in ACCELS:
-        raise InputError(one_of("vm.accel", vm.accel, ACCELS))
+        raise InputError(not_one_of("vm.accel", vm.accel, ACCELS))
     if vm.icount and vm.accel == "kvm":
         raise InputError("vm.icount must be counted by TCG (got vm.accel='kvm'); give vm.accel=tcg")
     for key, least in (("memory_mib", LEAST_MEMORY_MIB), ("time_limit_s", 1)):

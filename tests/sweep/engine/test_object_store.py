@@ -25,7 +25,7 @@ from tests.support.toys import Squares
 pytestmark = pytest.mark.long
 
 BUCKET = ("--in-memory", "--default-bucket", "bucket")
-FAST = {"RENEW_S": 1.2, "LEASE_S": 4.0, "POLL_S": 0.2}  # modification times are whole seconds
+FAST = {"RENEW_S": 1.2, "LEASE_S": 4.0, "WATCH_S": 0.2}  # modification times are whole seconds
 
 
 @contextmanager

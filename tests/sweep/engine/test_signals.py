@@ -18,7 +18,7 @@ try:
         print("ready", flush=True)
         time.sleep(60)
     except signals.Stopped as stop:
-        with signals.held():
+        with signals.postponed():
             print("stopping", flush=True)
             time.sleep({busy_s})
         print("manifest written", flush=True)
@@ -69,12 +69,12 @@ def test_a_third_signal_kills():
 
 
 def test_a_signal_is_held_back():
-    """What is done under `held` is done to its end, and the signal stops the run after it."""
+    """What is postponed is done to its end, and the signal stops the run after it."""
     before = {number: signal.getsignal(number) for number in signals.STATUS}
     done = []
     try:
         signals.install()
-        with pytest.raises(signals.Stopped), signals.held():
+        with pytest.raises(signals.Stopped), signals.postponed():
             os.kill(os.getpid(), signal.SIGTERM)
             done.append("to its end")
     finally:

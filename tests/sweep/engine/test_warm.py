@@ -85,7 +85,7 @@ def test_compiled_code_is_kept_by_the_code_it_is_of(keep):
 
 def test_folders_not_used_for_long_go(keep):
     """Those used last stay, the one in use among them."""
-    folders = [keep(str(version)) for version in range(warm.KEPT)]
+    folders = [keep(str(version)) for version in range(warm.VERSIONS_KEPT)]
     for age, folder in enumerate(folders):
         os.utime(folder, (0, 1e9 - age))
     new = keep("new")
