@@ -32,6 +32,7 @@ ALIKE = {
     "register",
 }
 TO_MEND = {
+    "UNTOUCHED",
     "AXES",
     "Case",
     "Cell",
