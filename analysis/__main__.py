@@ -143,7 +143,8 @@ def validate(
         output.write(con.sql("from bias").to_arrow_reader(output.BATCH_ROWS), form, None)
     within, of = score(rows)
     refused = rows.filter("starts_with(verdict, 'refused')").shape[0]
-    said = f", {refused} more cannot be judged" if refused else ""
+    fitted = rows.filter("verdict = 'fitted'").shape[0]
+    said = (f", {refused} more cannot be judged" if refused else "") + (f"; {fitted} were fitted" if fitted else "")
     print(f"{within} of {of} figures are within their tolerance{said}", file=sys.stderr)
     if within < of or not of:
         sys.exit(OUT)

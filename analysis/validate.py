@@ -17,14 +17,15 @@ PUBLISHED_FIGURES = """
 create view published as
 select
     "group", figure, coalesce(kernel, '') as kernel, coalesce(cpus::bigint, 0) as cpus,
-    coalesce(workload, '') as workload, reference::double as reference, tolerance::double as tolerance, rule, source
+    coalesce(workload, '') as workload, reference::double as reference, tolerance::double as tolerance, rule,
+    coalesce(role, 'counts') as role, source
 from published_text
 """
 NOTHING_PUBLISHED = """
 create view published as
 select
     '' as "group", '' as figure, '' as kernel, 0::bigint as cpus, '' as workload, 0.0 as reference, 0.0 as tolerance,
-    '' as rule, '' as source
+    '' as rule, '' as role, '' as source
 where false
 """
 VIEWS = (
@@ -105,8 +106,8 @@ def _text(name: str) -> str:
 
 
 def score(rows: duckdb.DuckDBPyRelation) -> tuple[int, int]:
-    """How many figures are within their tolerance, and how many were judged."""
-    judgeable = rows.filter("not starts_with(verdict, 'refused')")
+    """How many figures are within their tolerance, and how many were judged: what was fitted does not count."""
+    judgeable = rows.filter("role = 'counts' and not starts_with(verdict, 'refused')")
     ((within, of),) = judgeable.aggregate("count(*) filter (verdict = 'ok'), count(*)").fetchall()
     return within, of
 

@@ -1,4 +1,4 @@
-"""The cases of docs/cases.md: its commands are run, and what they print is what the page says and near what was seen."""
+"""The cases of docs/cases.md: its commands are run, and print what the page says, near what was seen."""
 
 import csv
 import io

@@ -14,17 +14,18 @@ compared as (
     select
         "group", figure, kernel, cpus, workload, figures.unit, model, reference, standard_error, model - reference as error,
         case rule when 'relative' then tolerance * abs(reference) when 'absolute' then tolerance end as allowed,
-        rule, tolerance, refused, source
+        rule, tolerance, refused, coalesce(role, 'counts') as role, source
     from reference_figures
     full join figures using ("group", figure, kernel, cpus, workload)
     where reference is not null or "group" not in ('memory', 'calls')
 )
 select
-    "group", figure, kernel, cpus, workload, unit, model, reference, standard_error, error, tolerance, rule,
+    "group", figure, kernel, cpus, workload, unit, model, reference, standard_error, error, tolerance, rule, role,
     case
         when refused is not null then 'refused: ' || refused
         when model is null then 'no model'
         when reference is null then 'no reference'
+        when role = 'fitted' then 'fitted'
         when allowed is not null and abs(error) <= allowed + 1e-9 then 'ok'
         when rule = 'factor' and greatest(model / reference, reference / model) <= tolerance then 'ok'
         when rule = 'at least' and error >= 0 then 'ok'

@@ -138,6 +138,22 @@ def test_a_figure_out_of_tolerance_is_out(run, reference):
     assert within < of
 
 
+def test_a_figure_that_was_fitted_is_shown_and_does_not_count(run, reference):
+    """Its error is there to be read, its verdict is `fitted` however far off it is, and the score leaves it out."""
+    before = score(verdicts(run, reference))
+    (reference / "figures_own.csv").write_text(
+        "group,figure,kernel,cpus,workload,unit,reference,tolerance,rule,role,source\n"
+        'calls,uncharge walks,5.8.1,4,"unlink, depth 3",1/uncharge,100,0,relative,fitted,a guess\n'
+    )
+
+    rows = verdicts(run, reference)
+
+    ((verdict, role, error),) = rows.filter("source = 'a guess'").project("verdict, role, error").fetchall()
+    assert (verdict, role) == ("fitted", "fitted")
+    assert error < -90
+    assert score(rows) == before
+
+
 def test_a_reference_that_the_run_lacks_is_no_model(run, reference):
     """Nothing is passed over in silence: a CPU count that was not run counts as not met."""
     write(reference, vm_memory=f"{MEMORY} {MEMORY.partition(' ')[2].replace('5.8.1,4', '5.8.1,16')}")
