@@ -5,6 +5,7 @@ import sys
 
 import hydra
 import pytest
+from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
 from sweep.__main__ import main
@@ -137,3 +138,18 @@ def test_a_number_for_a_version_in_yaml_is_refused():
 
     with pytest.raises(InputError, match=r'axes.kernel must be text .*, such as "5.10"'):
         plan(config, lambda *_: {})
+
+
+def test_the_page_on_kernels_has_every_name_and_every_rule():
+    """docs/kernels.md: the row of a name has what it stands for, the row of a rule its version and value."""
+    rows = (CONF.parent / "docs" / "kernels.md").read_text(encoding="utf-8").splitlines()
+
+    for alias, means in kernels.aliases().items():
+        assert any(f"`{alias}`" in row and means in row for row in rows), alias
+    for name in kernels.profiles():
+        assert any(row.startswith(f"| `{name}` | {kernels.load(name)['design']} |") for row in rows), name
+    for path in (CONF / "kernel").glob("_rules-*.yaml"):
+        for key, value in OmegaConf.load(path).items():
+            said = str(value).lower() if isinstance(value, bool) else value
+            found = [row.replace('"', "") for row in rows if row.startswith(f"| {path.stem.removeprefix('_rules-')} |")]
+            assert key == "defaults" or any(f"`{key}: {said}`" in row for row in found), (path.stem, key)
