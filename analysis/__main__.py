@@ -150,6 +150,22 @@ def validate(
         sys.exit(OUT)
 
 
+@app.command()
+def host(
+    run: RunArgument,
+    fleet: Annotated[
+        Path | None, typer.Option("--fleet", metavar="FILE", help="CSV with a row a host: host, run, count.")
+    ] = None,
+    partial: Partial = False,
+) -> None:
+    """Say what one host's dying cgroups hold, now and in 7 and 30 days, and what each upgrade would give back."""
+    from analysis import host as hosts
+
+    asked = hosts.Host.of(_whole(run, partial))
+    console = output.console(WIDTH)
+    console.print(*(hosts.screen(asked) if fleet is None else [hosts.fleet(asked, fleet)]), sep="\n")
+
+
 def _whole(where: str, partial: bool) -> Run:
     """The run at `where`; one with holes only where the user said `--partial`."""
     run = open_run(where)

@@ -30,7 +30,7 @@ from sweep.folder import within_reach
 from sweep.plan.planner import GROUPS, counterfactual, flat, plan
 
 CHOICES = {
-    "job": ("sweep", "validate", "truth", "calibrate"),
+    "job": ("sweep", "validate", "truth", "calibrate", "host"),
     "plan": ("run", "only"),
     "cluster.kind": ("inline", "local", "ray"),
 }
@@ -44,7 +44,11 @@ LEAST = {
 WITHOUT_EFFECT = {"inline": ("address", "cores", "in_flight", "retries"), "local": ("address",), "ray": ()}
 TRUTH_AXES = ("backend", "vm.kernel", "vm.measure")  # keys that stand before the experiment's axes of them
 NUMBER_OR_QUOTED = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|(?<![^\[,\s])(?P<number>\d+(\.\d+)*)(?![^\],\s])""")
-JOBS = {"validate": "sweep.jobs.validate", "calibrate": "sweep.calibrate.job"}  # modules with a function job(config)
+JOBS = {  # modules with a function job(config)
+    "validate": "sweep.jobs.validate",
+    "calibrate": "sweep.calibrate.job",
+    "host": "sweep.jobs.host",
+}
 
 
 def main() -> None:

@@ -77,6 +77,8 @@ class Run:
     sample: dict[str, Any] = MISSING
     refine: Refine | None = MISSING
     reference: str | None = MISSING
+    observed: str | None = MISSING
+    upgrades: list[str] = MISSING
     backend: str = MISSING
     vm: Vm = MISSING
     cluster: Cluster = MISSING
