@@ -104,15 +104,15 @@ def sentences(host: Host) -> Iterator[str]:
         f"On {own['kernel']} this host holds {_span(now / GIB)} GiB in {_span(own['dying_memcgs'])} dying cgroups; in "
         f"{far:g} days it will hold {_span(later / GIB)} GiB."
     )
-    if (step := host.best()) is not None:
-        back = host.gives_back(step, far)
-        kernel = host.rows[step, far]["kernel"]
-        low, high = _ends(back)
-        if low > 0:
-            yield f"{kernel} would give back {_span(back / GIB)} GiB of it, and no later kernel is told to give back more."
-        else:
-            said = "an interval that holds 0" if high >= 0 else "so it would hold more"
-            yield f"No upgrade is told to give any back: {kernel} gives back {_span(back / GIB)} GiB, {said}."
+    if (step := host.best()) is None:
+        return
+    back, kernel = host.gives_back(step, far), host.rows[step, far]["kernel"]
+    low, high = _ends(back)
+    if low > 0:
+        yield f"{kernel} would give back {_span(back / GIB)} GiB, and no later kernel is told to give back more."
+    else:
+        said = "an interval that holds 0" if high >= 0 else "so it would hold more"
+        yield f"No upgrade is told to give any back: {kernel} gives back {_span(back / GIB)} GiB, {said}."
 
 
 def fleet(host: Host, path: Path) -> Table:

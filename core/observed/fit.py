@@ -15,10 +15,10 @@ import numpy as np
 from core.observed.mean_field import Floats, Hosts, leaves, moments
 from core.workload import Workload
 
-WALKERS, STEPS, KEPT = 96, 360, 3  # steps of each walker; every so many is kept of the second half
+WALKERS, STEPS, KEPT = 64, 300, 3  # steps of each walker; every so many is kept of the second half
 MOST_ROWS = 12  # that are fitted: what happens between close rows is one process seen again
 STRETCH = 2.0  # Goodman and Weare's a
-SPREAD = log(4.0)  # standard deviation of the prior of a factor's logarithm: within 16 times either way
+SPREAD = np.log([2.0, 2.0, 4.0])  # standard deviations of logarithms: slab, page cache (95 %: within 4 times), turnover
 CHURN_HZ = (1e-5, 100.0)  # one memcg a day to a hundred a second
 UP_S = (60.0, 3e7)  # a minute to a year; where uptime is not known
 MODEL_ERROR = 0.03  # of the closed form's mean against the simulation's, relative
@@ -145,7 +145,7 @@ class _Target:
         drawn = np.column_stack(
             [
                 rng.uniform(self.low[0], self.high[0], many),
-                rng.normal(0.0, SPREAD, (many, 3)),
+                rng.normal(0.0, 1.0, (many, 3)) * SPREAD,
                 rng.uniform(self.low[1], self.high[1], many),
             ]
         )
@@ -194,15 +194,19 @@ class _Target:
 
     def fitted(self, walkers: Floats) -> Fitted:
         """Return what walkers say."""
-        hosts, kind = self.hosts(walkers), self.kind
-        slab, page_cache = leaves(self.load, hosts, slab_pins=kind.slab_pins, page_cache_pins=kind.page_cache_pins)
-        return Fitted(hosts, slab, page_cache, hosts.churn_hz * (1 - (1 - slab) * (1 - page_cache)))
+        return described(self.load, self.kind, self.hosts(walkers))
 
 
-def prior(load: Workload, turnover_s: float, kind: Kind, seed: int, draws: int) -> Fitted:
+def described(load: Workload, kind: Kind, hosts: Hosts) -> Fitted:
+    """Return hosts with the shares of their cgroups that stay dying."""
+    slab, page_cache = leaves(load, hosts, slab_pins=kind.slab_pins, page_cache_pins=kind.page_cache_pins)
+    return Fitted(hosts, slab, page_cache, hosts.churn_hz * (1 - (1 - slab) * (1 - page_cache)))
+
+
+def unseen(load: Workload, turnover_s: float, kind: Kind, seed: int, draws: int) -> Fitted:
     """Return draws from what a host may be of which nothing was seen."""
     rng = np.random.default_rng(seed)
     churn, up = (rng.uniform(log(low), log(high), draws) for low, high in (CHURN_HZ, UP_S))
-    factors = rng.normal(0.0, SPREAD, (draws, 3))
+    factors = rng.normal(0.0, 1.0, (draws, 3)) * SPREAD
     nothing = Seen(times_s=np.zeros(1), dying=np.zeros(1), live_too=False, up_s=None, churn_hz=None, slab_bytes=None)
     return _Target(load, turnover_s, kind, nothing).fitted(np.column_stack([churn, factors, up]))

@@ -86,7 +86,7 @@ def _counted(path: str, columns: Mapping[str, Floats]) -> str:
             )
         directories = columns.get("directories", np.zeros(0))
         return "num_cgroups - directories" if name == "num_cgroups" and np.isfinite(directories).any() else name
-    return COUNTS[-1]
+    return next(name for name in COUNTS if name in columns)
 
 
 def _column(path: str, lines: Iterable[Mapping[str, str]], name: str, convert: Callable[[str], float]) -> Floats:

@@ -25,7 +25,7 @@ from core.designs import DESIGNS
 from core.lifecycle.age import GROUPS, age
 from core.lifecycle.leftovers import DYING
 from core.lifecycle.weights import weigh
-from core.observed.fit import Fitted, fit, prior
+from core.observed.fit import Fitted, described, fit, unseen
 from core.observed.mean_field import Hosts
 from core.params import Point
 from core.workload import PAGE_CACHE, Workload
@@ -164,9 +164,10 @@ def job(config: Mapping[str, Any]) -> HostJob:
     rows = None if seen is None else rows_seen(seen, own, given)
     seed = int(config["seed"])
     if rows is None:
-        fitted, now_s = prior(own.workload, turnover_s, kind, seed, DRAWS), 0.0
-        hosts = fitted.hosts._replace(churn_hz=np.full(DRAWS, own.churn_hz), up_s=np.full(DRAWS, own.duration_s))
-        fitted = dataclasses.replace(fitted, hosts=hosts)
+        free = unseen(own.workload, turnover_s, kind, seed, DRAWS).hosts
+        as_said = {"churn_hz": own.churn_hz, "up_s": own.duration_s}
+        hosts = free._replace(**{name: np.full(DRAWS, value) for name, value in as_said.items()})
+        fitted, now_s = described(own.workload, kind, hosts), 0.0
     else:
         say(f"fitting {rows.times_s.size} rows of {config['observed']}")
         fitted, now_s = fit(own.workload, turnover_s, kind, rows, seed, DRAWS), float(rows.times_s[-1])
@@ -223,7 +224,7 @@ def _point(kernel: str, given: set[str], seen: Observed | None) -> Point:
     """Return the host on a kernel: what the command line says, else what was seen, else the config's defaults."""
     values = _composed(kernel)
     fields = {field.name for field in dataclasses.fields(Point)}
-    own = {"design": "design", "batch": "charge_batch_pages"}
+    own = {"design": "design", "batch": "charge_batch_pages", "folio_reparenting": "folio_reparenting"}
     flat = {name: value for name, value in values.items() if name in fields} | {PLANNED: 0}
     flat |= {key: values["kernel"][of] for key, of in own.items() if key not in given}
     if seen is not None:

@@ -13,7 +13,7 @@ from core.designs import DESIGNS
 from core.lifecycle.leftovers import DYING
 from core.lifecycle.memory import memcg_percpu
 from core.lifecycle.weights import geometry_of, weigh
-from core.observed.fit import Fitted, Kind, Seen, interval, prior, slope
+from core.observed.fit import Fitted, Kind, Seen, interval, slope, unseen
 from core.params import Point
 from core.workload import PAGE_CACHE
 from sweep.config.observed import Observed
@@ -84,7 +84,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
     given: set[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the table `fit`."""
-    blank = prior(point.workload, turnover_s, kind, point.seed, 4000)
+    blank = unseen(point.workload, turnover_s, kind, point.seed, 4000)
     read = "unknown" if seen is None or seen.kernel is None else seen.kernel
     note = (
         f"{read} is read as profile {point.kernel.name}" if "kernel" not in given else f"given as {point.kernel.name}"
@@ -98,6 +98,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
     ):
         told = key in given or (seen is not None and bool(seen.last(column)))
         yield _row(name, unit, float(value), told=told, note="" if told else f"the config's; {key}=... sets it")
+    doubt = "not told by the data" if seen is not None else "as the workload and the keys say"
     hosts, free = fitted.hosts, blank.hosts
     churn_told = _told(hosts.churn_hz, free.churn_hz)
     by = "by slab and page cache" if kind.slab_pins else "by page cache alone, by the kernel's rules"
@@ -114,7 +115,8 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
         ("uptime at the first row", "d", hosts.up_s / DAY_S, free.up_s / DAY_S, ""),
     ):  # fmt: skip
         told = _told(values, without)
-        yield _row(name, unit, *interval(values), told=told, note=why or ("" if told else "not told by the data"))
+        told = told and seen is not None
+        yield _row(name, unit, *interval(values), told=told, note=why or ("" if told else doubt))
     if seen is not None and rows is not None:
         counted = np.isfinite(seen.dying)
         percpu = (point.possible_cpus or point.cpus) * sum(memcg_percpu(point.kernel, point.nodes).values())
