@@ -12,7 +12,7 @@ from math import log
 
 import numpy as np
 
-from core.observed.mean_field import Floats, Hosts, leaves, moments
+from core.observed.mean_field import Floats, Hosts, Pinning, leaves, moments
 from core.workload import Workload
 
 WALKERS, STEPS, KEPT = 64, 300, 3  # steps of each walker; every so many is kept of the second half
@@ -45,8 +45,7 @@ class Seen:
 class Kind:
     """What the host's kernel makes of leftovers."""
 
-    slab_pins: bool
-    page_cache_pins: bool
+    pinning: Pinning
     bytes_by_slab: float  # of slab, of a dying memcg that slab pins
     bytes_by_page_cache: float  # of slab, of one that only page cache pins
 
@@ -58,7 +57,7 @@ class Fitted:
     hosts: Hosts
     by_slab: Floats  # share of removed cgroups that leave something in a kmem_cache that pins them
     by_page_cache: Floats
-    zombies_hz: Floats  # cgroups that are removed and stay dying, per second
+    zombies_hz: Floats  # units that are removed and stay dying, per second
 
 
 def fit(load: Workload, turnover_s: float, kind: Kind, seen: Seen, seed: int, draws: int) -> Fitted:
@@ -173,7 +172,7 @@ class _Target:
 
     def _likelihood(self, hosts: Hosts) -> Floats:
         seen, kind = self.seen, self.kind
-        found = moments(self.load, hosts, seen.times_s, slab_pins=kind.slab_pins, page_cache_pins=kind.page_cache_pins)
+        found = moments(self.load, hosts, seen.times_s, kind.pinning)
         n = seen.times_s.size
         scale = MODEL_ERROR * found.mean[:, :, None] * MODEL_ERROR * found.mean[:, None, :]
         covariance = found.covariance + scale + 0.25 * np.eye(n)  # rows are whole numbers
@@ -199,8 +198,8 @@ class _Target:
 
 def described(load: Workload, kind: Kind, hosts: Hosts) -> Fitted:
     """Return hosts with the shares of their cgroups that stay dying."""
-    slab, page_cache = leaves(load, hosts, slab_pins=kind.slab_pins, page_cache_pins=kind.page_cache_pins)
-    return Fitted(hosts, slab, page_cache, hosts.churn_hz * (1 - (1 - slab) * (1 - page_cache)))
+    slab, page_cache, stays = leaves(load, hosts, kind.pinning)
+    return Fitted(hosts, slab, page_cache, hosts.churn_hz * stays)
 
 
 def unseen(load: Workload, turnover_s: float, kind: Kind, seed: int, draws: int) -> Fitted:

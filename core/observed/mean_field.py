@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.workload import PAGE_CACHE, Workload
+from core.workload import PAGE_CACHE, Leftover, Workload
 
 Floats = NDArray[np.float64]
 HISTORY_CELLS = 40  # of the time from boot to the first row; short ones last, where most is decided
@@ -30,6 +30,14 @@ class Hosts(NamedTuple):
     up_s: Floats  # from boot to time 0
 
 
+class Pinning(NamedTuple):
+    """What holds a memcg under a host's design and kernel."""
+
+    slab: bool  # leftovers in kmem_caches
+    page_cache: bool  # leftovers in the page cache
+    held: tuple[tuple[float, float], ...]  # what reclaim does not end: chance, and mean seconds
+
+
 class Moments(NamedTuple):
     """Of the dying memcgs of hosts at times."""
 
@@ -38,51 +46,65 @@ class Moments(NamedTuple):
     by_slab: Floats  # [hosts] share of them, at the last time, that slab alone would pin
 
 
-def moments(load: Workload, hosts: Hosts, times_s: Floats, *, slab_pins: bool, page_cache_pins: bool) -> Moments:
-    """Return mean and covariance of the dying memcgs at ascending times since the first row.
-
-    slab_pins, page_cache_pins: what holds a memcg under the host's design and kernel (`leftovers.Rules`).
-    """
+def moments(load: Workload, hosts: Hosts, times_s: Floats, pinning: Pinning) -> Moments:
+    """Return mean and covariance of the dying memcgs at ascending times since the first row."""
     up_s = hosts.up_s[:, None]
     gone_s, weight_s = _cells(up_s, times_s)
     started = np.clip(gone_s / load.lifetime_s, 0.0, 1.0)  # the first memcgs after boot end a lifetime later
     rate = hosts.churn_hz[:, None] * weight_s * started
     age_s = up_s[:, None, :] + times_s - gone_s[:, :, None]
     happened = age_s >= 0
-    slab = np.zeros(age_s.shape)
-    page_cache = np.zeros(age_s.shape)
-    for name in load.leftovers:
+    np.maximum(age_s, 0.0, out=age_s)
+    free, free_of_slab = np.ones(age_s.shape), np.ones(age_s.shape)  # chances that nothing pins, that no slab does
+    for chance, hold_s in pinning.held:
+        free *= 1.0 - chance * np.exp(-age_s / max(hold_s, 1e-3))
+    for name, left in load.leftovers.items():
         of_pages = name == PAGE_CACHE
-        if not (page_cache_pins if of_pages else slab_pins):
+        if not (pinning.page_cache if of_pages else pinning.slab):
             continue
         factor = (hosts.page_cache if of_pages else hosts.slab)[:, None]
-        objects = page_cache if of_pages else slab
-        for number, turnovers in _objects(load, name, hosts, gone_s, factor):
-            stay_s = np.maximum(turnovers * hosts.turnover_s, 1e-3)[:, None, None]
-            objects += number[:, :, None] * np.exp(-np.maximum(age_s, 0.0) / stay_s)
-    pinned = np.where(happened, -np.expm1(-slab - page_cache), 0.0)
-    expected = rate[:, :, None] * pinned
+        stay = np.exp(-age_s / _stay_s(left.private_turnovers, hosts))
+        lacks = np.exp(-left.private * factor[:, :, None] * stay)
+        if left.chance:
+            lacks *= 1.0 - np.minimum(left.chance * factor, 1.0)[:, :, None] * stay
+        if left.common and left.common_touch:
+            found = _charged_for(load, left, hosts, gone_s, factor)[:, :, None]
+            lacks *= np.exp(-found * np.exp(-age_s / _stay_s(left.common_turnovers, hosts)))
+        free *= lacks
+        if not of_pages:
+            free_of_slab *= lacks
+    expected = rate[:, :, None] * np.where(happened, 1.0 - free, 0.0)
     mean = expected.sum(axis=1)
     both = expected.swapaxes(1, 2) @ happened.astype(np.float64)  # [hosts, later, earlier]: gone before the earlier
     later = np.maximum.outer(np.arange(times_s.size), np.arange(times_s.size))
     earlier = np.minimum.outer(np.arange(times_s.size), np.arange(times_s.size))
-    by_slab = (rate * np.where(happened[:, :, -1], -np.expm1(-slab[:, :, -1]), 0.0)).sum(axis=1)
-    return Moments(mean, both[:, later, earlier], by_slab / np.maximum(mean[:, -1], 1e-300))
+    by_slab = (rate * np.where(happened[:, :, -1], 1.0 - free_of_slab[:, :, -1], 0.0)).sum(axis=1)
+    levels = load.levels_per_unit
+    return Moments(
+        levels * mean, levels**2 * both[:, later, earlier], by_slab / np.maximum(mean[:, -1], np.finfo(float).tiny)
+    )
 
 
-def leaves(load: Workload, hosts: Hosts, *, slab_pins: bool, page_cache_pins: bool) -> tuple[Floats, Floats]:
-    """Return the shares of removed cgroups that something in a kmem_cache pins, and something in the page cache.
+def leaves(load: Workload, hosts: Hosts, pinning: Pinning) -> tuple[Floats, Floats, Floats]:
+    """Return the shares of removed cgroups that are pinned by slab, by page cache, and by anything.
 
     Each `[hosts]`, of a host that has been up for long, and right after the removal.
     """
     late = np.full((hosts.churn_hz.size, 1), 1e9)
-    objects = {False: np.zeros(hosts.churn_hz.size), True: np.zeros(hosts.churn_hz.size)}
-    for name in load.leftovers:
+    lacks = {False: np.ones(hosts.churn_hz.size), True: np.ones(hosts.churn_hz.size)}
+    for name, left in load.leftovers.items():
         of_pages = name == PAGE_CACHE
-        factor = (hosts.page_cache if of_pages else hosts.slab)[:, None]
-        for number, _ in _objects(load, name, hosts, late, factor):
-            objects[of_pages] += number[:, 0]
-    return -np.expm1(-objects[False]) * slab_pins, -np.expm1(-objects[True]) * page_cache_pins
+        if not (pinning.page_cache if of_pages else pinning.slab):
+            continue
+        factor = hosts.page_cache if of_pages else hosts.slab
+        common = _charged_for(load, left, hosts, late, factor[:, None])[:, 0]
+        lacks[of_pages] *= np.exp(-left.private * factor - common) * (1 - np.minimum(left.chance * factor, 1.0))
+    free = lacks[False] * lacks[True] * np.prod([1.0 - chance for chance, _ in pinning.held])
+    return 1.0 - lacks[False], 1.0 - lacks[True], 1.0 - free
+
+
+def _stay_s(turnovers: float, hosts: Hosts) -> Floats:
+    return np.maximum(turnovers * hosts.turnover_s, 1e-3)[:, None, None]
 
 
 def _cells(up_s: Floats, times_s: Floats) -> tuple[Floats, Floats]:
@@ -99,20 +121,13 @@ def _ending(cells: int) -> Floats:
     return np.asarray(1.0 - np.linspace(1.0, 0.0, cells + 1) ** 3)
 
 
-def _objects(
-    load: Workload, name: str, hosts: Hosts, gone_s: Floats, factor: Floats
-) -> tuple[tuple[Floats, float], tuple[Floats, float]]:
-    """Return how many objects, private and common, a memcg that goes at a time leaves in a cache, and their turnovers.
+def _charged_for(load: Workload, left: Leftover, hosts: Hosts, gone_s: Floats, factor: Floats) -> Floats:
+    """Return how many common objects of a cache a memcg is charged for, in the mean, when it goes; `[hosts, cells]`.
 
     A common object is cached until reclaim takes it, and then missing until a memcg needs it, which is charged for it.
     """
-    left = load.leftovers[name]
-    private = np.broadcast_to(left.private * factor, gone_s.shape)
-    if not left.common or not left.common_touch:
-        return (private, left.private_turnovers), (np.zeros(gone_s.shape), 1.0)
     evicts_hz = 1.0 / np.maximum(left.common_turnovers * hosts.turnover_s, 1e-3)[:, None]
     needed_hz = left.common_touch * hosts.churn_hz[:, None]
     born_s = np.maximum(gone_s - load.lifetime_s, 0.0)
     missing = left.common * factor * evicts_hz / (evicts_hz + needed_hz) * -np.expm1(-born_s * (evicts_hz + needed_hz))
-    still = np.exp(-load.lifetime_s * evicts_hz)
-    return (private, left.private_turnovers), (left.common_touch * missing * still, left.common_turnovers)
+    return np.asarray(left.common_touch * missing * np.exp(-load.lifetime_s * evicts_hz))

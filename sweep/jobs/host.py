@@ -22,14 +22,15 @@ from omegaconf import OmegaConf
 
 from core.columns import Column
 from core.designs import DESIGNS
-from core.lifecycle.age import GROUPS, age
+from core.lifecycle.age import age
 from core.lifecycle.leftovers import DYING
+from core.lifecycle.memory import METERS
 from core.lifecycle.weights import weigh
 from core.observed.fit import Fitted, described, fit, unseen
 from core.observed.mean_field import Hosts
 from core.params import Point
 from core.workload import PAGE_CACHE, Workload
-from sweep.config import detect, observed
+from sweep.config import observed
 from sweep.config.observed import HELD_BACK, Observed
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
@@ -122,12 +123,12 @@ class HostJob:
             t_s = np.append(0.0, series["t_s"][mine].astype(np.float64))
             held = {
                 "dead": series["dead_bytes"],
-                "total": np.sum([series[f"{group}_bytes"] for group in GROUPS], axis=0),
+                "total": np.sum([series[f"{meter}_bytes"] for meter in METERS], axis=0),
             }
             held |= {"dying": series["dying_memcgs"]}
             at = {name: np.interp(at_s, t_s, np.append(0, values[mine])) for name, values in held.items()}
             if step == 0 and self.counted is not None:
-                _anchor(at, self.counted, float(weigh(point, DESIGNS[point.design]).counted[:, DYING].sum()))
+                _anchor(at, self.counted, float(weigh(point, DESIGNS[point.design]).counted[:, :, DYING].sum()))
             back = self.held_back.get(point.kernel.name if step else "", (None,) * len(self.ahead_d))
             for number, days in enumerate(self.ahead_d):
                 yield {
@@ -194,7 +195,8 @@ def scaled(load: Workload, hosts: Hosts, draw: int) -> Workload:
     leftovers = {}
     for name, left in load.leftovers.items():
         factor = float((hosts.page_cache if name == PAGE_CACHE else hosts.slab)[draw])
-        leftovers[name] = replace(left, private=left.private * factor, common=round(left.common * factor))
+        scaled_by = {"private": left.private * factor, "chance": min(left.chance * factor, 1.0)}
+        leftovers[name] = replace(left, **scaled_by, common=round(left.common * factor))
     cache_mib = load.pressure.memory_mib - load.pressure.in_use_mib
     pressure = replace(load.pressure, refill_mib_s=cache_mib / float(hosts.turnover_s[draw]))
     return replace(load, leftovers=leftovers, pressure=pressure)
@@ -204,7 +206,7 @@ def _kernels(seen: Observed | None, given: set[str], steps: Sequence[str]) -> li
     """Return the host's own profile and, in order, those of `steps` that are newer."""
     own = str(HydraConfig.get().runtime.choices["kernel"])
     if seen is not None and seen.kernel and "kernel" not in given:
-        own = detect.nearest(seen.kernel)
+        own = seen.kernel
     profiles = {name: _composed(name)["kernel"] for name in (own, *steps)}
     newer = [name for name in steps if _version(profiles[name]) > _version(profiles[own])]
     return [own, *sorted(newer, key=lambda name: _version(profiles[name]))]
@@ -216,7 +218,7 @@ def _version(kernel: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _composed(kernel: str) -> dict[str, Any]:
     rest = [each for each in HydraConfig.get().overrides.task if each.partition("=")[0] != "kernel"]
-    composed: Any = OmegaConf.to_container(hydra.compose("config", [*rest, f"kernel={kernel}"]), resolve=True)
+    composed: Any = OmegaConf.to_container(hydra.compose("config", [*rest, f"kernel='{kernel}'"]), resolve=True)
     return dict(composed)
 
 

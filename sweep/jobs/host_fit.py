@@ -11,14 +11,17 @@ import numpy as np
 from core.columns import Column
 from core.designs import DESIGNS
 from core.lifecycle.leftovers import DYING
-from core.lifecycle.memory import memcg_percpu
+from core.lifecycle.life import pins_of
+from core.lifecycle.memory import METERS, PERCPU, memcg_percpu
 from core.lifecycle.weights import geometry_of, weigh
 from core.observed.fit import Fitted, Kind, Seen, interval, slope, unseen
+from core.observed.mean_field import Pinning
 from core.params import Point
-from core.workload import PAGE_CACHE
+from core.workload import PAGE_CACHE, PIN_KINDS
 from sweep.config.observed import Observed
 
 DAY_S = 86400.0
+HEAP = [at for at, meter in enumerate(METERS) if meter != PERCPU]  # what /proc/meminfo counts as Slab
 TOLD = 0.5  # the data tell what has an interval below that share of the prior's
 WOULD_TELL_CHURN = "a CSV with mkdir_hz, or churn_hz=..., tells them apart"
 LEAST_MKDIR_ERROR = 0.1  # relative: some minutes are not the week
@@ -36,14 +39,18 @@ FIT_COLUMNS = {
 
 def kind_of(point: Point) -> Kind:
     """Return what pins a memcg on a point's kernel, and what a dying one weighs on slab."""
-    design, nodes, possible = DESIGNS[point.design], point.nodes, point.possible_cpus or point.cpus
-    percpu = possible * sum(memcg_percpu(point.kernel, nodes).values())
-    one = float(weigh(point, design).counted[:, DYING].sum()) - percpu
-    slabs = [geometry_of(point, name).pages for name in point.workload.leftovers if name != PAGE_CACHE]
+    design, load = DESIGNS[point.design], point.workload
+    held = {"stack": (load.stray_tasks, load.stray_task_s)} | {n: (p.chance, p.hold_s) for n, p in load.pins.items()}
+    rules = dict(zip(PIN_KINDS, pins_of(point, design), strict=True))
+    one = float(weigh(point, design).counted[:, HEAP, DYING].sum()) / load.levels_per_unit
+    slabs = [geometry_of(point, name).pages for name in load.leftovers if name != PAGE_CACHE]
     slab_bytes = point.kernel.page_bytes * sum(slabs) / max(len(slabs), 1)
     return Kind(
-        slab_pins=design.slab_pins == "memcg",
-        page_cache_pins=not point.folio_reparenting,
+        pinning=Pinning(
+            slab=design.slab_pins == "memcg",
+            page_cache=not point.folio_reparenting,
+            held=tuple((min(chance, 1.0), hold_s) for name, (chance, hold_s) in held.items() if rules[name] and chance),
+        ),
         bytes_by_slab=one + slab_bytes,
         bytes_by_page_cache=one,
     )
@@ -62,7 +69,8 @@ def rows_seen(seen: Observed, point: Point, given: set[str]) -> Seen:
         span = np.diff(seen.times_s, prepend=0.0)
         made, over = np.nansum(hz * span), span[np.isfinite(hz)].sum()
         if made >= 1:
-            churn = (made / over, made / over * math.hypot(1 / math.sqrt(made), LEAST_MKDIR_ERROR))
+            units_hz = made / over / point.workload.memcgs_per_unit
+            churn = (units_hz, units_hz * math.hypot(1 / math.sqrt(made), LEAST_MKDIR_ERROR))
     held = seen.columns.get("slab_bytes")
     return Seen(
         times_s=times_s,
@@ -101,7 +109,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
     doubt = "not told by the data" if seen is not None else "as the workload and the keys say"
     hosts, free = fitted.hosts, blank.hosts
     churn_told = _told(hosts.churn_hz, free.churn_hz)
-    by = "by slab and page cache" if kind.slab_pins else "by page cache alone, by the kernel's rules"
+    by = "by slab and page cache" if kind.pinning.slab else "by page cache alone, by the kernel's rules"
     for name, unit, values, without, why in (
         ("zombies", "1/d", fitted.zombies_hz * DAY_S, blank.zombies_hz * DAY_S, "cgroups that stay dying when removed"),
         (
@@ -133,7 +141,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
 
 
 def _by_what(kind: Kind, rows: Seen | None, *, slab: bool = False) -> str:
-    if not kind.slab_pins:
+    if not kind.pinning.slab:
         return "slab pins no memcg on this kernel" if slab else ""
     if rows is None or rows.slab_bytes is None:
         return "what pins is not told apart: slab_bytes beside a number of dying memcgs that changes would"

@@ -7,13 +7,13 @@ import pytest
 
 from core.lifecycle.age import age
 from core.observed.fit import SPREAD, Kind, Seen, described, fit, interval, slope
-from core.observed.mean_field import Hosts
+from core.observed.mean_field import Hosts, Pinning
 from core.workload import PAGE_CACHE
 from tests.support.points import default_point
 
 DAY_S = 86400.0
 HOSTS = 100
-KIND = Kind(slab_pins=True, page_cache_pins=True, bytes_by_slab=2e4, bytes_by_page_cache=1e4)
+KIND = Kind(pinning=Pinning(slab=True, page_cache=True, held=()), bytes_by_slab=2e4, bytes_by_page_cache=1e4)
 TURNOVER_S = 6 * 3600.0
 
 

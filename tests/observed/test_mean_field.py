@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.lifecycle.age import age
-from core.observed.mean_field import Hosts, leaves, moments
+from core.observed.mean_field import Hosts, Pinning, leaves, moments
 from core.workload import Leftover
 from tests.support.points import default_point
 
@@ -33,7 +33,7 @@ def files():
 def test_one_kind_by_hand(files):
     """Arrivals times the integral of the chance to be pinned, and what two times share is who is there at both."""
     times_s, tau_s = np.array([0.0, 5e4]), 2 * 3600.0
-    found = moments(files, host(0.1, 3600.0, 1e5), times_s, slab_pins=True, page_cache_pins=True)
+    found = moments(files, host(0.1, 3600.0, 1e5), times_s, Pinning(slab=True, page_cache=True, held=()))
 
     ages = np.linspace(0.0, 1.5e5, 3_000_001)
     pinned = -np.expm1(-0.1 * np.exp(-ages / tau_s))
@@ -47,17 +47,18 @@ def test_one_kind_by_hand(files):
 
 def test_what_pins_nothing_leaves_nobody(files):
     """Where page cache pins no memcg, nobody is dying, and the share of cgroups that stay is 0."""
-    found = moments(files, host(1.0, 3600.0, 1e5), np.zeros(1), slab_pins=True, page_cache_pins=False)
-    slab, page_cache = leaves(files, host(1.0, 3600.0, 1e5), slab_pins=True, page_cache_pins=False)
+    found = moments(files, host(1.0, 3600.0, 1e5), np.zeros(1), Pinning(slab=True, page_cache=False, held=()))
+    slab, page_cache, stays = leaves(files, host(1.0, 3600.0, 1e5), Pinning(slab=True, page_cache=False, held=()))
 
-    assert found.mean[0, 0] == slab[0] == page_cache[0] == 0
+    assert found.mean[0, 0] == page_cache[0] == 0
+    assert stays[0] == slab[0]
 
 
 def test_the_share_that_stays_is_the_chance_of_one_object_or_more(files):
     """0.1 files on average: 1 - exp(-0.1)."""
-    _, page_cache = leaves(files, host(1.0, 3600.0, 1e5), slab_pins=False, page_cache_pins=True)
+    _, page_cache, stays = leaves(files, host(1.0, 3600.0, 1e5), Pinning(slab=False, page_cache=True, held=()))
 
-    assert page_cache[0] == pytest.approx(1 - np.exp(-0.1))
+    assert page_cache[0] == stays[0] == pytest.approx(1 - np.exp(-0.1))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,31 @@ def test_means_are_those_of_the_simulation(workload, design, churn_hz):
         point.workload,
         host(churn_hz, turnover_s, times_s[0]),
         times_s - times_s[0],
-        slab_pins=design == "page_ref",
-        page_cache_pins=True,
+        Pinning(slab=design == "page_ref", page_cache=True, held=()),
     )
 
     error = np.sqrt(np.diagonal(found.covariance[0]) / REPLICATES)
     assert np.all(np.abs(dying.mean(axis=0) - found.mean[0]) < SIGMAS * error + MODEL * found.mean[0])
+
+
+def test_a_chance_and_what_reclaim_does_not_end_by_hand(files):
+    """A fifth leave a file, a tenth a socket for 1,000 s: 1 - 0.8 * 0.9 stay, 10 by the socket alone."""
+    page = replace(files.leftovers["page_cache"], private=0.0, chance=0.2)
+    load = replace(files, leftovers={"page_cache": page}, levels_per_unit=1)
+    both = Pinning(slab=False, page_cache=True, held=((0.1, 1000.0),))
+    _, page_cache, stays = leaves(load, host(0.1, 3600.0, 1e5), both)
+    alone = moments(load, host(0.1, 3600.0, 1e6), np.zeros(1), both._replace(page_cache=False))
+
+    assert page_cache[0] == pytest.approx(0.2)
+    assert stays[0] == pytest.approx(1 - 0.8 * 0.9)
+    assert alone.mean[0, 0] == pytest.approx(0.1 * 0.1 * 1000, rel=0.04)
+
+
+def test_a_unit_of_two_levels_counts_twice(files):
+    """A pod's container holds its slice: twice the mean, four times the variance."""
+    one = moments(files, host(0.1, 3600.0, 1e5), np.zeros(1), Pinning(slab=False, page_cache=True, held=()))
+    pod = replace(files, memcgs_per_unit=3, levels_per_unit=2)
+    two = moments(pod, host(0.1, 3600.0, 1e5), np.zeros(1), Pinning(slab=False, page_cache=True, held=()))
+
+    assert two.mean[0, 0] == pytest.approx(2 * one.mean[0, 0])
+    assert two.covariance[0, 0, 0] == pytest.approx(4 * one.covariance[0, 0, 0])

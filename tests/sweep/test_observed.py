@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from sweep.config import detect
 from sweep.config.observed import read
 from sweep.errors import InputError
 
@@ -84,26 +83,3 @@ def test_a_file_that_is_not_there_is_named():
     """One line with the path and the tool that writes such files."""
     with pytest.raises(InputError, match=r"'no\.csv'.*observe\.py"):
         read("no.csv")
-
-
-@pytest.mark.parametrize(
-    ("release", "profile"),
-    [
-        ("5.4.0-150-generic", "linux-5.4"),
-        ("5.10.209-198.812.amzn2.x86_64", "linux-5.10"),
-        ("4.18.0-553.el8_10.x86_64", "rhel-8"),
-        ("5.14.0-427.13.1.el9_4.x86_64", "rhel-9"),
-        ("6.1.0-18-cloud-amd64", "linux-6.1"),
-        ("6.18.44-fc-v782", "linux-6.18"),
-    ],
-)
-def test_a_release_is_read_as_the_nearest_profile(release, profile):
-    """`uname -r` decides; a Red Hat kernel is what its distribution made of it."""
-    assert detect.nearest(release) == profile
-
-
-@pytest.mark.parametrize("release", ["3.10.0-1160.el7.x86_64", "Darwin"])
-def test_a_release_without_a_profile_is_refused(release):
-    """RHEL 7's 3.10 is no 4.19, and another system no kernel at all."""
-    with pytest.raises(InputError, match="kernel must"):
-        detect.nearest(release)
