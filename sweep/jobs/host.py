@@ -27,7 +27,7 @@ from core.lifecycle.leftovers import DYING
 from core.lifecycle.memory import METERS
 from core.lifecycle.weights import weigh
 from core.observed.fit import Fitted, described, fit, unseen
-from core.observed.mean_field import Hosts
+from core.observed.mean_field import Hosts, Pinning, leaves
 from core.params import Point
 from core.workload import PAGE_CACHE, Workload
 from sweep.config import observed
@@ -40,7 +40,8 @@ from sweep.jobs.host_fit import FIT_COLUMNS, kind_of, rows_of_fit, rows_seen, sp
 MIB, DAY_S = 2**20, 86400.0
 AHEAD_D = (0.0, 7.0, 30.0)  # days from now that are always forecast
 DRAWS = 100  # hosts that are simulated
-MOST_ZOMBIES = 2e6  # of a draw over its time: simulated one by one
+MOST_LEAVING = 1e6  # memcgs of a draw that leave something: they are simulated one by one
+PAST = 6.0  # times the longest stay: what came and went before has left nothing
 
 FORECAST_COLUMNS = {
     "draw": Column("int64", "1", "host that may be yours; kernels of one draw see the same events"),
@@ -172,12 +173,11 @@ def job(config: Mapping[str, Any]) -> HostJob:
     else:
         say(f"fitting {rows.times_s.size} rows of {config['observed']}")
         fitted, now_s = fit(own.workload, turnover_s, kind, rows, seed, DRAWS), float(rows.times_s[-1])
-    fitted = _workable(fitted, own)
     content = b"" if seen is None else Path(seen.path).read_bytes()
     ahead = _ahead(seen, now_s)
     return HostJob(
         points=points,
-        fitted=fitted,
+        fitted=_simulated(fitted, own),
         now_s=now_s,
         ahead_d=tuple(ahead),
         held_back=_held_back(seen, ahead),
@@ -255,19 +255,28 @@ def _turnover_s(load: Workload, seen: Observed | None) -> float:
     return cache_mib / load.pressure.refill_mib_s
 
 
-def _workable(fitted: Fitted, point: Point) -> Fitted:
-    """Return the draws, those that are too dear to simulate replaced by others, and say how many were."""
-    dear = fitted.zombies_hz * (fitted.hosts.up_s + 31 * DAY_S) > MOST_ZOMBIES
+def _simulated(fitted: Fitted, point: Point) -> Fitted:
+    """Return the draws as they are simulated: without a past that nothing is left of, and without those too dear.
+
+    Too dear are those of more memcgs that leave something than can be walked in seconds; others stand in, and it is said.
+    """
+    load, hosts = point.workload, fitted.hosts
+    turnovers = [max(left.private_turnovers, left.common_turnovers) for left in load.leftovers.values()]
+    longest_s = max([load.stray_task_s, *(pin.hold_s for pin in load.pins.values())]) + hosts.turnover_s * max(
+        turnovers
+    )
+    hosts = hosts._replace(up_s=np.minimum(hosts.up_s, PAST * longest_s))
+    _, _, leave = leaves(load, hosts, Pinning(slab=True, page_cache=True, held=()))
+    dear = leave * hosts.churn_hz * (hosts.up_s + max(AHEAD_D) * DAY_S) > MOST_LEAVING
     if dear.all():
         raise InputError(
-            f"churn_hz must leave fewer than {MOST_ZOMBIES:.0e} dying cgroups over the time (got "
-            f"{float(np.median(fitted.hosts.churn_hz)):.3g} of {point.workload.name}); lower it, or duration_s"
+            f"churn_hz must let fewer than {MOST_LEAVING:.0e} cgroups leave something behind (got "
+            f"{float(np.median(hosts.churn_hz)):.3g} over {float(np.median(hosts.up_s)):.3g} s); lower it, or duration_s"
         )
-    if not dear.any():
-        return fitted
-    say(f"{dear.sum()} of {dear.size} draws would leave more than {MOST_ZOMBIES:.0e} dying cgroups; others stand in")
-    kept = np.resize(np.flatnonzero(~dear), dear.size)
-    hosts = Hosts(*(values[kept] for values in fitted.hosts))
+    if dear.any():
+        say(f"{dear.sum()} of {dear.size} draws have too much churn to be simulated in seconds; others stand in")
+    kept = np.resize(np.flatnonzero(~dear), dear.size) if dear.any() else np.arange(dear.size)
+    hosts = Hosts(*(values[kept] for values in hosts))
     return Fitted(hosts, fitted.by_slab[kept], fitted.by_page_cache[kept], fitted.zombies_hz[kept])
 
 
