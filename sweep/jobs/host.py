@@ -258,7 +258,7 @@ def _turnover_s(load: Workload, seen: Observed | None) -> float:
 def _simulated(fitted: Fitted, point: Point) -> Fitted:
     """Return the draws as they are simulated: without a past that nothing is left of, and without those too dear.
 
-    Too dear are those of more memcgs that leave something than can be walked in seconds; others stand in, and it is said.
+    Too dear are those where more memcgs leave something than can be walked in seconds; others stand in, as is said.
     """
     load, hosts = point.workload, fitted.hosts
     turnovers = [max(left.private_turnovers, left.common_turnovers) for left in load.leftovers.values()]
@@ -271,7 +271,7 @@ def _simulated(fitted: Fitted, point: Point) -> Fitted:
     if dear.all():
         raise InputError(
             f"churn_hz must let fewer than {MOST_LEAVING:.0e} cgroups leave something behind (got "
-            f"{float(np.median(hosts.churn_hz)):.3g} over {float(np.median(hosts.up_s)):.3g} s); lower it, or duration_s"
+            f"{float(np.median(hosts.churn_hz)):.3g}); lower it, or duration_s"
         )
     if dear.any():
         say(f"{dear.sum()} of {dear.size} draws have too much churn to be simulated in seconds; others stand in")
