@@ -162,7 +162,7 @@ def host(
     from analysis import host as hosts
 
     asked = hosts.Host.of(_whole(run, partial))
-    console = output.console(WIDTH)
+    console = output.console(hosts.WIDTH)
     console.print(*(hosts.screen(asked) if fleet is None else [hosts.fleet(asked, fleet)]), sep="\n")
 
 

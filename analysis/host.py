@@ -21,6 +21,7 @@ from analysis.run import InputError, Run, open_run
 from analysis.units import three_digits
 
 GIB = 2**30
+WIDTH = 100  # characters, where there is no terminal
 STANDING_D = (0.0, 7.0, 30.0)
 WITHIN = 0.95  # of the draws lie in an interval
 FLEET = ("host", "run", "count")  # columns of --fleet that are known; the first is needed

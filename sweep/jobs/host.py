@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from core.columns import Column
 from core.designs import DESIGNS
+from core.keys import resolved
 from core.lifecycle.age import age
 from core.lifecycle.leftovers import DYING
 from core.lifecycle.memory import METERS
@@ -226,15 +227,14 @@ def _point(kernel: str, given: set[str], seen: Observed | None) -> Point:
     """Return the host on a kernel: what the command line says, else what was seen, else the config's defaults."""
     values = _composed(kernel)
     fields = {field.name for field in dataclasses.fields(Point)}
-    own = {"design": "design", "batch": "charge_batch_pages", "folio_reparenting": "folio_reparenting"}
     flat = {name: value for name, value in values.items() if name in fields} | {PLANNED: 0}
-    flat |= {key: values["kernel"][of] for key, of in own.items() if key not in given}
     if seen is not None:
         read = {"cpus": "cpus_online", "possible_cpus": "cpus_possible", "nodes": "nodes"}
+        read |= {"cgroup_version": "cgroup_version"}
         known = {key: seen.last(column) for key, column in read.items() if key not in given}
         flat |= {key: int(value) for key, value in known.items() if value}
         flat["workload"] = flat["workload"] | {"pressure": _pressure(flat["workload"]["pressure"], given, seen)}
-    return build(Point, flat)
+    return resolved(build(Point, flat))
 
 
 def _pressure(pressure: Mapping[str, Any], given: set[str], seen: Observed) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
     yield _row("kernel", "", None, told=read != "unknown" or "kernel" in given, note=note)
     for name, unit, value, key, column in (
         ("CPUs, online", "1", point.cpus, "cpus", "cpus_online"),
-        ("CPUs, possible", "1", point.possible_cpus or point.cpus, "possible_cpus", "cpus_possible"),
+        ("CPUs, possible", "1", point.nr_cpu_ids, "possible_cpus", "cpus_possible"),
         ("NUMA nodes", "1", point.nodes, "nodes", "nodes"),
         ("memory", "GiB", point.workload.pressure.memory_mib / 1024, "workload.pressure.memory_mib", "memory_bytes"),
     ):
@@ -127,7 +127,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
         yield _row(name, unit, *interval(values), told=told, note=why or ("" if told else doubt))
     if seen is not None and rows is not None:
         counted = np.isfinite(seen.dying)
-        percpu = (point.possible_cpus or point.cpus) * sum(memcg_percpu(point.kernel, point.nodes).values())
+        percpu = point.nr_cpu_ids * sum(memcg_percpu(point.kernel, point.nodes).values())
         for column, model in (("percpu_bytes", percpu), ("slab_bytes", kind.bytes_by_page_cache)):
             held = seen.columns.get(column)
             found = None if held is None else slope(rows.times_s, rows.dying, held[counted])
