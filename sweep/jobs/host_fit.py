@@ -40,7 +40,7 @@ FIT_COLUMNS = {
 def kind_of(point: Point) -> Kind:
     """Return what pins a memcg on a point's kernel, and what a dying one weighs on slab."""
     design, load = DESIGNS[point.design], point.workload
-    held = {"stack": (load.stray_tasks, load.stray_task_s)} | {n: (p.chance, p.hold_s) for n, p in load.pins.items()}
+    held = {name: (pin.chance, pin.hold_s) for name, pin in vars(load.pins).items()}
     rules = dict(zip(PIN_KINDS, pins_of(point, design), strict=True))
     one = float(weigh(point, design).counted[:, HEAP, DYING].sum()) / load.levels_per_unit
     slabs = [geometry_of(point, name).pages for name in load.leftovers if name != PAGE_CACHE]
