@@ -40,7 +40,8 @@ FIT_COLUMNS = {
 def kind_of(point: Point) -> Kind:
     """Return what pins a memcg on a point's kernel, and what a dying one weighs on slab."""
     design, load = DESIGNS[point.design], point.workload
-    held = {name: (pin.chance, pin.hold_s) for name, pin in vars(load.pins).items()}
+    held = [(name, pin.chance, pin.hold_s) for name, pin in vars(load.pins).items()]
+    held.append(("stack", load.stray_tasks, load.stray_task_s))
     rules = dict(zip(PIN_KINDS, pins_of(point, design), strict=True))
     one = float(weigh(point, design).counted[:, HEAP, DYING].sum()) / load.levels_per_unit
     slabs = [geometry_of(point, name).pages for name in load.leftovers if name != PAGE_CACHE]
@@ -49,7 +50,7 @@ def kind_of(point: Point) -> Kind:
         pinning=Pinning(
             slab=design.slab_pins == "memcg",
             page_cache=not point.folio_reparenting,
-            held=tuple((min(chance, 1.0), hold_s) for name, (chance, hold_s) in held.items() if rules[name] and chance),
+            held=tuple((min(chance, 1.0), hold_s) for name, chance, hold_s in held if rules[name] and chance),
         ),
         bytes_by_slab=one + slab_bytes,
         bytes_by_page_cache=one,
