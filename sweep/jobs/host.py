@@ -262,9 +262,8 @@ def _simulated(fitted: Fitted, point: Point) -> Fitted:
     """
     load, hosts = point.workload, fitted.hosts
     turnovers = [max(left.private_turnovers, left.common_turnovers) for left in load.leftovers.values()]
-    longest_s = max([load.stray_task_s, *(pin.hold_s for pin in load.pins.values())]) + hosts.turnover_s * max(
-        turnovers
-    )
+    held_s = max(load.stray_task_s, *(pin.hold_s * (pin.chance > 0) for pin in vars(load.pins).values()))
+    longest_s = held_s + hosts.turnover_s * max(turnovers)
     hosts = hosts._replace(up_s=np.minimum(hosts.up_s, PAST * longest_s))
     _, _, leave = leaves(load, hosts, Pinning(slab=True, page_cache=True, held=()))
     dear = leave * hosts.churn_hz * (hosts.up_s + max(AHEAD_D) * DAY_S) > MOST_LEAVING
