@@ -161,8 +161,8 @@ def host(
     """Say what one host's dying cgroups hold, now and in 7 and 30 days, and what each upgrade would give back."""
     from analysis import host as hosts
 
-    asked = hosts.Host.of(_whole(run, partial))
-    console = output.console(hosts.WIDTH)
+    asked = hosts.Forecast.of(_whole(run, partial))
+    console = output.console(hosts.SCREEN_COLUMNS)
     console.print(*(hosts.screen(asked) if fleet is None else [hosts.fleet(asked, fleet)]), sep="\n")
 
 

@@ -21,7 +21,7 @@ from analysis.run import InputError, Run, open_run
 from analysis.units import three_digits
 
 GIB = 2**30
-WIDTH = 100  # characters, where there is no terminal
+SCREEN_COLUMNS = 100  # characters, where there is no terminal
 STANDING_D = (0.0, 7.0, 30.0)
 WITHIN = 0.95  # of the draws lie in an interval
 FLEET = ("host", "run", "count")  # columns of --fleet that are known; the first is needed
@@ -29,7 +29,7 @@ Draws = NDArray[np.float64]  # a value a draw; what draws of one number share is
 
 
 @dataclass(frozen=True)
-class Host:
+class Forecast:
     """The forecast of one run of +experiment=host."""
 
     run: Run
@@ -37,7 +37,7 @@ class Host:
     fit: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def of(cls, run: Run) -> Host:
+    def of(cls, run: Run) -> Forecast:
         """Read a run; raise InputError if it is of another experiment."""
         if not {"fit", "forecast"} <= run.tables().keys():
             raise InputError(f"RUN must be of +experiment=host (got {run.url!r}, which has no forecast)")
@@ -77,7 +77,7 @@ class Host:
         return None
 
 
-def screen(host: Host) -> Iterator[RenderableType]:
+def screen(host: Forecast) -> Iterator[RenderableType]:
     """What one host's run says, on one screen."""
     own = host.rows[0, host.days[0]]
     seen = {row["quantity"]: row for row in host.fit}
@@ -97,7 +97,7 @@ def screen(host: Host) -> Iterator[RenderableType]:
         yield Text(line)
 
 
-def sentences(host: Host) -> Iterator[str]:
+def sentences(host: Forecast) -> Iterator[str]:
     """What one would forward."""
     own, far = host.rows[0, host.days[0]], host.days[-1]
     now, later = own["dead_bytes"], host.rows[0, far]["dead_bytes"]
@@ -116,16 +116,16 @@ def sentences(host: Host) -> Iterator[str]:
         yield f"No upgrade is told to give any back: {kernel} gives back {_span(back / GIB)} GiB, {said}."
 
 
-def fleet(host: Host, path: Path) -> Table:
+def fleet(host: Forecast, path: Path) -> Table:
     """A row a host of a CSV, and their sum. Columns: host; run (default: the run asked for); count (default 1)."""
     rows = _read_fleet(path)
     table = _table("host", "hosts", "kernel", "upgrade to", "now", "in 7 days", "in 30 days", "given back in 30 days")
     sums: dict[str, Draws] = {}
-    runs: dict[str, Host] = {"": host}
+    runs: dict[str, Forecast] = {"": host}
     for row in rows:
         where = row.get("run") or ""
         if where not in runs:
-            runs[where] = Host.of(open_run(where))
+            runs[where] = Forecast.of(open_run(where))
         its = runs[where]
         count, step = _count(row, path), its.best()
         held = {f"{days:g}": its.rows[0, days]["dead_bytes"] * count for days in STANDING_D}
@@ -168,7 +168,7 @@ def _count(row: Mapping[str, str], path: Path) -> int:
     return int(text)
 
 
-def _own(host: Host) -> Table:
+def _own(host: Forecast) -> Table:
     table = _table("", *(_when(days) for days in STANDING_D))
     at = [host.rows[0, days] for days in STANDING_D]
     table.add_row("dying cgroups", *(_span(row["dying_memcgs"]) for row in at))
@@ -176,7 +176,7 @@ def _own(host: Host) -> Table:
     return table
 
 
-def _upgrades(host: Host) -> Table:
+def _upgrades(host: Forecast) -> Table:
     table = _table("upgrade to", *(_when(days) for days in STANDING_D), "dying in 30 days")
     for step in host.steps:
         row = host.rows[step, 30.0]
@@ -185,7 +185,7 @@ def _upgrades(host: Host) -> Table:
     return table
 
 
-def _held_back(host: Host) -> Table | None:
+def _held_back(host: Forecast) -> Table | None:
     found = [(key, row) for key, row in sorted(host.rows.items()) if np.isfinite(row["held_back"]).any()]
     if not found:
         return None
@@ -198,7 +198,7 @@ def _held_back(host: Host) -> Table | None:
     return table
 
 
-def _fit(host: Host) -> Table:
+def _fit(host: Forecast) -> Table:
     table = _table("quantity", "estimate", "")
     for row in host.fit:
         if row["estimate"] is None:

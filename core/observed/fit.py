@@ -12,29 +12,29 @@ from math import log
 
 import numpy as np
 
-from core.observed.mean_field import Floats, Hosts, Pinning, leaves, moments
+from core.observed.mean_field import Hosts, Numbers, Pinning, leaves, moments
 from core.workload import Workload
 
 WALKERS, STEPS, KEPT = 64, 300, 3  # steps of each walker; every so many is kept of the second half
 MOST_ROWS = 12  # that are fitted: what happens between close rows is one process seen again
 STRETCH = 2.0  # Goodman and Weare's a
 SPREAD = np.log([2.0, 2.0, 4.0])  # standard deviations of logarithms: slab, page cache (95 %: within 4 times), turnover
-CHURN_HZ = (1e-5, 100.0)  # one memcg a day to a hundred a second
-UP_S = (60.0, 3e7)  # a minute to a year; where uptime is not known
+CHURN_BOUNDS_HZ = (1e-5, 100.0)  # one memcg a day to a hundred a second
+UP_BOUNDS_S = (60.0, 3e7)  # a minute to a year; where uptime is not known
 MODEL_ERROR = 0.03  # of the closed form's mean against the simulation's, relative
 WEIGHT_ERROR = 0.15  # of bytes per dying memcg: other things of the host move with them
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class Observations:
     """What is known of a host.
 
     times_s and dying have a value a row, times from the first on. Rates and bytes are pairs of a value and its standard
     error; None where nothing was seen.
     """
 
-    times_s: Floats
-    dying: Floats
+    times_s: Numbers
+    dying: Numbers
     live_too: bool  # dying counts live memcgs as well, of which nothing is known
     up_s: float | None  # at the first row
     churn_hz: tuple[float, float] | None
@@ -55,12 +55,12 @@ class Fitted:
     """Draws from the posterior; every array has shape `[draws]`."""
 
     hosts: Hosts
-    by_slab: Floats  # share of removed cgroups that leave something in a kmem_cache that pins them
-    by_page_cache: Floats
-    zombies_hz: Floats  # units that are removed and stay dying, per second
+    by_slab: Numbers  # share of removed cgroups that leave something in a kmem_cache that pins them
+    by_page_cache: Numbers
+    zombies_hz: Numbers  # units that are removed and stay dying, per second
 
 
-def fit(load: Workload, turnover_s: float, kind: Kind, seen: Seen, seed: int, draws: int) -> Fitted:
+def fit(load: Workload, turnover_s: float, kind: Kind, seen: Observations, seed: int, draws: int) -> Fitted:
     """Return draws from what the host may be.
 
     load: what the leftovers are factors on. turnover_s: of its page cache, what the prior is centred on. Raises
@@ -83,13 +83,13 @@ def fit(load: Workload, turnover_s: float, kind: Kind, seen: Seen, seed: int, dr
     return target.fitted(sample[rng.choice(len(sample), draws, replace=False)])
 
 
-def interval(draws: Floats) -> tuple[float, float, float]:
+def interval(draws: Numbers) -> tuple[float, float, float]:
     """Return median, lower and upper end of the 95 % interval."""
     middle, low, high = np.quantile(draws, [0.5, 0.025, 0.975])
     return float(middle), float(low), float(high)
 
 
-def slope(times_s: Floats, dying: Floats, held: Floats) -> tuple[float, float] | None:
+def slope(times_s: Numbers, dying: Numbers, held: Numbers) -> tuple[float, float] | None:
     """Return what `held` grows by with each dying memcg, and its standard error; None where dying did not change.
 
     A line in time is taken out of both where there are rows enough, for much on a host grows with time.
@@ -105,7 +105,7 @@ def slope(times_s: Floats, dying: Floats, held: Floats) -> tuple[float, float] |
 
 
 def _stretch(  # one half moves along lines to walkers of the other
-    walkers: Floats, score: Floats, half: slice, other: Floats, target: _Target, rng: np.random.Generator
+    walkers: Numbers, score: Numbers, half: slice, other: Numbers, target: _Target, rng: np.random.Generator
 ) -> None:
     mine = walkers[half]
     towards = other[rng.integers(0, len(other), len(mine))]
@@ -118,9 +118,9 @@ def _stretch(  # one half moves along lines to walkers of the other
     score[half] = np.where(moves, at, score[half])
 
 
-def _thinned(seen: Seen) -> Seen:
+def _thinned(seen: Observations) -> Observations:
     rows = np.unique(np.linspace(0, seen.times_s.size - 1, min(seen.times_s.size, MOST_ROWS)).round().astype(int))
-    return Seen(
+    return Observations(
         times_s=seen.times_s[rows],
         dying=seen.dying[rows],
         live_too=seen.live_too,
@@ -133,12 +133,12 @@ def _thinned(seen: Seen) -> Seen:
 class _Target:
     """Prior times likelihood; a walker is logarithms of churn, factors of slab, page cache and turnover, and uptime."""
 
-    def __init__(self, load: Workload, turnover_s: float, kind: Kind, seen: Seen) -> None:
+    def __init__(self, load: Workload, turnover_s: float, kind: Kind, seen: Observations) -> None:
         self.load, self.kind, self.seen = load, kind, seen
         self.turnover_s = turnover_s
-        self.low, self.high = np.log([CHURN_HZ[0], UP_S[0]]), np.log([CHURN_HZ[1], UP_S[1]])
+        self.low, self.high = np.log([CHURN_BOUNDS_HZ[0], UP_BOUNDS_S[0]]), np.log([CHURN_BOUNDS_HZ[1], UP_BOUNDS_S[1]])
 
-    def start(self, rng: np.random.Generator) -> Floats:
+    def start(self, rng: np.random.Generator) -> Numbers:
         """Walkers drawn from the prior, those kept that fit best."""
         many = 24 * WALKERS
         drawn = np.column_stack(
@@ -150,18 +150,18 @@ class _Target:
         )
         if self.seen.churn_hz is not None:
             value, error = self.seen.churn_hz
-            drawn[:, 0] = np.log(np.maximum(value + error * rng.normal(size=many), CHURN_HZ[0] * 1.01))
+            drawn[:, 0] = np.log(np.maximum(value + error * rng.normal(size=many), CHURN_BOUNDS_HZ[0] * 1.01))
         parts = [self.score(part) for part in np.array_split(drawn, 24)]
         best = np.argsort(-np.concatenate(parts), kind="stable")[:WALKERS]
         return np.asarray(drawn[best])
 
-    def hosts(self, walkers: Floats) -> Hosts:
+    def hosts(self, walkers: Numbers) -> Hosts:
         """Return the hosts that walkers stand for."""
         churn_hz, slab, page_cache, turnover, up_s = np.exp(walkers.T)
         known = np.full(up_s.shape, self.seen.up_s) if self.seen.up_s is not None else up_s
         return Hosts(churn_hz, slab, page_cache, turnover * self.turnover_s, known)
 
-    def score(self, walkers: Floats) -> Floats:
+    def score(self, walkers: Numbers) -> Numbers:
         """Return the logarithm of the posterior, up to a constant; `[walkers]`."""
         edges = walkers[:, [0, 4]]
         inside = np.all((edges > self.low) & (edges < self.high), axis=1) & np.all(np.abs(walkers) < 30, axis=1)
@@ -170,7 +170,7 @@ class _Target:
         result = -((safe[:, 1:4] / SPREAD) ** 2).sum(axis=1) / 2 + self._likelihood(self.hosts(safe))
         return np.asarray(np.where(inside, result, -np.inf))
 
-    def _likelihood(self, hosts: Hosts) -> Floats:
+    def _likelihood(self, hosts: Hosts) -> Numbers:
         seen, kind = self.seen, self.kind
         found = moments(self.load, hosts, seen.times_s, kind.pinning)
         n = seen.times_s.size
@@ -191,7 +191,7 @@ class _Target:
             result -= 0.5 * (value - model) ** 2 / (error**2 + (WEIGHT_ERROR * model) ** 2)
         return np.asarray(result)
 
-    def fitted(self, walkers: Floats) -> Fitted:
+    def fitted(self, walkers: Numbers) -> Fitted:
         """Return what walkers say."""
         return described(self.load, self.kind, self.hosts(walkers))
 
@@ -205,7 +205,9 @@ def described(load: Workload, kind: Kind, hosts: Hosts) -> Fitted:
 def unseen(load: Workload, turnover_s: float, kind: Kind, seed: int, draws: int) -> Fitted:
     """Return draws from what a host may be of which nothing was seen."""
     rng = np.random.default_rng(seed)
-    churn, up = (rng.uniform(log(low), log(high), draws) for low, high in (CHURN_HZ, UP_S))
+    churn, up = (rng.uniform(log(low), log(high), draws) for low, high in (CHURN_BOUNDS_HZ, UP_BOUNDS_S))
     factors = rng.normal(0.0, 1.0, (draws, 3)) * SPREAD
-    nothing = Seen(times_s=np.zeros(1), dying=np.zeros(1), live_too=False, up_s=None, churn_hz=None, slab_bytes=None)
+    nothing = Observations(
+        times_s=np.zeros(1), dying=np.zeros(1), live_too=False, up_s=None, churn_hz=None, slab_bytes=None
+    )
     return _Target(load, turnover_s, kind, nothing).fitted(np.column_stack([churn, factors, up]))

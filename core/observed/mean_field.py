@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.workload import PAGE_CACHE, Leftover, Workload
 
-Floats = NDArray[np.float64]
+Numbers = NDArray[np.float64]
 HISTORY_CELLS = 40  # of the time from boot to the first row; short ones last, where most is decided
 WINDOW_CELLS = 36  # of the time from the first row to the last, at least
 
@@ -23,11 +23,11 @@ WINDOW_CELLS = 36  # of the time from the first row to the last, at least
 class Hosts(NamedTuple):
     """Hosts to be evaluated at once; every field has shape `[hosts]`."""
 
-    churn_hz: Floats
-    slab: Floats  # factor on the workload's leftovers in kmem_caches
-    page_cache: Floats  # factor on its leftovers in the page cache
-    turnover_s: Floats  # of the page cache
-    up_s: Floats  # from boot to time 0
+    churn_hz: Numbers
+    slab: Numbers  # factor on the workload's leftovers in kmem_caches
+    page_cache: Numbers  # factor on its leftovers in the page cache
+    turnover_s: Numbers  # of the page cache
+    up_s: Numbers  # from boot to time 0
 
 
 class Pinning(NamedTuple):
@@ -41,12 +41,12 @@ class Pinning(NamedTuple):
 class Moments(NamedTuple):
     """Of the dying memcgs of hosts at times."""
 
-    mean: Floats  # [hosts, times]
-    covariance: Floats  # [hosts, times, times]
-    by_slab: Floats  # [hosts] share of them, at the last time, that slab alone would pin
+    mean: Numbers  # [hosts, times]
+    covariance: Numbers  # [hosts, times, times]
+    by_slab: Numbers  # [hosts] share of them, at the last time, that slab alone would pin
 
 
-def moments(load: Workload, hosts: Hosts, times_s: Floats, pinning: Pinning) -> Moments:
+def moments(load: Workload, hosts: Hosts, times_s: Numbers, pinning: Pinning) -> Moments:
     """Return mean and covariance of the dying memcgs at ascending times since the first row."""
     up_s = hosts.up_s[:, None]
     gone_s, weight_s = _cells(up_s, times_s)
@@ -85,7 +85,7 @@ def moments(load: Workload, hosts: Hosts, times_s: Floats, pinning: Pinning) -> 
     )
 
 
-def leaves(load: Workload, hosts: Hosts, pinning: Pinning) -> tuple[Floats, Floats, Floats]:
+def leaves(load: Workload, hosts: Hosts, pinning: Pinning) -> tuple[Numbers, Numbers, Numbers]:
     """Return the shares of removed cgroups that are pinned by slab, by page cache, and by anything.
 
     Each `[hosts]`, of a host that has been up for long, and right after the removal.
@@ -103,11 +103,11 @@ def leaves(load: Workload, hosts: Hosts, pinning: Pinning) -> tuple[Floats, Floa
     return 1.0 - lacks[False], 1.0 - lacks[True], 1.0 - free
 
 
-def _stay_s(turnovers: float, hosts: Hosts) -> Floats:
+def _stay_s(turnovers: float, hosts: Hosts) -> Numbers:
     return np.maximum(turnovers * hosts.turnover_s, 1e-3)[:, None, None]
 
 
-def _cells(up_s: Floats, times_s: Floats) -> tuple[Floats, Floats]:
+def _cells(up_s: Numbers, times_s: Numbers) -> tuple[Numbers, Numbers]:
     """Return middles, in seconds since boot, and widths of cells of time that end at the rows; `[hosts, cells]`."""
     each = -(-WINDOW_CELLS // max(times_s.size - 1, 1))
     history = up_s * _ending(HISTORY_CELLS)
@@ -116,12 +116,12 @@ def _cells(up_s: Floats, times_s: Floats) -> tuple[Floats, Floats]:
     return (edges[:, 1:] + edges[:, :-1]) / 2, np.diff(edges, axis=1)
 
 
-def _ending(cells: int) -> Floats:
+def _ending(cells: int) -> Numbers:
     """Return edges from 0 to 1, closest at 1: what went just before a row is what may be gone by the next."""
     return np.asarray(1.0 - np.linspace(1.0, 0.0, cells + 1) ** 3)
 
 
-def _charged_for(load: Workload, left: Leftover, hosts: Hosts, gone_s: Floats, factor: Floats) -> Floats:
+def _charged_for(load: Workload, left: Leftover, hosts: Hosts, gone_s: Numbers, factor: Numbers) -> Numbers:
     """Return how many common objects of a cache a memcg is charged for, in the mean, when it goes; `[hosts, cells]`.
 
     A common object is cached until reclaim takes it, and then missing until a memcg needs it, which is charged for it.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sweep.errors import InputError
 
-Floats = NDArray[np.float64]
-COUNTS = ("nr_dying_memory", "nr_dying", "num_cgroups")  # the first that has numbers is read
+_Floats = NDArray[np.float64]
+COUNTED_BY = ("nr_dying_memory", "nr_dying", "num_cgroups")  # the first that has numbers is read
 HELD_BACK = "held_back_dying"  # shown beside the forecast, and never read by the fit
 
 
@@ -24,8 +24,8 @@ class Observed:
     """The rows of a host; arrays have shape `[rows]`, times are from the first row on, nan is an empty field."""
 
     path: str
-    times_s: Floats
-    columns: Mapping[str, Floats]  # of numbers
+    times_s: _Floats
+    columns: Mapping[str, _Floats]  # of numbers
     kernel: str | None  # the last row's, as `uname -r` says it
     counted: str  # where dying comes from: a column, or a difference of two
 
@@ -36,7 +36,7 @@ class Observed:
         return float(known[-1]) if known.size else None
 
     @property
-    def dying(self) -> Floats:
+    def dying(self) -> _Floats:
         """Dying memcgs; where only all cgroups are counted, these, with the live ones among them."""
         if self.counted == "num_cgroups - directories":
             return self.columns["num_cgroups"] - self.columns["directories"]
@@ -53,9 +53,9 @@ def read(path: str) -> Observed:
             f"observed must be a CSV file that can be read (got {path!r}: {error}); sweep/real/observe.py writes one"
         ) from error
     names = list(lines[0]) if lines else []
-    if "time" not in names or not set(COUNTS) & set(names):
+    if "time" not in names or not set(COUNTED_BY) & set(names):
         raise InputError(
-            f"observed must have columns time and {' or '.join(COUNTS[1:])} "
+            f"observed must have columns time and {' or '.join(COUNTED_BY[1:])} "
             f"(got {', '.join(map(str, names)) or 'no row'} in {path!r}); rename yours"
         )
     times = _column(path, lines, "time", _seconds)
@@ -75,8 +75,8 @@ def read(path: str) -> Observed:
     return found
 
 
-def _counted(path: str, columns: Mapping[str, Floats]) -> str:
-    for name in COUNTS:
+def _counted(path: str, columns: Mapping[str, _Floats]) -> str:
+    for name in COUNTED_BY:
         values = columns.get(name, np.zeros(0))
         if not np.isfinite(values).any():
             continue
@@ -86,10 +86,10 @@ def _counted(path: str, columns: Mapping[str, Floats]) -> str:
             )
         directories = columns.get("directories", np.zeros(0))
         return "num_cgroups - directories" if name == "num_cgroups" and np.isfinite(directories).any() else name
-    return next(name for name in COUNTS if name in columns)
+    return next(name for name in COUNTED_BY if name in columns)
 
 
-def _column(path: str, lines: Iterable[Mapping[str, str]], name: str, convert: Callable[[str], float]) -> Floats:
+def _column(path: str, lines: Iterable[Mapping[str, str]], name: str, convert: Callable[[str], float]) -> _Floats:
     values = []
     for number, row in enumerate(lines, start=2):
         text = (row.get(name) or "").strip()

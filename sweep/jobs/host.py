@@ -40,7 +40,7 @@ from sweep.jobs.host_fit import FIT_COLUMNS, kind_of, rows_of_fit, rows_seen, sp
 
 MIB, DAY_S = 2**20, 86400.0
 AHEAD_D = (0.0, 7.0, 30.0)  # days from now that are always forecast
-DRAWS = 100  # hosts that are simulated
+HOSTS_DRAWN = 100  # hosts that are simulated
 MOST_LEAVING = 1e6  # memcgs of a draw that leave something: they are simulated one by one
 PAST = 6.0  # times the longest stay: what came and went before has left nothing
 
@@ -55,7 +55,7 @@ FORECAST_COLUMNS = {
     "total_bytes": Column("float64", "B", "memory of all memcgs and their slab, live and gone"),
     "held_back": Column("float64", "1", "dying memcgs that the CSV held back from the fit; null if it did not"),
 }
-ARROW = {"str": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
+ARROW_OF_DTYPE = {"str": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,13 @@ def job(config: Mapping[str, Any]) -> HostJob:
     rows = None if seen is None else rows_seen(seen, own, given)
     seed = int(config["seed"])
     if rows is None:
-        free = unseen(own.workload, turnover_s, kind, seed, DRAWS).hosts
+        free = unseen(own.workload, turnover_s, kind, seed, HOSTS_DRAWN).hosts
         as_said = {"churn_hz": own.churn_hz, "up_s": own.duration_s}
-        hosts = free._replace(**{name: np.full(DRAWS, value) for name, value in as_said.items()})
+        hosts = free._replace(**{name: np.full(HOSTS_DRAWN, value) for name, value in as_said.items()})
         fitted, now_s = described(own.workload, kind, hosts), 0.0
     else:
         say(f"fitting {rows.times_s.size} rows of {config['observed']}")
-        fitted, now_s = fit(own.workload, turnover_s, kind, rows, seed, DRAWS), float(rows.times_s[-1])
+        fitted, now_s = fit(own.workload, turnover_s, kind, rows, seed, HOSTS_DRAWN), float(rows.times_s[-1])
     content = b"" if seen is None else Path(seen.path).read_bytes()
     ahead = _ahead(seen, now_s)
     return HostJob(
@@ -303,7 +303,7 @@ def _held_back(seen: Observed | None, ahead: Mapping[float, int | None]) -> dict
 
 def _table(rows: list[dict[str, Any]], columns: Mapping[str, Column]) -> pa.Table:
     fields = [
-        pa.field(name, ARROW[column.dtype], metadata={"unit": column.unit, "doc": column.doc})
+        pa.field(name, ARROW_OF_DTYPE[column.dtype], metadata={"unit": column.unit, "doc": column.doc})
         for name, column in columns.items()
     ]
     return pa.Table.from_pylist(rows, pa.schema(fields))

@@ -14,7 +14,7 @@ from core.lifecycle.leftovers import DYING
 from core.lifecycle.life import pins_of
 from core.lifecycle.memory import METERS, PERCPU, memcg_percpu
 from core.lifecycle.weights import geometry_of, weigh
-from core.observed.fit import Fitted, Kind, Seen, interval, slope, unseen
+from core.observed.fit import Fitted, Kind, Observations, interval, slope, unseen
 from core.observed.mean_field import Pinning
 from core.params import Point
 from core.workload import PAGE_CACHE, PIN_KINDS
@@ -57,7 +57,7 @@ def kind_of(point: Point) -> Kind:
     )
 
 
-def rows_seen(seen: Observed, point: Point, given: set[str]) -> Seen:
+def rows_seen(seen: Observed, point: Point, given: set[str]) -> Observations:
     """Return the rows that count, from the first of them on."""
     dying = seen.dying
     rows = np.flatnonzero(np.isfinite(dying))
@@ -73,7 +73,7 @@ def rows_seen(seen: Observed, point: Point, given: set[str]) -> Seen:
             units_hz = made / over / point.workload.memcgs_per_unit
             churn = (units_hz, units_hz * math.hypot(1 / math.sqrt(made), LEAST_MKDIR_ERROR))
     held = seen.columns.get("slab_bytes")
-    return Seen(
+    return Observations(
         times_s=times_s,
         dying=dying[rows],
         live_too=seen.counted == "num_cgroups",
@@ -88,7 +88,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
     kind: Kind,
     fitted: Fitted,
     seen: Observed | None,
-    rows: Seen | None,
+    rows: Observations | None,
     turnover_s: float,
     given: set[str],
 ) -> Iterator[dict[str, Any]]:
@@ -141,7 +141,7 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
                 )
 
 
-def _by_what(kind: Kind, rows: Seen | None, *, slab: bool = False) -> str:
+def _by_what(kind: Kind, rows: Observations | None, *, slab: bool = False) -> str:
     if not kind.pinning.slab:
         return "slab pins no memcg on this kernel" if slab else ""
     if rows is None or rows.slab_bytes is None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.lifecycle.age import age
-from core.observed.fit import SPREAD, Kind, Seen, described, fit, interval, slope
+from core.observed.fit import SPREAD, Kind, Observations, described, fit, interval, slope
 from core.observed.mean_field import Hosts, Pinning
 from core.workload import PAGE_CACHE
 from tests.support.points import default_point
@@ -53,7 +53,7 @@ def made(number):
 def seen_of(times_s, dying, rows, **known):
     """Return what some rows of a host's days say."""
     nothing = {"live_too": False, "up_s": float(times_s[rows][0]), "churn_hz": None, "slab_bytes": None}
-    return Seen(times_s=times_s[rows] - times_s[rows][0], dying=dying[rows], **nothing | known)
+    return Observations(times_s=times_s[rows] - times_s[rows][0], dying=dying[rows], **nothing | known)
 
 
 @pytest.mark.slow
