@@ -29,12 +29,11 @@ from core.lifecycle.memory import (
 )
 from core.profile import KernelProfile
 from core.validation.kernfs import KernfsRoot
+from core.validation.made import DIRECTORY, FILE, made
 from core.validation.program import Program
 from core.workload import TmpfsProgram
 
 KIB = 1024
-FILE = ("dentry", "shmem_inode_cache", "filp")  # caches of an open tmpfs file, all SLAB_ACCOUNT
-KEPT = 2  # of these, how many hold an object as long as the file is not unlinked
 BLOB = "lsm_inode_cache"  # security_inode_alloc(): one per inode where the kernel has it; not accounted
 KERNEL = ("kernfs_node_cache", "radix_tree_node", "kmem_cache", "kmem_cache_node", "mem_cgroup", "mem_cgroup_per_node")
 GRACE_PERIODS = 4  # from rmdir to freed: kill_css(), deactivation of the caches, css_release(), css_free_rwork_fn()
@@ -60,11 +59,11 @@ class Left:
 def replay(profile: KernelProfile, tmpfs: TmpfsProgram, cpus: int, draw: int) -> Left:
     """Run the program once on a machine without NUMA; `draw` numbers one way in which its tasks wander between CPUs.
 
-    A process that forks keeps its CPU busy, so the child starts on another, any other one (find_idlest_cpu()), and stays.
-    The parent waits for it to exit and is woken on its own CPU mostly: the child's is busy with exiting, whatever
-    wake_affine_idle() asks for, so select_idle_sibling() returns the one it was on. Hence mkdir, rmdir and what is
-    freed later are of the parent's CPU; kmem_caches are made by a worker of the child's. What a CPU queues, its own
-    worker does.
+    A process that forks keeps its CPU busy, so the child starts on another, any other one (find_idlest_cpu()), and
+    stays. The parent waits for it to exit and is woken on its own CPU mostly: the child's is busy with exiting,
+    whatever wake_affine_idle() asks for, so select_idle_sibling() returns the one it was on. Hence mkdir, rmdir and
+    what is freed later are of the parent's CPU; kmem_caches are made by a worker of the child's. What a CPU queues,
+    its own worker does.
     """
     run = _Run(profile, tmpfs, cpus, np.random.Generator(np.random.Philox(key=draw)))
     run.go()
@@ -75,9 +74,12 @@ class _Run(Program):
     """One run. What a cgroup allocated is freed when its last reference is gone, or never."""
 
     def __init__(self, profile: KernelProfile, tmpfs: TmpfsProgram, cpus: int, rng: np.random.Generator) -> None:
-        used = (*FILE, BLOB, *KERNEL, *KMALLOC.values())
+        self.made = made(profile, tmpfs)
+        used = dict.fromkeys((*FILE, BLOB, *KERNEL, *KMALLOC.values(), *self.made.caches))
         super().__init__(profile, cpus, [name for name in used if name in profile.caches])
         self.tmpfs, self.rng = tmpfs, rng
+        self.memcg_caches = tuple(dict.fromkeys((*FILE, *self.made.caches)))
+        self.pinned: set[int] = set()  # memcgs that something else than a slab holds
         self.sysfs, self.cgroupfs = KernfsRoot(self), KernfsRoot(self)
         self.own_caches = self.design.per_memcg_caches and tmpfs.warm_ms >= CACHE_CREATION_MS
         self.percpu_bytes = self.percpu_peak_bytes = -int(rng.integers(profile.page_bytes))  # room in the last page
@@ -124,7 +126,8 @@ class _Run(Program):
         slabs = self.slabs().instances["slabs"]  # [memcgs, caches]
         held = np.count_nonzero(slabs[1:], axis=1)  # caches of each memcg that have a slab
         pins_memcg = self.design.slab_pins == "memcg"
-        dying = int(np.count_nonzero(held)) if pins_memcg else 0
+        by_slab = set((np.flatnonzero(held) + 1).tolist()) if pins_memcg else set()
+        dying = len(by_slab | self.pinned)
         page_kib = self.profile.page_bytes / KIB
         kib = {g.cache: float(n) * g.pages * page_kib for g, n in zip(self.geometry, slabs.sum(axis=0), strict=True)}
         if self.design.charges == "bytes":
@@ -133,12 +136,13 @@ class _Run(Program):
             slab_kib=kib,
             percpu_kib=self._percpu_pages() * page_kib * self.cpus,
             dying_memcgs=dying,
-            memcg_kmem_caches=dying * len(FILE) if pins_memcg else int(held.sum()),
+            memcg_kmem_caches=len(by_slab) * len(self.memcg_caches) if pins_memcg else int(held.sum()),
         )
 
     def _add_vectors(self, kib: dict[str, float]) -> None:
         """Add the obj_cgroup vector that each slab of accounted objects carries (memcg_alloc_page_obj_cgroups())."""
-        for g in self.geometry[:KEPT]:
+        kept = set(self.made.caches[: self.made.kept])
+        for g in (g for g in self.geometry if g.cache in kept):
             name, size = kmalloc(g.objects * SLOT_BYTES, self.profile.page_bytes)
             kib[name] += kib[g.cache] / g.pages / self.profile.page_bytes * size
 
@@ -166,21 +170,23 @@ class _Cgroup:
         if run.design.charges == "bytes":
             self._objcg = [run.alloc(name, cpu) for each in objcg_objects(profile).values() for name, _ in each]
             run.percpu(PERCPU_REF_BYTES)
-        self._caches: list[_KmemCache] = []
+        self._caches: dict[str, _KmemCache] = {}
         run.mark(ONLINE, number, cpu)
 
     def enter(self, cpu: int) -> None:
         """The forked process, on one CPU. Objects of unlinked files go after a grace period: when all are created."""
         run = self._run
         memcg = self._number if run.design.per_memcg_caches else ROOT
-        touched = [run.alloc(cache, cpu, memcg, early=True) for cache in (*FILE, *FILE[:KEPT])]
+        touched = [run.alloc(cache, cpu, memcg, early=True) for cache in (*FILE, *DIRECTORY)]
         if run.own_caches:
-            self._caches = [_KmemCache(run, f"{name}({2 * self._number}:c{self._number})", cpu) for name in FILE]
-        early = not run.own_caches
-        files = [[run.alloc(cache, cpu, memcg, early=early) for cache in FILE] for _ in range(run.tmpfs.files)]
+            self._caches = {
+                name: _KmemCache(run, f"{name}({2 * self._number}:c{self._number})", cpu) for name in run.memcg_caches
+            }
+        early, made = not run.own_caches, run.made
+        files = [[run.alloc(cache, cpu, memcg, early=early) for cache in made.caches] for _ in range(run.tmpfs.files)]
         blobs = [[run.alloc(BLOB, cpu)] if BLOB in run.profile.caches else [] for _ in files]
-        closed = [objects[-1] for objects in files]
-        unlinked = [objects[:KEPT] + blob for objects, blob in zip(files, blobs, strict=True)][run.tmpfs.keep :]
+        closed = [number for objects in files for number in objects[made.kept :]]
+        unlinked = [objects[: made.kept] + blob for objects, blob in zip(files, blobs, strict=True)][run.tmpfs.keep :]
         for number in [*touched, *closed, *(number for objects in unlinked for number in objects)]:
             run.free(number, cpu)
 
@@ -196,14 +202,19 @@ class _Cgroup:
         run, kept = self._run, min(self._run.tmpfs.keep, self._run.tmpfs.files) > 0
         if kept and self._caches and run.design.slab_pins == "memcg":
             return
+        holding = run.made.caches[: run.made.kept] if kept else ()
+        for name, cache in self._caches.items():
+            if name not in holding:
+                cache.free(self._cpu)
+        if kept and run.made.pins_memcg:
+            run.pinned.add(self._number)
+            return
         run.percpu(-self._percpu_bytes)
         run.cgroupfs.remove(self._directory, self._cpu)
         for number in self._objects if kept else self._objects + self._objcg:
             run.free(number, self._cpu)
         if self._objcg and not kept:
             run.percpu(-PERCPU_REF_BYTES)
-        for cache in self._caches[KEPT if kept else 0 :]:
-            cache.free(self._cpu)
 
 
 class _KmemCache:
