@@ -15,7 +15,7 @@ SOCKET = ("sock_inode_cache", "UNIX", "dentry", "filp")  # sock_alloc_inode(), s
 
 
 @dataclass(frozen=True)
-class Made:
+class Creation:
     """What the program makes: its accounted caches, and how many of them hold an object as long as it is kept."""
 
     caches: tuple[str, ...]
@@ -23,19 +23,19 @@ class Made:
     pins_memcg: bool  # a kept one holds its memcg, whatever the design
 
 
-def made(profile: KernelProfile, tmpfs: TmpfsProgram) -> Made:
+def made(profile: KernelProfile, tmpfs: TmpfsProgram) -> Creation:
     """Return what the objects of a program are.
 
     A file's cached pages hold the memcg until folios are reparented (7.1), a socket holds it on every kernel
     (mem_cgroup_sk_alloc(), cgroup v2).
     """
     if tmpfs.hold == "files":
-        return Made(FILE, len(DIRECTORY), tmpfs.data_kib > 0 and not profile.folio_reparenting)
+        return Creation(FILE, len(DIRECTORY), tmpfs.data_kib > 0 and not profile.folio_reparenting)
     if tmpfs.hold == "directories":
-        return Made(DIRECTORY, len(DIRECTORY), pins_memcg=False)
+        return Creation(DIRECTORY, len(DIRECTORY), pins_memcg=False)
     if tmpfs.hold == "pipes":
         buffers = tuple(kmalloc(size, profile.page_bytes)[0] for size in PIPE_BYTES)
         pipe = (*buffers, "inode_cache", "dentry", "filp", "filp")
-        return Made(pipe, len(pipe), pins_memcg=False)
+        return Creation(pipe, len(pipe), pins_memcg=False)
     socket = tuple(name for name in SOCKET if name in profile.caches)
-    return Made(socket, len(socket), pins_memcg=True)
+    return Creation(socket, len(socket), pins_memcg=True)
