@@ -9,15 +9,25 @@ from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
-from sweep.config import kernels
+from sweep.config import detect, kernels
 from sweep.config.schema import build
-from sweep.errors import InputError, not_one_of
+from sweep.engine.progress import say
+from sweep.errors import InputError, first_line
 from sweep.real.kernels import Kernel
 
 
 def profile_of(kernel: Kernel, name: str | None) -> KernelProfile:
-    """Return the profile that `vm.profile` names; null: the one that the image's release stands for."""
-    return named_profile("vm.profile", name or kernel.release)
+    """Return the profile that `vm.profile` names; null: what the BTF in the image says.
+
+    An image without BTF has the profile that its release stands for; that is said, and `vm.profile` chooses another.
+    """
+    if name is not None:
+        return named_profile("vm.profile", name)
+    try:
+        return build(KernelProfile, detect.of_image(kernel.image()), "kernel.")
+    except InputError as error:
+        say(f"vm.profile=null: what {kernel.release} stands for, as its image says nothing ({first_line(error)})")
+        return named_profile("vm.profile", kernel.release)
 
 
 def named_profile(key: str, name: str) -> KernelProfile:
