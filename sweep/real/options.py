@@ -12,7 +12,7 @@ from core.workload import TmpfsProgram
 from sweep.config import detect, kernels
 from sweep.config.schema import build
 from sweep.engine.progress import say
-from sweep.errors import InputError, first_line
+from sweep.errors import InputError, first_line, not_one_of
 from sweep.real.kernels import Kernel
 
 
