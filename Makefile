@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 RUN = $(BIN)/python -m
 CHECKED = tests/test_architecture.py tests/test_designs.py tests/test_contributing.py tests/charge/test_stock.py \
-    tests/charge/test_offline.py tests/slabs tests/prices tests/lifecycle/test_draws.py tests/sweep/plan \
+    tests/charge/test_offline.py tests/slabs tests/lifecycle/test_draws.py tests/sweep/plan \
     tests/sweep/engine/test_loop.py tests/sweep/engine/test_usable.py tests/analysis/test_marts.py
 
 .PHONY: churn check test lint docs bench bench-long torture-short torture lock clean

@@ -37,6 +37,7 @@ from sweep.errors import FAILED, ClusterError
 from sweep.folder import MANIFEST, PARTS, disjoint
 from sweep.version import commit, core_digest, simulation_digest, versions
 
+COUNTED = 1_000_000  # positions among which points are counted at once
 LISTED = 20  # failed points that are listed on stderr
 NOT_IDENTITY = ("out", "plan", "cluster")  # keys that decide where and how, not what
 
@@ -99,7 +100,7 @@ def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, An
         manifest |= job.about()
     status = None
     try:
-        planned = {"positions": job.positions(len(executor.nodes)), "points": job.count()}
+        planned = _planned(job, len(executor.nodes))
         store.write_manifest(manifest | planned | {"state": "running"})
         store.tidy(job.tables)
         job, files = _land(job, config["cluster"], store, executor, outcome)
@@ -130,8 +131,7 @@ def _conclude(job: Job, store: Store, manifest: dict[str, Any], outcome: Outcome
         store.write_manifest(
             manifest
             | {
-                "positions": job.positions(len(manifest["nodes"])),
-                "points": job.count(),
+                **_planned(job, len(manifest["nodes"])),
                 "rows": _rows(job, manifest["files"]),
                 "failed": [{"settings": job.settings(at), "reason": why} for at, why in sorted(outcome.failed.items())],
                 "simulation_s": outcome.simulation_s,
@@ -206,13 +206,18 @@ def _whole(job: Job, config: Mapping[str, Any], store: Store, names: Mapping[str
         say("every table is there as it was written; its manifest is made again")
         made = {
             "state": "complete",
-            "positions": job.positions(1),
-            "points": job.count(),
+            **_planned(job, 1),
             "files": files,
             "rows": _rows(job, files),
         }
         store.write_manifest({**names, **_provenance(config, []), **made, "failed": [], "made_again": True})
     return bool(files)
+
+
+def _planned(job: Job, nodes: int) -> dict[str, int | None]:
+    """Return how many positions and points a run has; None where that would take long to count."""
+    positions = job.positions(nodes)
+    return {"positions": positions, "points": job.count() if positions <= COUNTED else None}
 
 
 def _rows(job: Job, files: list[dict[str, Any]]) -> dict[str, int]:

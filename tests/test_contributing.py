@@ -13,8 +13,12 @@ import pytest
 
 from tests.support import ROOT
 
-BLOCK = re.compile(r"^## (?P<title>[^\n]+)\n(?:(?!^## |^```).*\n)*```sh\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-RECIPES = {found["title"]: found["code"] for found in BLOCK.finditer((ROOT / "CONTRIBUTING.md").read_text())}
+SECTIONS = re.split(r"^## (.+)\n", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)[1:]
+BLOCKS = {
+    title: re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for title, text in zip(SECTIONS[::2], SECTIONS[1::2], strict=True)
+}
+RECIPES = {title: found[0] for title, found in BLOCKS.items() if found}
 SAYS = {  # what the last lines of a recipe must show
     "A design": "toy",
     "An axis": "slowdown",
