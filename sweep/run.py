@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -33,8 +34,9 @@ from sweep.engine.progress import Progress, say
 from sweep.engine.ranges import missing
 from sweep.engine.signals import Stopped, postponed
 from sweep.engine.store import Store, TornPartError
+from sweep.engine.warm import is_compiled
 from sweep.errors import FAILED, ClusterError
-from sweep.folder import MANIFEST, PARTS, disjoint
+from sweep.folder import MANIFEST, PARTS, PROGRESS, disjoint
 from sweep.version import commit, core_digest, simulation_digest, versions
 
 COUNTED = 1_000_000  # positions among which points are counted at once
@@ -139,6 +141,9 @@ def _conclude(job: Job, store: Store, manifest: dict[str, Any], outcome: Outcome
                 "ended_at": datetime.now(UTC).isoformat(),
             }
         )
+    with suppress(OSError, ValueError):
+        last = json.loads(store.text(PROGRESS))
+        store.write(PROGRESS, json.dumps(last | {"state": manifest["state"]}, indent=2).encode())
     if manifest["state"] == "complete":
         store.delete_folder(PARTS)
         if isinstance(job, Telling):
@@ -156,7 +161,8 @@ def _land(
         total, done = job.positions(len(executor.nodes)), store.parts(job.tables[-1])
         todo = missing(disjoint([*done, *((at, at + 1) for at in outcome.failed)]), total)
         if todo:
-            with Progress(total, total - len(todo)) as progress:
+            keep = partial(store.write, PROGRESS)
+            with Progress(total, total - len(todo), keep, compiling=not is_compiled()) as progress:
                 drive(job, todo, executor, policy, progress, outcome)
             if outcome.fatal is not None:
                 return job, []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sweep.engine.cost import CostModel
-from sweep.engine.loop import Job
+from sweep.engine.ranges import Ranges
+
+if TYPE_CHECKING:
+    from sweep.engine.loop import Job
 
 PROBES = 8  # stretches to time, spread over the plan
 PROBED_S = 10.0  # no new probe is begun after this
-ASKED = 1000  # positions at which the fitted cost is asked for
+ASKED = 200  # positions at which the fitted cost is asked for
 
 
 def seconds(job: Job, total: int, cores: int) -> float:
@@ -24,8 +28,17 @@ def seconds(job: Job, total: int, cores: int) -> float:
             break
         count = min(grain, total - start)
         cost.learn(job.features(start), _timed(job, start, count) / count)
-    at = np.linspace(0, total - 1, min(ASKED, total)).astype(np.int64).tolist()
-    return float(np.mean([cost.predict(job.features(position)) for position in at])) * total / cores
+    return left_s(job, cost, Ranges([(0, total)]), 0, cores)
+
+
+def left_s(job: Job, cost: CostModel, todo: Ranges, flying: int, cores: int) -> float:
+    """Return the wall time that what is left should take on so many cores.
+
+    todo: positions that no task has. flying: positions of the tasks under way, of which half is taken for done.
+    """
+    at = todo.spread(ASKED)
+    each = [cost.predict(job.features(position)) for position in at] or [cost.predict(job.features(0))]
+    return float(np.mean(each)) * (len(todo) + flying / 2) / cores
 
 
 def _timed(job: Job, start: int, count: int) -> float:

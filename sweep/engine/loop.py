@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from sweep.engine import signals
 from sweep.engine.cost import CostModel
+from sweep.engine.estimate import left_s
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
 
@@ -185,13 +187,16 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
 ) -> None:
     """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
     cost, again = CostModel(), list[Task]()
-    under_way = 0
+    under_way = flying = 0  # tasks, and their positions
     while outcome.fatal is None and (under_way or todo or again):
         while under_way < executor.cores * policy.in_flight and (todo or again):
-            executor.submit(again.pop() if again else _cut(job, todo, cost, policy, executor.cores))
+            task = again.pop() if again else _cut(job, todo, cost, policy, executor.cores)
+            executor.submit(task)
             under_way += 1
+            flying += task.stop - task.start
         for end in executor.wait(POLL_S):
             under_way -= 1
+            flying -= end.task.stop - end.task.start
             outcome.tasks += 1
             if isinstance(end, Done):
                 _learn(job, cost, end)
@@ -200,7 +205,7 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
                 progress.advance(end.task.stop - end.task.start)
             else:
                 again += _smaller(end, policy, outcome)
-        progress.show()
+        progress.show(under_way, partial(left_s, job, cost, todo, flying, executor.cores))
         signals.check()
 
 

@@ -20,6 +20,15 @@ class Ranges:
         """Return the first and the last position."""
         return self._stretches[0][0], self._stretches[-1][1] - 1
 
+    def spread(self, most: int) -> list[int]:
+        """Return positions spread evenly over all that is left, no more than `most`."""
+        step = max(1, self._left // most)
+        found, skip = list[int](), 0
+        for start, stop in self._stretches:
+            found += range(start + skip, stop, step)
+            skip = -(stop - start - skip) % step
+        return found[:most]
+
     def take_first(self, upto: int) -> tuple[int, int]:
         """Remove the first stretch, no further than to `upto`, and return what was removed."""
         start, stop = self._stretches.popleft()

@@ -40,6 +40,11 @@ def keep_compiled() -> Path:
     return folder
 
 
+def is_compiled() -> bool:
+    """Whether this code ran on this node before, so that its machine code is there."""
+    return any(Path(os.environ.get("NUMBA_CACHE_DIR", "")).rglob("*.nbc"))
+
+
 def compile_once(folder: Path, compiles: Callable[[], object]) -> None:
     """Call `compiles` unless that was done on this node; whoever comes meanwhile waits, and loads what it kept."""
     compiled = folder / "compiled"

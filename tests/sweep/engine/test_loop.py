@@ -1,5 +1,6 @@
 """The loop, the store and the compaction, with work so trivial that only they can be wrong."""
 
+import json
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.engine import lock, signals
+from sweep.engine import lock, progress, signals
 from sweep.engine.compact import compact, run_digest
 from sweep.engine.executors import Inline
 from sweep.engine.loop import Outcome, Policy, Task, drive, run_task
@@ -274,3 +275,20 @@ def test_what_is_missing_is_missing(stretches):
     covered = {position for stretch in done for position in range(*stretch)}
     assert left | covered == set(range(100))
     assert not left & covered
+
+
+def test_progress_is_written_for_machines(tmp_path, monkeypatch):
+    """progress.json says state, how many, how fast and how long, from a third on within a factor of two."""
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.02)
+    kept, job, outcome = [], Squares(300, seconds=0.006), Outcome()
+    executor = Inline(job, str(tmp_path), core_digest())
+    began = time.monotonic()
+    with Progress(300, 0, lambda text: kept.append((time.monotonic() - began, json.loads(text))), True) as shown:
+        drive(job, Ranges([(0, 300)]), executor, Policy(0.1, 2, 1, 100), shown, outcome)
+    took = time.monotonic() - began
+
+    assert (kept[0][1]["state"], kept[0][1]["compiling"], kept[0][1]["rate_per_s"]) == ("running", True, None)
+    assert (kept[-1][1]["state"], kept[-1][1]["points_done"], kept[-1][1]["eta_s"]) == ("landed", 300, None)
+    late = [(at, said["eta_s"]) for at, said in kept if 100 <= said["points_done"] <= 250]
+    assert late
+    assert all((took - at) / 2 < left < (took - at) * 2 for at, left in late)
