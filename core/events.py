@@ -1,7 +1,7 @@
 """What happens on a host, one record each: objects of memcgs allocated and freed, memcgs online and offline.
 
-Every design and every CPU count replays the same events. A scheduling quantum carries a 32-bit hash instead of a CPU,
-so that `cpu = hash * cpus >> 32` spreads the same quanta over any number of CPUs.
+Every design replays the same events. A scheduling quantum carries a 32-bit hash instead of a CPU, so that
+`cpu = hash * cpus >> 32` spreads the same quanta over any number of CPUs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALLOC, FREE, ONLINE, OFFLINE = range(4)
+START, SAMPLE = 5, 6  # what happened before is not counted; how full stocks are is looked up
+# 4 is an uncharge beside the stock: `core.charge.stock`
 ROOT = 0  # the root memcg: its objects are never charged
 
 
@@ -27,6 +29,12 @@ EVENT = record(
     cpu_hash="u4",
 )
 """One event. FREE needs only `object` and `cpu_hash`: who is charged is found from the object, as in the kernel."""
+
+
+def first_counted(kinds: NDArray[np.integer]) -> int:
+    """Return the index of the first event, of objects or of pages, that counts: after START, or 0."""
+    started = np.flatnonzero(kinds == START)
+    return int(started[0]) + 1 if started.size else 0
 
 
 def cpu_hash(cpu: NDArray[np.integer], cpus: int) -> NDArray[np.uint32]:

@@ -61,7 +61,7 @@ class KernelProfile:
     cgwb_pins_memcg: bool = key("lifecycle")  # a bdi_writeback with inodes attached holds it (5.13 and earlier)
     # folios on an LRU list are reparented at offline and pin no memcg (7.1 and later)
     folio_reparenting: bool = key("own")
-    filp_by_rcu: bool = key("own")  # a closed file is freed after an RCU grace period (6.6 and earlier)
+    filp_by_rcu: bool = key("own", "machine")  # a closed file is freed after an RCU grace period (6.6 and earlier)
     # propagate_protected_usage() skips the exchange while usage exceeds min and low
     protection_xchg_elided: bool = key("charge", "price")
     stat_flush: str = key("own")  # how per-CPU statistics reach a memcg: see STAT_FLUSHES

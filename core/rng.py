@@ -29,5 +29,10 @@ def generator(point: Point, purpose: str) -> np.random.Generator:
     machine or order asks for it. A second purpose is an independent stream, so adding draws to one part of the model
     leaves every other part as it was.
     """
-    digest = blake2b(f"{canonical(point, 'scenario')}\0{purpose}".encode(), digest_size=16).digest()
+    return keyed_generator(canonical(point, "scenario"), purpose)
+
+
+def keyed_generator(key: str, purpose: str) -> np.random.Generator:
+    """Return the generator of a key that is less than the whole scenario, for draws that several scenarios share."""
+    digest = blake2b(f"{key}\0{purpose}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, "<u8")))

@@ -135,25 +135,28 @@ class TmpfsProgram:
 class ChargeMix:
     """The window of events that the charge path replays: who runs where, what is allocated, who frees it.
 
-    Time is counted in allocations. The window lasts `allocations / allocations_hz` seconds, in which
-    `churn_hz` times as many memcgs go offline as it has seconds and as many come online in their place.
+    Load is per CPU, so that a window grows with the machine. Time is counted in allocations of a CPU's share. The
+    window lasts `allocations_per_cpu / allocations_hz_per_cpu` seconds, in which `churn_hz` times as many memcgs go
+    offline as it has seconds and as many come online in their place.
     """
 
-    allocations: int  # accounted object allocations in the window
-    allocations_hz: float  # accounted object allocations per second on the host
-    memcgs: int  # online and running at any time
+    memcgs_per_cpu: float  # online and running at any time, by CPU; 0: one memcg for all CPUs
+    allocations_per_cpu: int  # accounted object allocations in the window, by CPU
+    allocations_hz_per_cpu: float  # accounted object allocations per second, by CPU
     quantum_allocations: float  # mean number of allocations per scheduler quantum
-    migrates: float  # chance that a quantum is not on the memcg's last CPU
+    home_cpus: int  # CPUs that a memcg's tasks keep to, in each CPU's share of the load
+    migrates: float  # chance that a quantum runs on another of these than the memcg's last one
     short_lived: float  # share of objects freed within about a quantum; the others are kept
-    burst_allocations: float  # mean number of a memcg's allocations after which it frees what it kept
-    outlives: float  # share of the kept objects that stay until their memcg is gone, and then until reclaim
+    burst_allocations: float  # a memcg's allocations between two times at which it frees what it kept
+    outlives: float  # share of the kept objects that stay until reclaim, up to two bursts, whoever is gone by then
     remote_frees: float  # share of frees on another CPU: RCU callbacks, other tasks
     caches: dict[str, float]  # kmem_cache -> share of the allocations
 
     def __post_init__(self) -> None:
-        at_least("workload.charge.allocations", self.allocations, 1)
-        at_least("workload.charge.allocations_hz", self.allocations_hz, 1)
-        at_least("workload.charge.memcgs", self.memcgs, 1)
+        at_least("workload.charge.memcgs_per_cpu", self.memcgs_per_cpu, 0)
+        at_least("workload.charge.allocations_per_cpu", self.allocations_per_cpu, 1)
+        at_least("workload.charge.allocations_hz_per_cpu", self.allocations_hz_per_cpu, 1)
+        at_least("workload.charge.home_cpus", self.home_cpus, 1)
         at_least("workload.charge.quantum_allocations", self.quantum_allocations, 1)
         at_least("workload.charge.burst_allocations", self.burst_allocations, 1)
         for name in ("migrates", "short_lived", "outlives", "remote_frees"):

@@ -3,12 +3,14 @@
 Objects go through the allocator (`core.slabs.slub`) or through byte stocks (`core.charge.objcg`), which makes page
 events; page events go through the stocks of pages (`core.charge.stock`); what is left is arithmetic: a walk costs one
 atomic per level and counter. Nothing is sampled here. Limits are never hit, so no charge fails and nothing is
-reclaimed. A window is settled at its end (`core.charge.streams`), so that what is charged is uncharged, too.
+reclaimed. Scenarios that have the same window, for in theirs no memcg comes or goes, share its counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,10 @@ from core.charge.machine import Machine, machine_of, slabs_of
 from core.charge.stock import DIRECT_FREE, Tally, run_stock
 from core.charge.streams import Stream, page_stream, parent_levels
 from core.charge.vmstat import run_vmstat
-from core.charge.window import charge_window
+from core.charge.window import charge_window, memcgs_online, window_key
 from core.columns import Column
 from core.designs import DESIGNS, Design
-from core.events import ALLOC, FREE, ROOT
+from core.events import ALLOC, FREE, ROOT, first_counted
 from core.keys import seen_by, setting
 from core.params import Point
 from core.slabs.heap import SlabTrace
@@ -32,7 +34,9 @@ COLUMNS: dict[str, Column] = {
     "slabs_allocated": Column("int64", "1", "slabs taken from the page allocator, the root caches' included"),
     "slabs_freed": Column("int64", "1", "slabs given back to the page allocator"),
     "page_charges": Column("int64", "1", "charges of pages: one per slab, or per shortage of bytes"),
-    "page_uncharges": Column("int64", "1", "uncharges of pages, when the window is settled included"),
+    "page_uncharges": Column(
+        "int64", "1", "uncharges of pages; in the long run as many as charges, or more where bytes are charged"
+    ),
     "pages_charged": Column("int64", "pages", "pages of all page charges"),
     "stock_hits": Column("int64", "1", "page charges served by a CPU's stock"),
     "stock_drains": Column("int64", "1", "stocks drained of pages, for another memcg, when too full or at offline"),
@@ -60,7 +64,10 @@ COLUMNS: dict[str, Column] = {
     "caches_per_memcg": Column("float64", "1", "kmem_caches of an online memcg that have slabs, when the window ends"),
     "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
     "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
-    "stocks_per_memcg": Column("float64", "1", "stocks with pages when the window is settled, per online memcg"),
+    "stocks_per_memcg": Column("float64", "1", "stocks with pages when the window ends, per online memcg"),
+    "stocked_bytes_mean": Column(
+        "float64", "bytes", "charged and held in stocks of pages for later, mean over the window"
+    ),
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]
@@ -73,18 +80,38 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
     Returns the columns of COLUMNS, each `[len(points)]`. Raises AssertionError, naming design, lane and both numbers,
     if pages charged to the counters are not the pages that are in use or stocked.
     """
-    events = charge_window(seen_by(points[0], "scenario"))
     settings_of: dict[Hashable, dict[Hashable, list[int]]] = {}
     for i, point in enumerate(points):
         settings_of.setdefault(setting(point, "machine"), {}).setdefault(setting(point, "charge"), []).append(i)
 
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
-    for settings in settings_of.values():
-        machine = machine_of(seen_by(points[next(iter(settings.values()))[0]], "machine"), events)
-        for members in settings.values():
-            for name, values in count_lanes([points[i] for i in members], machine).items():
+    for where, settings in settings_of.items():
+        point = seen_by(points[next(iter(settings.values()))[0]], "machine")
+        window, machine = window_key(point), cache(partial(_replayed, point))
+        for how, members in settings.items():
+            lanes = tuple(setting(points[i], "batch") for i in members)
+            counted = _counted(_Lanes((window, where, how, lanes), [points[i] for i in members], machine))
+            for name, values in counted.items():
                 out[name][members] = values
     return out
+
+
+@dataclass(frozen=True)
+class _Lanes:
+    """Points to be counted together; `key` holds all that their counts depend on."""
+
+    key: Hashable
+    points: Sequence[Point] = field(compare=False)
+    machine: Callable[[], Machine] = field(compare=False)
+
+
+@lru_cache(maxsize=2048)  # some kilobytes each; more than a scenario of a large grid has
+def _counted(lanes: _Lanes) -> Lanes:
+    return count_lanes(lanes.points, lanes.machine())
+
+
+def _replayed(point: Point) -> Machine:
+    return machine_of(point, charge_window(point))
 
 
 def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
@@ -96,30 +123,32 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     thresholds = np.array([lane.stat_batch or lane.batch for lane in lanes]) * stream.stat_unit
     tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots)
     _check_books(design, stream, tally, batches)
-    flushes = run_vmstat(stream.stats, thresholds, cpus=point.cpus)
+    flushes = run_vmstat(stream.stats, stream.first_stat, thresholds, cpus=point.cpus)
 
-    kinds = stream.pages["kind"]
+    pages = stream.pages[first_counted(stream.pages["kind"]) :]
     trace = machine.slabs(slabs_of(design))
-    page_charges = int(np.count_nonzero(kinds == ALLOC))
+    slabs = trace.pages["kind"][first_counted(trace.pages["kind"]) :]
+    page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
     charge_walks = page_charges - tally.hits
-    objects = np.count_nonzero(machine.events["kind"] == ALLOC)
-    counters = _counters(point, design, stream, tally, page_charges)
+    events = machine.events["kind"][machine.first :]
+    objects = np.count_nonzero(events == ALLOC)
+    counters = _counters(point, design, stream, pages, tally)
     percpu_refs, shared_refs = _reference_ops(stream, tally, charge_walks)
     stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
     shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
     return {
         "objects_allocated": objects,
-        "objects_freed": np.count_nonzero(machine.events["kind"] == FREE),
-        "slabs_allocated": np.count_nonzero(trace.pages["kind"] == ALLOC),
-        "slabs_freed": np.count_nonzero(trace.pages["kind"] == FREE),
+        "objects_freed": np.count_nonzero(events == FREE),
+        "slabs_allocated": np.count_nonzero(slabs == ALLOC),
+        "slabs_freed": np.count_nonzero(slabs == FREE),
         "page_charges": page_charges,
         "page_uncharges": stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges,
-        "pages_charged": stream.pages["pages"][kinds == ALLOC].sum(),
+        "pages_charged": pages["pages"][pages["kind"] == ALLOC].sum(),
         "stock_hits": tally.hits,
         "stock_drains": tally.drains,
         "stock_offline_drains": tally.offline_drains,
         "charge_walks": charge_walks,
-        "uncharge_walks": np.count_nonzero(kinds == DIRECT_FREE),
+        "uncharge_walks": np.count_nonzero(pages["kind"] == DIRECT_FREE),
         "drain_walks": tally.drains,
         **counters,
         "refcount_atomics": shared_refs,
@@ -131,20 +160,21 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "percpu_ops": percpu_refs + stream.percpu_stats,
         "lock_acquisitions": stream.lock_acquisitions,
         "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
-        "atomics_per_object": shared / objects,
+        "atomics_per_object": shared / objects if objects else 0.0,
         **_of_mean_memcg(point, trace, tally),
         "cpus_per_memcg": _cpus_per_memcg(stream.pages),
     }
 
 
-def _counters(point: Point, design: Design, stream: Stream, tally: Tally, page_charges: int) -> Lanes:
+def _counters(point: Point, design: Design, stream: Stream, pages: NDArray[np.void], tally: Tally) -> Lanes:
     """Atomics on page counters, each `[lanes]`: a walk is one per level and counter, and one per protected level.
 
     A walk from a memcg visits its own counter and those above, one from the parent those above. Not all of those can
     be protected: the root has no parent to tell.
     """
-    at_once = stream.pages["kind"] == DIRECT_FREE
-    of_parent = int(np.count_nonzero(at_once & (stream.pages["memcg"] == ROOT)))
+    page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
+    at_once = pages["kind"] == DIRECT_FREE
+    of_parent = int(np.count_nonzero(at_once & (pages["memcg"] == ROOT)))
     own = int(np.count_nonzero(at_once)) - of_parent
     leaf = page_charges - tally.hits + own + tally.drains - tally.parent_drains
     parent = of_parent + tally.parent_drains
@@ -172,7 +202,7 @@ def _counters(point: Point, design: Design, stream: Stream, tally: Tally, page_c
 def _reference_ops(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[Counts, Counts]:
     """References taken and dropped, `[lanes]`: by per-CPU adds, and by atomics."""
     if stream.ref_per_slot:
-        percpu, shared = 2 * tally.taken - tally.left - tally.dead_puts, tally.dead_puts
+        percpu, shared = 2 * tally.taken + tally.held - tally.left - tally.dead_puts, tally.dead_puts
     else:
         percpu, shared = charge_walks + tally.drains - tally.dead_drains, tally.dead_drains
     return percpu + stream.percpu_refs, shared + stream.shared_refs
@@ -180,7 +210,7 @@ def _reference_ops(stream: Stream, tally: Tally, charge_walks: Counts) -> tuple[
 
 def _of_mean_memcg(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
     """What a mean online memcg has at the end of the window, for `core.charge.offline`."""
-    online = point.workload.charge.memcgs
+    online = memcgs_online(point.workload.charge, point.cpus)
     alive = trace.dead[1:] == 0
     slabs = trace.instances["slabs"][1:][alive]
     return {
@@ -188,6 +218,7 @@ def _of_mean_memcg(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
         "slabs_per_memcg": slabs.sum() / online,
         "cpu_slabs_per_memcg": trace.cpus_holding[1:][alive].sum() / online,
         "stocks_per_memcg": tally.holding / online,
+        "stocked_bytes_mean": tally.stocked_pages_mean * point.kernel.page_bytes,
     }
 
 
@@ -208,7 +239,6 @@ def _cpus_per_memcg(pages: NDArray[np.void]) -> float:
     moves = pages[(pages["pages"] > 0) & (pages["memcg"] != ROOT)]
     if not moves.size:
         return 0.0
-    cpus = int(moves["cpu"].max()) + 1
-    pairs = np.unique(moves["memcg"].astype(np.int64) * cpus + moves["cpu"])
-    sharers = np.bincount(pairs // cpus)
-    return float(sharers[moves["memcg"]].mean())
+    shared = np.zeros((int(moves["memcg"].max()) + 1, int(moves["cpu"].max()) + 1), np.bool_)
+    shared[moves["memcg"], moves["cpu"]] = True
+    return float(shared.sum(axis=1)[moves["memcg"]].mean())

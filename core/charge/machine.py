@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.charge.objcg import ObjcgTrace, run_objcg
 from core.designs import Design, ObjcgVersion
-from core.events import ALLOC, EVENT, FREE
+from core.events import first_counted
 from core.params import Point
 from core.slabs.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
 from core.slabs.geometry import RECLAIMABLE, slab_allocator_geometry, slab_geometry
@@ -25,7 +25,7 @@ class Machine:
     """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them.
 
     `slabs(slabs_of)` and `bytes(version)` are the replays; `caches` is `[caches]` of `core.slabs.heap.CACHE`,
-    `object_bytes` and `reclaimable` go with it.
+    `object_bytes` and `reclaimable` go with it. `first` is the first event that counts.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Machine:
     ) -> None:
         rule = PARTIAL_RULES[partial_rule]
         self.events = events
+        self.first = first_counted(events["kind"])
         self.reclaimable = reclaimable
         self.slab_pages = caches["pages"].astype(np.int64)
         self.slabs: Callable[[int], SlabTrace] = cache(
             lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
         )
-        settled = cache(lambda: _settled(events))
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
-            lambda version: run_objcg(settled(), object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
+            lambda version: run_objcg(events, object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
         )
 
 
@@ -82,15 +82,3 @@ def slabs_of(design: Design) -> int:
     if not design.per_memcg_caches:
         return SHARED
     return REUSED if design.reuses_dead else OWN
-
-
-def _settled(events: NDArray[np.void]) -> NDArray[np.void]:
-    """Return the events, and after them one that frees each object which is still there."""
-    objects, kinds = events["object"], events["kind"]
-    there = np.zeros(int(objects.max(initial=-1)) + 1, np.bool_)
-    there[objects[kinds == ALLOC]] = True
-    there[objects[kinds == FREE]] = False
-    left = np.flatnonzero(there)
-    frees = np.zeros(left.size, EVENT)
-    frees["kind"], frees["object"] = FREE, left
-    return np.concatenate([events, frees])

@@ -21,7 +21,7 @@ from core.charge.stock import DIRECT_FREE
 from core.charge.vmstat import STAT_EVENT
 from core.compiled import entry
 from core.designs import ObjcgVersion
-from core.events import ALLOC, FREE, OFFLINE, ROOT
+from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START
 from core.slabs.heap import PAGE_EVENT
 
 OBJCG_SLOT_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector of obj_cgroups is charged too
@@ -30,7 +30,7 @@ UNCACHED = -1  # a byte stock that serves no obj_cgroup
 # columns of the state arrays
 WHO, BYTES, STATS = 0, 1, 2  # byte stock of a CPU: cached objcg, bytes, then two gathered statistics
 CHARGED, REFS, KILLED = range(3)  # obj_cgroup: nr_charged_bytes, references, killed
-BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STATS_OUT = range(7)
+BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STATS_OUT, FIRST_STAT = range(8)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class ObjcgTrace:
     """What charging by bytes came to.
 
     pages: `PAGE_EVENT` records: ALLOC charges pages, FREE uncharges them to the page stock, DIRECT_FREE to the
-    counters; OFFLINE. stats: `STAT_EVENT` records in bytes, none with rstat. byte_atomics: on nr_charged_bytes.
+    counters; OFFLINE, START, SAMPLE. stats: `STAT_EVENT` records in bytes, none with rstat, counted from `first_stat`
+    on. byte_atomics: on nr_charged_bytes.
     percpu_refs, dead_refs: references on obj_cgroups and css taken or dropped, per CPU, or by atomics after offline.
     stat_updates: of a memcg and node, per CPU. live_bytes, stocked_bytes, left_bytes: charged bytes in objects, stocks
     and nr_charged_bytes at the end.
@@ -46,6 +47,7 @@ class ObjcgTrace:
 
     pages: NDArray[np.void]
     stats: NDArray[np.void]
+    first_stat: int
     byte_atomics: int
     percpu_refs: int
     dead_refs: int
@@ -73,7 +75,7 @@ def run_objcg(
     stocks[:, WHO] = UNCACHED
     objcgs = np.zeros((memcgs, 3), np.int64)
     objcgs[:, REFS] = 1
-    sums = np.zeros(7, np.int64)
+    sums = np.zeros(8, np.int64)
     pages = np.empty(4 * events.size, PAGE_EVENT)  # most that an event can cause: charge, drain, refill, release
     stats = np.empty(0 if version.rstat else events.size, STAT_EVENT)
     objects = np.zeros((int(events["object"].max(initial=UNCACHED)) + 1, 2), np.int32)
@@ -86,6 +88,7 @@ def run_objcg(
     return ObjcgTrace(
         pages=pages[: sums[PAGES_OUT]],
         stats=stats[: sums[STATS_OUT]],
+        first_stat=int(sums[FIRST_STAT]),
         byte_atomics=int(sums[BYTE_ATOMICS]),
         percpu_refs=int(sums[PERCPU_REFS]),
         dead_refs=int(sums[DEAD_REFS]),
@@ -149,6 +152,12 @@ def _charge(events, full, items, version, page_bytes, stocks, objcgs, objects, s
             objcgs[who, REFS] -= 1
             if objcgs[who, REFS] == 0:
                 _release(objcgs, sums, pages, version, page_bytes, cpu, who)
+        elif event.kind == START:
+            sums[:ODD_RELEASES] = 0
+            sums[FIRST_STAT] = sums[STATS_OUT]
+            _emit(pages, sums, np.int64(START), cpu, np.int64(ROOT), np.int64(0))
+        elif event.kind == SAMPLE:
+            _emit(pages, sums, np.int64(SAMPLE), cpu, np.int64(ROOT), np.int64(0))
 
 
 @njit

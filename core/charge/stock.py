@@ -19,26 +19,29 @@ from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
 from core.compiled import entry
-from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT, SAMPLE, START
 
 LANES = 32  # lanes of one pass, a constant so that the compiler unrolls the loop over them
 DIRECT_FREE = 4  # a page event beside ALLOC, FREE, ONLINE, OFFLINE: an uncharge that goes to the counters at once
 NOBODY = -2  # an empty slot. Memcg m is 2m in a slot while online and 2m + 1 after; the parent of all is ROOT
-HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, BALANCE = range(8)
+HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, HELD, BALANCE, SAMPLED = range(10)
 
 
 @dataclass(frozen=True)
 class Tally:
     """What the stocks did, each `[lanes]`.
 
-    hits: charges served by consume_stock(). taken: slots given to a memcg. left: slots still held at the end, holding:
-    those with pages in them. drains: drain_stock() with pages to give back, among them those of the parent's pages,
-    those of a memcg after offline, and those by drain_all_stock() at offline. dead_puts: slots given up whose memcg is
-    offline. stocked_pages: held at the end. balance: pages charged to the counters, less those drained.
+    hits: charges served by consume_stock(). taken: slots given to a memcg. held, left: slots held at START and at the
+    end, holding: those with pages in them then. drains: drain_stock() with pages to give back, among them those of the
+    parent's pages, those of a memcg after offline, and those by drain_all_stock() at offline. dead_puts: slots given up
+    whose memcg is offline. All of it since START, if there is one. stocked_pages: held at the end, stocked_pages_mean:
+    on average over SAMPLEs and the end. balance: pages charged to the counters, less those drained, since the first
+    event.
     """
 
     hits: NDArray[np.int64]
     taken: NDArray[np.int64]
+    held: NDArray[np.int64]
     left: NDArray[np.int64]
     holding: NDArray[np.int64]
     drains: NDArray[np.int64]
@@ -47,6 +50,7 @@ class Tally:
     offline_drains: NDArray[np.int64]
     dead_puts: NDArray[np.int64]
     stocked_pages: NDArray[np.int64]
+    stocked_pages_mean: NDArray[np.float64]
     balance: NDArray[np.int64]
 
 
@@ -66,6 +70,7 @@ def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int
     return Tally(
         hits=sums[HITS],
         taken=sums[TAKEN],
+        held=sums[HELD],
         left=left,
         holding=holding,
         drains=sums[DRAINS],
@@ -74,8 +79,20 @@ def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int
         offline_drains=sums[OFFLINE_DRAINS],
         dead_puts=sums[DEAD_PUTS],
         stocked_pages=stocked_pages,
+        stocked_pages_mean=_stocked_mean(events, sums[SAMPLED], stocked_pages),
         balance=sums[BALANCE],
     )
+
+
+def _stocked_mean(
+    events: NDArray[np.void], counted: NDArray[np.int64], at_end: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Stocks hold what the counters do, `counted` when summed over SAMPLEs, less the pages in use."""
+    moved = np.where(events["kind"] == ALLOC, events["pages"], -events["pages"] * (events["kind"] == FREE))
+    sampled = events["kind"] == SAMPLE
+    in_use = np.cumsum(moved)[sampled].sum()
+    mean: NDArray[np.float64] = (counted - in_use + at_end) / (np.count_nonzero(sampled) + 1)
+    return mean
 
 
 def columns_of(events: NDArray[np.void]) -> tuple[NDArray[np.int32], ...]:
@@ -94,11 +111,11 @@ def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
 
 @entry
 def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore[no-untyped-def]
-    """One pass over page events; returns sums `[8, LANES]`, and slots, stocks and pages held at the end, `[LANES]`."""
+    """One pass over page events; returns sums `[10, LANES]`, and slots, stocks and pages held at the end, `[LANES]`."""
     # every term is cast to int32, for Numba widens sums to int64 and the compiler then gives up on vectors
     stock = np.zeros((cpus, 2, LANES), np.int32)  # who, how many pages
     stock[:, 0] = NOBODY
-    sums = np.zeros((8, LANES), np.int32)
+    sums = np.zeros((10, LANES), np.int32)
     for i in range(kinds.size):
         kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(who_of[i]), np.int32(pages_of[i])
         if kind == ALLOC:
@@ -140,9 +157,22 @@ def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore
                 sums[BALANCE, lane] -= given_back + (total if over else np.int32(0))
                 stock[cpu, 0, lane] = np.int32(NOBODY) if over else me
                 stock[cpu, 1, lane] = np.int32(0) if over else total
+        elif kind == START:
+            _start(stock, sums, 1)
+        elif kind == SAMPLE:
+            sums[SAMPLED] += sums[BALANCE]
         elif kind != DIRECT_FREE:
             _pass_away(stock, sums, kind, me, 1)
     return sums, *_at_end(stock, 1)
+
+
+@njit
+def _start(stock, sums, slots):  # type: ignore[no-untyped-def]
+    sums[:BALANCE] = 0
+    for cpu in range(stock.shape[0]):
+        for slot in range(slots):
+            for lane in range(LANES):
+                sums[HELD, lane] += stock[cpu, slot, lane] != NOBODY
 
 
 @njit
@@ -203,7 +233,7 @@ def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: 
     """The same for stocks of several slots; where the kernel draws one at random, `victim` stands in."""
     stock = np.zeros((cpus, 2 * slots, LANES), np.int32)  # who, then how many pages, by slot
     stock[:, :slots] = NOBODY
-    sums = np.zeros((8, LANES), np.int32)
+    sums = np.zeros((10, LANES), np.int32)
     for i in range(kinds.size):
         kind, pages, me = kinds[i], pages_of[i], who_of[i]
         mine = stock[cpu_of[i]]
@@ -246,6 +276,10 @@ def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: 
                     mine[slot, lane] = me
                     mine[slots + slot, lane] = put
                     sums[TAKEN, lane] += 1
+        elif kind == START:
+            _start(stock, sums, slots)
+        elif kind == SAMPLE:
+            sums[SAMPLED] += sums[BALANCE]
         elif kind != DIRECT_FREE:
             _pass_away(stock, sums, kind, me, slots)
     return sums, *_at_end(stock, slots)

@@ -1,8 +1,7 @@
 """From objects to page events: what a design asks of the memcgs' page stocks, and all it does that no batch changes.
 
-A window is shorter than the life of most slabs, so charges alone would make a design look cheap whose uncharges are
-dear. Hence a window is settled: at its end a worker on CPU 0 uncharges what is still charged, slabs memcg by memcg and
-cache by cache, objects in the order of their numbers. So each page that is charged is uncharged, too.
+All counts are of what follows START (`core.charge.window`), where events have one. There the machine is in its steady
+state, so that as many pages are uncharged as charged, give or take what a window's ends cut off.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from core.charge.machine import Machine, slabs_of
 from core.charge.stock import DIRECT_FREE
 from core.charge.vmstat import STAT_EVENT
 from core.designs import Design, ObjcgVersion
-from core.events import ALLOC, FREE, ROOT
+from core.events import ALLOC, FREE, ROOT, START, first_counted
 from core.params import Point
 from core.slabs.allocator import SHARED
-from core.slabs.heap import PAGE_EVENT, SlabTrace
+from core.slabs.heap import SlabTrace
 
 # per-CPU statistics written per slab page charge or uncharge: of the node; of memcg and lruvec, local and propagated
 # (mod_lruvec_state(), Linux 5.2 to 5.12)
@@ -35,12 +34,14 @@ class Stream:
     pages: `PAGE_EVENT` records for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
     reparented pages have ROOT for their memcg. stats: `STAT_EVENT` records, in units of `1 / stat_unit` pages.
     uncharges: of memcgs online (`own`), of pages that their parent took over (`parent`), of dying memcgs (`dead`).
-    held_pages: on the counters when all is settled: left in byte stocks, or taken over by the root. percpu_refs,
-    shared_refs: references beside those of the stocks, which are one per slot (`ref_per_slot`) or one per page.
+    held_pages: on the counters at the end: of slabs, of objects, left in byte stocks, or taken over by the root.
+    stats are counted from `first_stat` on. percpu_refs, shared_refs: references beside those of the stocks, which are
+    one per slot (`ref_per_slot`) or one per page.
     """
 
     pages: NDArray[np.void]
     stats: NDArray[np.void]
+    first_stat: int
     stat_unit: int
     own_uncharges: int
     parent_uncharges: int
@@ -82,9 +83,11 @@ def page_stream(point: Point, design: Design, machine: Machine) -> Stream:
 
 
 def _nothing(machine: Machine) -> Stream:
+    pages = machine.slabs(SHARED).pages
     return Stream(
-        pages=machine.slabs(SHARED).pages[:0],
+        pages=pages[pages["kind"] >= START],
         stats=np.empty(0, STAT_EVENT),
+        first_stat=0,
         stat_unit=1,
         own_uncharges=0,
         parent_uncharges=0,
@@ -102,28 +105,29 @@ def _nothing(machine: Machine) -> Stream:
 def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
     """Each slab is charged when it is allocated and uncharged when it is freed: memcg_charge_slab()."""
     trace = machine.slabs(slabs_of(design))
-    pages = np.concatenate([trace.pages[trace.pages["memcg"] != ROOT], _settlement(trace, machine.slab_pages)])
+    pages = trace.pages[(trace.pages["memcg"] != ROOT) | (trace.pages["kind"] >= START)]
     charged, freed = pages["kind"] == ALLOC, pages["kind"] == FREE
     after_offline = freed & (pages["dead"] == 1)
-    charges, uncharges, late = (int(np.count_nonzero(which)) for which in (charged, freed, after_offline))
-    held_pages = 0
+    counted = np.arange(pages.size) >= first_counted(pages["kind"])
+    charges, uncharges, late = (int(np.count_nonzero(which & counted)) for which in (charged, freed, after_offline))
+    held_pages = int((trace.instances["slabs"][1:] * machine.slab_pages).sum())
 
     reparented = design.reparents != "nothing"
     if reparented:
         pages["memcg"][after_offline] = ROOT
         pages["dead"][after_offline] = 0
-    stats = np.empty(charges + uncharges, STAT_EVENT)
-    moves = pages[charged | freed]
+    moved = charged | freed
+    forgets = reparented and parent_levels(point, design) == 0
+    forgotten = late if forgets else 0
+    if forgets:
+        held_pages += int(pages["pages"][after_offline].sum())
+        pages, freed, moved, counted = (each[~after_offline] for each in (pages, freed, moved, counted))
+    moves = pages[moved]
+    stats = np.empty(moves.size, STAT_EVENT)
     stats["cpu"], stats["memcg"] = moves["cpu"], moves["memcg"]
     stats["item"] = machine.reclaimable[moves["cache"]]
     stats["delta"] = np.where(moves["kind"] == ALLOC, moves["pages"], -moves["pages"])
-
     batched = point.stock and bool(point.uncharge_batched)
-    forgotten = late if reparented and parent_levels(point, design) == 0 else 0
-    if forgotten:
-        held_pages = int(pages["pages"][after_offline].sum())
-        pages, freed = pages[~after_offline], freed[~after_offline]
-        stats = stats[(stats["memcg"] != ROOT)]
     if not batched:
         pages["kind"][freed] = DIRECT_FREE
 
@@ -131,6 +135,7 @@ def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
     return Stream(
         pages=pages,
         stats=stats,
+        first_stat=int(np.count_nonzero(moved & ~counted)),
         stat_unit=1,
         own_uncharges=uncharges - late,
         parent_uncharges=late if reparented else 0,
@@ -143,16 +148,6 @@ def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
         lock_acquisitions=charges + uncharges if design.lists_pages else 0,
         ref_per_slot=False,
     )
-
-
-def _settlement(trace: SlabTrace, slab_pages: NDArray[np.int64]) -> NDArray[np.void]:
-    """Return the page events that uncharge the slabs which memcgs still have at the end of the window."""
-    slabs = trace.instances["slabs"][1:]
-    memcg, cache = (np.repeat(index, slabs[slabs > 0]) for index in np.nonzero(slabs))
-    events = np.zeros(memcg.size, PAGE_EVENT)
-    events["kind"], events["memcg"], events["cache"] = FREE, memcg + 1, cache
-    events["pages"], events["dead"] = slab_pages[cache], trace.dead[memcg + 1]
-    return events
 
 
 def _references(
@@ -172,8 +167,10 @@ def _references(
     when batched, hands to the stock. With `cache_ref` the charge's css reference is given back for one on the cache,
     and an uncharge to the stock has to take one again. `forgotten` are the late uncharges that the root never sees.
     """
-    by_memcg = machine.events["kind"] == ALLOC if design.cache_ref != "percpu" else trace.memcg > ROOT
-    percpu, shared = 2 * int(np.count_nonzero(by_memcg)), 0
+    events = machine.events[machine.first :]
+    allocated = events["object"][events["kind"] == ALLOC]
+    holders = allocated[trace.memcg[allocated] > ROOT] if design.cache_ref == "percpu" else allocated
+    percpu, shared = 2 * holders.size, 0
     if design.page_ref:
         percpu += 0 if batched else own
         if design.reparents == "pages":  # the parent, who is online, is referred to by now
@@ -197,6 +194,8 @@ def _by_bytes(point: Point, design: Design, machine: Machine) -> Stream:
     pages = trace.pages
     uncharged = (pages["kind"] == FREE) | (pages["kind"] == DIRECT_FREE)
     late = uncharged & (pages["memcg"] == ROOT)
+    counted = np.arange(pages.size) >= first_counted(pages["kind"])
+    own_uncharges, parent_uncharges = (int(np.count_nonzero(which & counted)) for which in (uncharged & ~late, late))
     page_bytes = point.kernel.page_bytes
     held_pages = (trace.live_bytes + trace.stocked_bytes + trace.left_bytes) // page_bytes
     if parent_levels(point, design) == 0:
@@ -205,9 +204,10 @@ def _by_bytes(point: Point, design: Design, machine: Machine) -> Stream:
     return Stream(
         pages=pages,
         stats=trace.stats,
+        first_stat=trace.first_stat,
         stat_unit=page_bytes,
-        own_uncharges=int(np.count_nonzero(uncharged & ~late)),
-        parent_uncharges=int(np.count_nonzero(late)),
+        own_uncharges=own_uncharges,
+        parent_uncharges=parent_uncharges,
         dead_uncharges=0,
         held_pages=held_pages,
         percpu_refs=trace.percpu_refs,

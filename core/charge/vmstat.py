@@ -8,32 +8,43 @@ from numpy.typing import NDArray
 from core.compiled import entry
 from core.events import ROOT, record
 
+UNSEEN = -1
 STAT_EVENT = record(cpu="i4", memcg="i4", item="i4", delta="i4")
 """A statistic of `memcg` (ROOT: the parent of all) changes by `delta` pages or bytes on a CPU; `item` is 0 or 1."""
 
 
-def run_vmstat(events: NDArray[np.void], thresholds: NDArray[np.int64], *, cpus: int) -> NDArray[np.int64]:
+def run_vmstat(events: NDArray[np.void], first: int, thresholds: NDArray[np.int64], *, cpus: int) -> NDArray[np.int64]:
     """Count how often a CPU's drift exceeds each threshold and is added to the memcg and its ancestors.
 
-    events: `STAT_EVENT` records; thresholds: `[lanes]` in the unit of `delta`. Returns `[2, lanes]`: flushes of a
-    memcg, flushes of the parent. Follows __mod_memcg_state() and __mod_lruvec_state() (mm/memcontrol.c, Linux 5.2): the
-    memcg's and the node's statistic drift alike on one node, so each flush here is one of either. With more nodes the
-    nodes' drifts are smaller than counted here.
+    events: `STAT_EVENT` records, counted from `first` on; thresholds: `[lanes]` in the unit of `delta`. Returns
+    `[2, lanes]`: flushes of a memcg, flushes of the parent. Follows __mod_memcg_state() and __mod_lruvec_state()
+    (mm/memcontrol.c, Linux 5.2): the memcg's and the node's statistic drift alike on one node, so each flush here is
+    one of either. With more nodes the nodes' drifts are smaller than counted here.
     """
     memcgs = int(events["memcg"].max(initial=ROOT)) + 1
-    key = (events["cpu"] * memcgs + events["memcg"]) * 2 + events["item"]
     flushes = np.zeros((2, thresholds.size), np.int64)
-    _drift(key, events["memcg"] == ROOT, events["delta"].astype(np.int64), thresholds, cpus * memcgs * 2, flushes)
+    _drift(events, first, memcgs, np.full(cpus * memcgs * 2, UNSEEN, np.int32), thresholds, flushes)
     return flushes
 
 
 @entry
-def _drift(key, of_parent, delta, thresholds, keys, flushes):  # type: ignore[no-untyped-def]
-    drift = np.zeros((keys, thresholds.size), np.int64)
-    for i in range(key.size):
-        row = drift[key[i]]
+def _drift(events, first, memcgs, row_of, thresholds, flushes):  # type: ignore[no-untyped-def]
+    drift = np.zeros((64, thresholds.size), np.int64)  # a row for each statistic that a CPU ever changed
+    rows = 0
+    for i in range(events.size):
+        event = events[i]
+        key = (np.int64(event.cpu) * memcgs + event.memcg) * 2 + event.item
+        if row_of[key] == UNSEEN:
+            if rows == drift.shape[0]:
+                more = np.zeros((2 * rows, thresholds.size), np.int64)
+                more[:rows] = drift
+                drift = more
+            row_of[key] = rows
+            rows += 1
+        row = drift[row_of[key]]
+        of_parent = np.int64(event.memcg == ROOT)
         for lane in range(thresholds.size):
-            x = row[lane] + delta[i]
+            x = row[lane] + event.delta
             flush = abs(x) > thresholds[lane]
-            flushes[1 if of_parent[i] else 0, lane] += flush
+            flushes[of_parent, lane] += flush and i >= first
             row[lane] = 0 if flush else x

@@ -1,142 +1,405 @@
-"""The events of a scenario's charge window."""
+"""The events of a charge window: who runs where, what is allocated, and who frees it.
+
+Load comes in *streams*, one for each CPU of the machine: a stream allocates a given number of objects, in quanta of the
+memcgs that it drives. A quantum runs on one of the CPUs that its memcg keeps to, so memcgs crowd on one CPU and leave
+another alone, as a scheduler lets them. Stream `c` is drawn from a key of its own and CPUs are hashes: a machine of n
+CPUs runs the first n streams of a larger one.
+
+A window starts in the steady state. First, memcgs fill the slabs that their CPUs and nodes keep in reserve; then come
+one and a half bursts, which are replayed and not counted. No object lives longer than a burst, so those in use are of
+all ages by then, and stocks are full.
+
+Memcgs that come and go are a layer of their own: they take over slots, free what their predecessors had in use, and
+draw nothing from the streams. Windows in which nobody comes or goes are the same at every churn rate.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from core.checks import at_least
-from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE
-from core.rng import generator
+from core.bits import GOLDEN, finalise
+from core.compiled import entry
+from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
+from core.keys import identity
+from core.rng import keyed_generator
+from core.workload import ChargeMix
 
 if TYPE_CHECKING:
     from core.params import Point
 
+WARM_BURSTS = 1.5  # bursts of a memcg before the window is counted; an object lives for one burst at most
+# What a memcg allocates and frees on each of its CPUs before that, as a share of what it keeps in a burst. With less or
+# more, slabs kept in reserve by CPUs and nodes would grow or shrink for many bursts, and charges or uncharges prevail.
+FILL = 0.9
+SAMPLES = 32  # times in a window at which it is looked up how much the stocks hold
+SETTLING_MIGRATES = 0.5  # chance that a quantum migrates in the first burst, so that memcgs visit all their CPUs
+FILP = "filp"
+NONE = -1
+HERE, AWAY, LEFT = range(3)  # who frees an object: its memcg, another CPU for it, or reclaim
+NEVER = -1
+
+
+class _Streams(NamedTuple):
+    """What all streams have in common, as Numba reads it."""
+
+    length: int  # allocations of a stream, the warm-up's included
+    warm: int  # of these, in the warm-up
+    fill: int  # objects of each fill of the slabs that a memcg's CPUs keep
+    burst: int  # a memcg's allocations in a stream from the end of one burst to the next
+    quantum: float  # mean length of a quantum
+    homes: int  # CPUs that a memcg's tasks keep to
+    migrates: float
+    short_lived: float
+    outlives: float
+    remote_frees: float
+    creation: int  # allocations until a memcg's own kmem_cache exists
+    filp: int  # cache whose frees wait for no grace period; NONE: they do
+
+
+class _Objects(NamedTuple):
+    """Objects of the stream that is drawn, `[length]` each."""
+
+    following: NDArray[np.int32]  # the next one that is freed before the same allocation; NONE
+    fate: NDArray[np.uint8]  # HERE, AWAY or LEFT
+    cache: NDArray[np.uint16]
+    away: NDArray[np.uint32]  # hash of the CPU that frees it, unless it is HERE
+    heap: NDArray[np.int32]  # those that are freed now
+
+
+class _Comings(NamedTuple):
+    """Memcgs that come online in the window, by slot, then time."""
+
+    of_slot: NDArray[np.int64]  # [slots + 1] where those of a slot begin
+    at: NDArray[np.int64]  # allocation of the streams before which a memcg takes over its slot
+    memcg: NDArray[np.int64]  # its number
+
 
 def charge_window(point: Point) -> NDArray[np.void]:
-    """Draw the window of a point's scenario: `EVENT` records in the order in which they happen.
+    """Draw the window of a point's scenario on its machine: `EVENT` records in the order in which they happen.
 
-    Time is counted in allocations: allocation `i` happens at `i`, all else in between. The window starts cold, so its
-    first part charges more than it uncharges. Raises ValueError if more memcgs come online than objects are allocated.
+    What follows START is the window, `allocations_per_cpu` allocations of every stream.
+    """
+    mix, load = point.workload.charge, point.workload
+    names, shares = list(mix.caches), np.cumsum(list(mix.caches.values()))
+    streams = _Streams(
+        length=_warm(mix) + mix.allocations_per_cpu,
+        warm=_warm(mix),
+        fill=round(FILL * _burst(mix) * (1 - mix.short_lived)),
+        burst=_burst(mix),
+        quantum=mix.quantum_allocations,
+        homes=mix.home_cpus,
+        migrates=mix.migrates,
+        short_lived=mix.short_lived,
+        outlives=mix.outlives,
+        remote_frees=mix.remote_frees,
+        creation=round(load.cache_creation_s * mix.allocations_hz_per_cpu),
+        filp=NONE if point.kernel.filp_by_rcu or FILP not in names else names.index(FILP),
+    )
+    first, last = slots_of_streams(mix, point.cpus)
+    comings = _by_slot(_taken_over(point), int(last[-1]))
+    seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
+    events, blocks = _draw(streams, shares / shares[-1], seed, first, last, comings)
+    order = np.argsort(blocks[:, 0], kind="stable")
+    ordered: NDArray[np.void] = _in_order(events, blocks[:, 1].astype(np.int64), order)
+    return ordered
+
+
+def window_key(point: Point) -> Hashable:
+    """Return all that the window of a point depends on: points that are equal in it have the same events."""
+    taken_over = tuple(_taken_over(point))
+    load = point.workload
+    key = (_realisation(point), point.cpus, point.kernel.filp_by_rcu, taken_over)
+    return (*key, load.cache_creation_s) if taken_over else key
+
+
+def slots_of_streams(mix: ChargeMix, cpus: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first slot that each stream drives and the one after its last, `[cpus]`.
+
+    A slot is a memcg that is online, or one after the other that takes its place. With less than one memcg per CPU
+    several streams drive one.
+    """
+    ends = np.floor(np.arange(cpus + 1) * mix.memcgs_per_cpu + 1e-9).astype(np.int64)
+    return ends[:-1], np.maximum(ends[1:], ends[:-1] + 1)
+
+
+def memcgs_online(mix: ChargeMix, cpus: int) -> int:
+    """Return how many memcgs are online at any time on a machine."""
+    return int(slots_of_streams(mix, cpus)[1][-1])
+
+
+def _burst(mix: ChargeMix) -> int:
+    return max(round(mix.burst_allocations), 1)
+
+
+def _warm(mix: ChargeMix) -> int:
+    """Allocations of a stream in the warm-up: each memcg that it drives has its share."""
+    return int(np.ceil(WARM_BURSTS * _burst(mix) * max(mix.memcgs_per_cpu, 1.0)))
+
+
+def _realisation(point: Point) -> str:
+    return f"{identity(point.workload.charge)} {point.seed} {point.replicate}"
+
+
+def _taken_over(point: Point) -> list[tuple[int, int]]:
+    """Slot and time, in allocations of the streams, of each memcg that comes online, in order of time.
+
+    One Poisson process of unit rate, whose clock `churn_hz` sets, so that churn rates are compared in pairs.
     """
     mix = point.workload.charge
-    rng = generator(point, "charge window")
-    replacements = rng.poisson(point.churn_hz * mix.allocations / mix.allocations_hz)
-    at_least("workload.charge.allocations", mix.allocations, replacements, "or lower churn_hz or allocations_hz")
-    at = np.arange(mix.allocations)
-
-    # Slots are what runs at any time. A slot's memcg goes offline when the next one takes the slot.
-    taken_at = np.sort(rng.choice(mix.allocations, replacements, replace=False))
-    slot_of = np.concatenate([np.arange(mix.memcgs), rng.integers(0, mix.memcgs, replacements)])
-    online_at = np.concatenate([np.full(mix.memcgs, -1), taken_at])
-    offline_at = _next_in_slot(slot_of, online_at)
-
-    # Scheduler quanta, each on the last CPU of its slot unless it migrates.
-    quanta = int(1.5 * mix.allocations / mix.quantum_allocations) + 64
-    ends_at = np.cumsum(rng.geometric(1 / mix.quantum_allocations, quanta))
-    slot = rng.integers(0, mix.memcgs, quanta)
-    on = _last_fresh(slot, rng.random(quanta) < mix.migrates, rng.integers(0, 1 << 32, quanta, dtype=np.uint32))
-    quantum = _quantum_at(ends_at, at)
-
-    memcg = _last_not_after(slot_of, online_at, slot[quantum], at, mix.allocations)
-    shares = np.array(list(mix.caches.values()))
-    cache = rng.choice(shares.size, mix.allocations, p=shares / shares.sum())
-    creation = point.workload.cache_creation_s * mix.allocations_hz
-    early = (online_at[memcg] >= 0) & (at <= _first_use(memcg * shares.size + cache, at) + creation)
-
-    exits_at = offline_at[memcg]
-    short = rng.random(at.size) < mix.short_lived
-    outlives = ~short & (rng.random(at.size) < mix.outlives)
-    spread = rng.random(at.size) / 2
-    short_until = at + rng.exponential(mix.quantum_allocations, at.size)
-    kept_until = _burst_ends(memcg, rng.random(at.size) < 1 / mix.burst_allocations)
-    left_until = exits_at + rng.exponential(mix.burst_allocations * mix.memcgs, at.size)
-    used_until = np.minimum(np.where(short, short_until, kept_until), exits_at - 0.2) - spread
-    free_at = np.where(outlives, left_until, np.maximum(used_until, at + 0.25))
-    freed = np.flatnonzero(free_at < mix.allocations)
-    freeing = _quantum_at(ends_at, free_at[freed])
-    own = on[_last_not_after(slot, np.arange(quanta), slot_of[memcg[freed]], freeing, quanta)]
-    elsewhere = outlives[freed] | (rng.random(freed.size) < mix.remote_frees)
-    free_on = np.where(elsewhere, rng.integers(0, 1 << 32, freed.size, dtype=np.uint32), own)
-
-    gone = np.flatnonzero(np.isfinite(offline_at))
-    gone_on = rng.integers(0, 1 << 32, gone.size, dtype=np.uint32)
-    events = np.concatenate(
-        [
-            _records(ONLINE, slot_of.size, memcg=np.arange(slot_of.size) + 1),
-            _records(ALLOC, at.size, memcg=memcg + 1, cache=cache, object=at, early=early, cpu_hash=on[quantum]),
-            _records(FREE, freed.size, object=freed, cpu_hash=free_on),
-            _records(OFFLINE, gone.size, memcg=gone + 1, cpu_hash=gone_on),
-        ]
-    )
-    # Its tasks have freed their objects when a memcg goes offline; then the next one comes online, and allocates.
-    time = np.concatenate([online_at - 0.1, at, free_at[freed], offline_at[gone] - 0.2])
-    return events[np.argsort(time, kind="stable")]
+    length = _warm(mix) + mix.allocations_per_cpu
+    mean = point.churn_hz * length / mix.allocations_hz_per_cpu
+    if mean == 0:
+        return []
+    enough = int(mean + 12 * np.sqrt(mean) + 64)
+    gaps = keyed_generator(_realisation(point), "comings").standard_exponential(enough)
+    hashes = keyed_generator(_realisation(point), "slots of comings").random(enough)
+    at = np.cumsum(gaps) / mean * length
+    slots = hashes * memcgs_online(mix, point.cpus)
+    return [(int(slot), int(time)) for slot, time in zip(slots[at < length], at[at < length], strict=True)]
 
 
-def _records(kind: int, count: int, **fields: NDArray[np.generic]) -> NDArray[np.void]:
-    records = np.zeros(count, EVENT)
-    records["kind"] = kind
-    for name, values in fields.items():
-        records[name] = values
-    return records
-
-
-def _quantum_at(ends_at: NDArray[np.integer], time: NDArray[np.generic]) -> NDArray[np.intp]:
-    return np.minimum(np.searchsorted(ends_at, time, side="right"), ends_at.size - 1)
-
-
-def _next_in_slot(slot: NDArray[np.integer], at: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Time of the next entry of the same slot, for each entry; infinity for the last."""
-    order = np.lexsort((at, slot))
-    followed = np.flatnonzero(slot[order][1:] == slot[order][:-1])
-    next_at = np.full(slot.size, np.inf)
-    next_at[order[followed]] = at[order[followed + 1]]
-    return next_at
-
-
-def _last_fresh(
-    slot: NDArray[np.integer], is_fresh: NDArray[np.bool_], fresh: NDArray[np.uint32]
-) -> NDArray[np.uint32]:
-    """Value of the last fresh entry of the same slot, for each entry; a slot's first entry is fresh."""
+def _by_slot(taken_over: list[tuple[int, int]], slots: int) -> _Comings:
+    slot, at = np.array(taken_over, np.int64).reshape(-1, 2).T
     order = np.argsort(slot, kind="stable")
-    starts = is_fresh[order]
-    starts[np.flatnonzero(np.diff(slot[order], prepend=-1))] = True
-    values = np.empty_like(fresh)
-    values[order] = fresh[order][np.maximum.accumulate(np.where(starts, np.arange(slot.size), 0))]
-    return values
+    return _Comings(
+        of_slot=np.searchsorted(slot[order], np.arange(slots + 1)),
+        at=at[order],
+        memcg=slots + 1 + order,
+    )
 
 
-def _last_not_after(
-    slot: NDArray[np.integer],
-    at: NDArray[np.integer],
-    of_slot: NDArray[np.integer],
-    time: NDArray[np.integer],
-    end: int,
-) -> NDArray[np.intp]:
-    """Index of the last entry of slot `of_slot` that is not after `time`, for each query; times end before `end`."""
-    order = np.lexsort((at, slot))
-    keys = slot[order] * (end + 1) + at[order] + 1
-    return order[np.searchsorted(keys, of_slot * (end + 1) + time + 1, side="right") - 1]
+@njit
+def _random(state):  # type: ignore[no-untyped-def]
+    """Next number of a stream, in [0, 1): SplitMix64."""
+    state[0] += GOLDEN
+    return np.float64(finalise(state[0]) >> np.uint64(11)) * 2.0**-53
 
 
-def _burst_ends(memcg: NDArray[np.integer], ends: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Time of the allocation by the same memcg that follows the end of its current burst; infinity if none does."""
-    order = np.argsort(memcg, kind="stable")
-    in_order = np.arange(memcg.size)
-    last = np.flatnonzero(ends[order])
-    following = np.append(last + 1, memcg.size)[np.searchsorted(last, in_order)]
-    same = (following < memcg.size) & (memcg[order][np.minimum(following, memcg.size - 1)] == memcg[order])
-    burst_ends = np.empty(memcg.size)
-    burst_ends[order] = np.where(same, order[np.minimum(following, memcg.size - 1)], np.inf)
-    return burst_ends
+@njit
+def _hash(state):  # type: ignore[no-untyped-def]
+    state[0] += GOLDEN
+    return np.uint32(finalise(state[0]) >> np.uint64(32))
 
 
-def _first_use(key: NDArray[np.integer], at: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Earliest time at which the same key is used, for each entry; times ascend."""
-    first = np.zeros(key.max() + 1, np.int64)
-    first[key[::-1]] = at[::-1]
-    used: NDArray[np.int64] = first[key]
-    return used
+@entry
+def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyped-def]
+    """Events of all streams one after the other, and the blocks in which they happen: where each begins, and when.
+
+    A block runs on one CPU without a break. Times are allocations of a stream; of blocks that begin at one allocation
+    the streams' are in no particular order.
+    """
+    cpus, slots = first.size, last[-1]
+    widest = (last - first).max()
+    events = np.zeros(
+        2 * (streams.length + streams.homes * streams.fill * widest) * cpus + slots + 1 + SAMPLES + 2 * comings.at.size,
+        EVENT,
+    )
+    blocks = np.empty((np.int64(1.5 * streams.length / streams.quantum + 64) * cpus, 2))
+    used = np.zeros(2, np.int64)  # events, blocks
+    due = np.empty((widest, streams.length + 1), np.int32)  # first object that an actor frees before an allocation
+    objects = _Objects(
+        np.empty(streams.length, np.int32),
+        np.empty(streams.length, np.uint8),
+        np.empty(streams.length, np.uint16),
+        np.empty(streams.length, np.uint32),
+        np.empty(streams.length, np.int32),
+    )
+    first_use = np.empty((widest, shares.size), np.int64)
+    homes = np.empty((widest, streams.homes), np.uint32)
+    allocated, phase, memcg, coming = np.empty((4, widest), np.int64)
+    on = np.empty(widest, np.uint32)
+    state, luck = np.empty(1, np.uint64), np.empty(1, np.uint64)
+
+    blocks = _begin(blocks, used, -1.0)
+    for slot in range(slots):
+        _emit(events, used, ONLINE, slot + 1)
+    blocks = _begin(blocks, used, streams.warm - 0.3)
+    _emit(events, used, START, 0)
+    for sample in range(SAMPLES):
+        at = streams.warm + sample * (streams.length - streams.warm) // SAMPLES
+        blocks = _begin(blocks, used, at - 0.25)
+        _emit(events, used, SAMPLE, 0)
+    for slot in range(slots):
+        mine = slot + 1
+        for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
+            luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
+            blocks = _begin(blocks, used, comings.at[each] - 0.1)
+            _emit(events, used, OFFLINE, mine).cpu_hash = _hash(luck)
+            mine = comings.memcg[each]
+            _emit(events, used, ONLINE, mine)
+
+    for stream in range(cpus):
+        state[0] = finalise(seed + np.uint64(stream + 1) * GOLDEN)
+        begins = 0.5 * _random(state)
+        actors = last[stream] - first[stream]
+        for actor in range(actors):
+            for home in range(streams.homes):
+                homes[actor, home] = _hash(state)
+            on[actor] = homes[actor, 0]
+            phase[actor] = np.int64(_random(state) * streams.burst)
+            allocated[actor] = 0
+            memcg[actor] = first[stream] + actor + 1
+            coming[actor] = comings.of_slot[first[stream] + actor]
+        due[:actors] = NONE
+        for actor in range(actors):
+            for home in range(streams.homes):
+                blocks = _begin(blocks, used, -0.5)
+                _fill(events, used, streams, stream, memcg[actor], shares, homes[actor, home], objects, state, luck)
+        first_use[:actors] = NONE
+        running, left = np.int64(0), np.int64(0)
+        for i in range(streams.length):
+            fresh = i == streams.warm  # what begins before START ends before it
+            for each in range(actors):
+                slot = first[stream] + each
+                while coming[each] < comings.of_slot[slot + 1] and comings.at[coming[each]] == i:
+                    blocks = _begin(blocks, used, i - 0.2)
+                    luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
+                    _exit(events, used, streams, stream, due[each], allocated[each], objects, on[each], luck)
+                    memcg[each] = comings.memcg[coming[each]]
+                    first_use[each] = NONE
+                    coming[each] += 1
+                    fresh = True
+            if left == 0:
+                fresh = True
+                running = np.int64(_random(state) * actors)
+                left = np.int64(1)
+                if streams.quantum > 1.0:
+                    left += np.int64(np.log(1.0 - _random(state)) / np.log(1.0 - 1.0 / streams.quantum))
+                migrates = streams.migrates
+                if allocated[running] < streams.burst and migrates > 0.0:
+                    migrates = max(migrates, SETTLING_MIGRATES)
+                if _random(state) < migrates:
+                    on[running] = homes[running, np.int64(_random(state) * streams.homes)]
+            left -= 1
+            if fresh:
+                blocks = _begin(blocks, used, i + begins)
+
+            k = allocated[running]
+            luck[0] = finalise(state[0] ^ np.uint64(i))
+            _free(events, used, streams, stream, due[running], k, objects, on[running], luck)
+            allocated[running] += 1
+
+            cache = np.searchsorted(shares, _random(state), side="right")
+            chance, span = _random(state), _random(state)
+            elsewhere = _random(state) < streams.remote_frees
+            objects.away[i] = homes[running, np.int64(_random(state) * streams.homes)]
+            objects.cache[i] = cache
+            if chance < streams.short_lived:
+                until = k + 1 + np.int64(-np.log(1.0 - span) * streams.quantum)
+                objects.fate[i] = AWAY if elsewhere else HERE
+            elif chance < streams.short_lived + (1.0 - streams.short_lived) * streams.outlives:
+                until = k + streams.burst
+                objects.fate[i] = LEFT
+            else:
+                until = k + streams.burst - (k + phase[running]) % streams.burst
+                objects.fate[i] = AWAY if elsewhere else HERE
+            until = min(until, k + streams.burst)
+            if until <= streams.length:
+                objects.following[i] = due[running, until]
+                due[running, until] = i
+
+            early = False
+            if memcg[running] > slots:
+                if first_use[running, cache] == NONE:
+                    first_use[running, cache] = i
+                early = i <= first_use[running, cache] + streams.creation
+            event = _emit(events, used, ALLOC, memcg[running])
+            event.early, event.cache, event.object = early, cache, stream * streams.length + i
+            event.cpu_hash = on[running]
+    return events[: used[0]], blocks[: used[1]]
+
+
+@njit
+def _fill(events, used, streams, stream, memcg, shares, on, objects, state, luck):  # type: ignore[no-untyped-def]
+    """Allocate and free what a memcg keeps in a burst, on one CPU: this CPU and its node have all slabs they keep."""
+    luck[0] = finalise(state[0])
+    for obj in range(streams.fill):
+        objects.heap[obj] = obj
+        objects.fate[obj] = HERE
+        event = _emit(events, used, ALLOC, memcg)
+        event.cache, event.object = np.searchsorted(shares, _random(luck), side="right"), stream * streams.length + obj
+        event.cpu_hash = on
+    _shuffled_frees(events, used, streams, stream, streams.fill, objects, on, luck)
+
+
+@njit
+def _free(events, used, streams, stream, actor_due, k, objects, on, luck):  # type: ignore[no-untyped-def]
+    """Free what a memcg lets go before its allocation `k` in this stream, in random order."""
+    count = 0
+    obj = actor_due[k]
+    while obj != NONE:
+        objects.heap[count] = obj
+        count += 1
+        obj = objects.following[obj]
+    actor_due[k] = NONE
+    _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
+
+
+@njit
+def _exit(events, used, streams, stream, actor_due, k, objects, on, luck):  # type: ignore[no-untyped-def]
+    """Free all that the tasks of a memcg have in use; what outlives them stays until reclaim has its turn."""
+    count = 0
+    for until in range(k, min(k + streams.burst, streams.length) + 1):
+        obj, actor_due[until] = actor_due[until], NONE
+        while obj != NONE:
+            following = objects.following[obj]
+            if objects.fate[obj] == LEFT:
+                objects.following[obj] = actor_due[until]
+                actor_due[until] = obj
+            else:
+                objects.heap[count] = obj
+                count += 1
+            obj = following
+    _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
+
+
+@njit
+def _shuffled_frees(events, used, streams, stream, count, objects, on, luck):  # type: ignore[no-untyped-def]
+    heap = objects.heap
+    for at in range(count):
+        other = at + np.int64(_random(luck) * (count - at))
+        heap[at], heap[other] = heap[other], heap[at]
+        obj = heap[at]
+        event = events[used[0]]
+        event.kind, event.object = FREE, stream * streams.length + obj
+        own = objects.fate[obj] == HERE or (objects.fate[obj] == AWAY and objects.cache[obj] == streams.filp)
+        event.cpu_hash = on if own else objects.away[obj]
+        used[0] += 1
+
+
+@njit
+def _emit(events, used, kind, memcg):  # type: ignore[no-untyped-def]
+    event = events[used[0]]
+    event.kind, event.memcg = kind, memcg
+    used[0] += 1
+    return event
+
+
+@njit
+def _begin(blocks, used, key):  # type: ignore[no-untyped-def]
+    """Begin a block with the next event; returns the blocks, more of them if they were full."""
+    if used[1] == blocks.shape[0]:
+        more = np.empty((2 * used[1], 2))
+        more[: used[1]] = blocks
+        blocks = more
+    blocks[used[1], 0], blocks[used[1], 1] = key, used[0]
+    used[1] += 1
+    return blocks
+
+
+@entry
+def _in_order(events, starts, order):  # type: ignore[no-untyped-def]
+    """Return the events, block by block in the given order."""
+    sorted_events = np.empty_like(events)
+    at = 0
+    for block in order:
+        end = starts[block + 1] if block + 1 < starts.size else events.size
+        for i in range(starts[block], end):
+            sorted_events[at] = events[i]
+            at += 1
+    return sorted_events

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from core.charge.window import memcgs_online
 from core.columns import Column
 from core.designs import DESIGNS
 from core.host import Host
@@ -122,7 +123,7 @@ def _demand(host: Host, points: Sequence[Point], counts: Mapping[str, Floats]) -
     def each(value: Callable[[Point], float]) -> Floats:
         return np.array([value(point) for point in points], np.float64)
 
-    memcgs = each(lambda point: point.workload.charge.memcgs)
+    memcgs = each(lambda point: memcgs_online(point.workload.charge, point.cpus))
     caches = memcgs * each(_equal_caches)
     depth = each(lambda point: point.depth)
     protected = np.maximum(each(lambda point: point.protected_levels), 1)
@@ -169,7 +170,7 @@ def _equal_caches(point: Point) -> float:
 
 def _locks(point: Point) -> float:
     per_memcg = {"memcg": 1, "memcg_node": point.nodes, "kmem_cache": _equal_caches(point)}
-    return point.workload.charge.memcgs * per_memcg[point.page_list_lock]
+    return memcgs_online(point.workload.charge, point.cpus) * per_memcg[point.page_list_lock]
 
 
 def price(points: Sequence[Point], counts: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import entry
-from core.events import ALLOC, FREE, ONLINE, ROOT
+from core.events import ALLOC, FREE, ONLINE, ROOT, START
 from core.slabs import slab, slub
 from core.slabs.heap import NONE, SlabTrace, emit, memcgs_of, new_heap, slabs_held
 
@@ -80,7 +80,7 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
                 c.free += 1
             else:
                 slub.free(heap, inst, cpu, s)
-        elif slabs_of == SHARED:
+        elif slabs_of == SHARED or kind >= START:
             emit(heap, kind, cpu, memcg, none, none)
         elif kind == ONLINE:
             while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:

@@ -24,7 +24,10 @@ Under SLAB, `cpu_partial` is the limit of a CPU's array of free objects and `min
 """
 
 PAGE_EVENT = record(kind="i4", cpu="i4", memcg="i4", cache="i4", pages="i4", dead="i4")
-"""A slab of `memcg` taken (ALLOC) or given back (FREE), or the memcg going ONLINE or OFFLINE; `dead`: after offline."""
+"""A slab of `memcg` taken (ALLOC) or given back (FREE), or the memcg going ONLINE or OFFLINE; or START, or SAMPLE.
+
+`dead`: after offline.
+"""
 
 # all of one width, so that Numba compiles each function once
 INSTANCE = record(min_partial="i8", cpu_partial="i8", created="i8", slabs="i8", free_objects="i8", shared="i8")
@@ -90,7 +93,7 @@ def new_heap(
         node=np.array([(NONE, NONE, 0)], _NODE).repeat(owners * caches.size * nodes),
         free_ids=np.arange(allocations),
         dead=np.zeros(owners, np.int64),
-        pages=np.empty(2 * allocations + 2 * memcgs_of(events), PAGE_EVENT),
+        pages=np.empty(2 * allocations + int(np.count_nonzero(events["kind"] > FREE)), PAGE_EVENT),
         used=np.array([allocations, 0]),
         arrays=np.empty((owners * caches.size * cpus, caches["cpu_partial"].max() if arrays else 0), np.int64),
         shared=np.empty((owners * caches.size, caches["min_partial"].max() if arrays else 0), np.int64),

@@ -53,8 +53,9 @@ def _microbenchmark(point: Point, cache: str, version: int, as_of: str, cpus: in
     """Every CPU allocates and frees objects of one cache in one memcg, four at a time."""
     mix = replace(
         point.workload.charge,
-        allocations=40_000,
-        memcgs=1,
+        allocations_per_cpu=max(40_000 // cpus, 1),
+        memcgs_per_cpu=0.0,
+        home_cpus=1,
         quantum_allocations=4.0,
         migrates=0.0,
         short_lived=1.0,
@@ -191,7 +192,7 @@ def _april(point: Point) -> Iterator[Figure]:
 
     def loss(design: str, cpus: int, *, hot: bool) -> float:
         caches = {"dentry": 1.0} if hot else point.workload.charge.caches
-        mix = replace(point.workload.charge, memcgs=1, caches=caches)
+        mix = replace(point.workload.charge, memcgs_per_cpu=0.0, caches=caches)
         base = replace(
             point,
             workload=replace(point.workload, charge=mix),
@@ -201,7 +202,7 @@ def _april(point: Point) -> Iterator[Figure]:
         pair = [replace(base, design=name) for name in ("page_ref", design)]
         counted = count(pair)
         found = price(pair, counted)["ns_per_object"].astype(float)
-        pages = float(counted["page_charges"][0]) / mix.allocations
+        pages = float(counted["page_charges"][0]) / float(counted["objects_allocated"][0])
         loop = point.host.object_think_ns + pages * point.host.page_think_ns
         return 100 * float((found[1] - found[0]) / (loop + found[0]))
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from core.charge.count import count_lanes
 from core.charge.stock import DIRECT_FREE
 from core.charge.streams import page_stream
+from core.charge.window import memcgs_online
 from core.designs import DESIGNS
-from core.events import ALLOC, FREE, OFFLINE, ONLINE
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, SAMPLE, START
 from tests.reference import charge as reference
 from tests.support.scenarios import machine, point, scenarios, settings_of_a_lane
 
@@ -53,7 +54,15 @@ MEANS = {  # column: what it is a mean of, and over what
     "cpu_slabs_per_memcg": ("memcg_cpu_slabs", "memcgs"),
     "stocks_per_memcg": ("memcg_stocks", "memcgs"),
 }
-PAGE_KINDS = {ALLOC: "charge", FREE: "uncharge", DIRECT_FREE: "uncharge at once", ONLINE: "online", OFFLINE: "offline"}
+PAGE_KINDS = {
+    ALLOC: "charge",
+    FREE: "uncharge",
+    DIRECT_FREE: "uncharge at once",
+    ONLINE: "online",
+    OFFLINE: "offline",
+    START: "start",
+    SAMPLE: "sample",
+}
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -76,10 +85,11 @@ def assert_equal_to_reference(design, lane, scenario, batches):
     for number, each in enumerate(lanes):
         kernel = reference.DESIGNS[design](each)
         ops = kernel.run(scenario.on(each.cpus))
-        ops["memcgs"] = points[0].workload.charge.memcgs
+        ops["memcgs"] = memcgs_online(points[0].workload.charge, lane.cpus)
         assert {name: lane_of(counts[name], number) for name in COUNTED} == {name: ops[name] for name in COUNTED}
         for name, (total, over) in MEANS.items():
             assert lane_of(counts[name], number) == (ops[total] / ops[over] if ops[over] else 0), name
+        assert lane_of(counts["stocked_bytes_mean"], number) == pytest.approx(ops["stocked_bytes_mean"])
         assert lane_of(counts["cpus_per_memcg"], number) == pytest.approx(cpus_per_memcg(kernel.page_events))
         assert kernel.page_events == [
             (PAGE_KINDS[e["kind"]], int(e["memcg"]), int(e["pages"]), int(e["cpu"])) for e in stream.pages

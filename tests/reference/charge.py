@@ -3,10 +3,9 @@
 Read it to learn what `core.charge.count` counts. One class per design, the kernel's names, one increment of `ops` for
 each operation that a kernel would execute. It shares no code with `core` and is as slow as it looks.
 
-When the events are over, a worker on CPU 0 uncharges what is still charged, so that no design hides half of its work.
-
-An event is a tuple: ("alloc", object, memcg, cache, early, cpu), ("free", object, cpu), ("online", memcg, cpu) or
-("offline", memcg, cpu); memcg 0 is the root.
+An event is a tuple: ("alloc", object, memcg, cache, early, cpu), ("free", object, cpu), ("online", memcg, cpu),
+("offline", memcg, cpu); memcg 0 is the root. At ("start", cpu) counting begins anew; at ("sample", cpu) somebody looks
+how many pages the stocks hold.
 """
 
 from collections import Counter, defaultdict
@@ -102,7 +101,7 @@ class Kernel:
 
     def __init__(self, settings):
         self.settings, self.ops = settings, Counter()
-        self.page_events = []
+        self.page_events, self.stocked = [], []
         self.stocks = [Stock([None] * self.slots, [0] * self.slots) for _ in range(settings.cpus)]
         self.drift = defaultdict(int)
         self.objects = {}
@@ -122,13 +121,20 @@ class Kernel:
         for kind, *rest in events:
             getattr(self, kind)(*rest)
         self.check_books()
-        self.settle()
-        self.check_books()
+        self.stocked.append(self.stocked_pages())
         self.sum_up()
         return self.ops
 
-    def settle(self):
-        """Uncharge what is still charged."""
+    def start(self, cpu):
+        self.ops.clear()
+        self.page_event("start", self.top, 0, cpu)
+
+    def sample(self, cpu):
+        self.stocked.append(self.stocked_pages())
+        self.page_event("sample", self.top, 0, cpu)
+
+    def stocked_pages(self):
+        return sum(sum(stock.pages) for stock in self.stocks)
 
     def sum_up(self):
         """Totals, and what the memcgs that are online have at the end."""
@@ -136,6 +142,7 @@ class Kernel:
         ops["counter_atomics"] = sum(ops[name] for name in COUNTERS)
         ops["shared_atomics"] = sum(ops[name] for name in ("counter_atomics", *SHARED))
         ops["percpu_ops"] = ops["percpu_ref_ops"] + ops["percpu_stat_ops"]
+        ops["stocked_bytes_mean"] = sum(self.stocked) / len(self.stocked) * self.settings.page_bytes
         ops["memcg_stocks"] = sum(pages > 0 for stock in self.stocks for pages in stock.pages)
         for memcg in set(self.memcgs.values()):
             for kmem_cache in memcg.caches.values() if not memcg.dead else ():
@@ -316,8 +323,6 @@ class Unaccounted(Kernel):
 class PageRef(Unaccounted):
     """Linux 4.19 to 5.2: a memcg has caches of its own; each of their pages is charged and refers to the memcg."""
 
-    settled = False
-
     def online(self, number, cpu):
         super().online(number, cpu)
         self.page_event("online", self.memcgs[number], 0, cpu)
@@ -350,13 +355,6 @@ class PageRef(Unaccounted):
     def free_slab(self, owner, geometry, cpu):
         self.ops["page_uncharges"] += 1
         self.memcg_uncharge_slab(self.charged_memcg(owner), geometry, cpu)
-
-    def settle(self):
-        for memcg in sorted(set(self.memcgs.values()), key=lambda memcg: memcg.number):
-            for _, kmem_cache in sorted(memcg.caches.items()):
-                for _ in range(kmem_cache.slabs):
-                    self.free_slab(memcg, kmem_cache.geometry, cpu=0)
-        self.settled = True
 
     def charged_memcg(self, owner):
         """Who pays for the pages of `owner`: the parent, if they are reparented."""
@@ -406,7 +404,7 @@ class PageRef(Unaccounted):
         pass
 
     def pages_in_use(self):
-        for memcg in set(self.memcgs.values()) if not self.settled else ():
+        for memcg in set(self.memcgs.values()):
             for kmem_cache in memcg.caches.values():
                 yield self.charged_memcg(memcg), kmem_cache.slabs * kmem_cache.geometry.pages
 
@@ -586,10 +584,6 @@ class Objcg(Unaccounted):
     def free(self, obj, cpu):
         self.uncharge_object(obj, cpu)
         super().free(obj, cpu)
-
-    def settle(self):
-        for obj in sorted(self.objects):
-            self.uncharge_object(obj, cpu=0)
 
     def uncharge_object(self, obj, cpu):
         """memcg_slab_free_hook()"""

@@ -7,13 +7,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from core.charge.machine import Machine
-from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE
+from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
 from core.slabs.heap import CACHE
 from tests.reference import charge as reference
 from tests.reference.slub import Geometry
 from tests.support.points import default_point
 
-KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE}
+KINDS = {"alloc": ALLOC, "free": FREE, "online": ONLINE, "offline": OFFLINE, "start": START, "sample": SAMPLE}
 PAGE_BYTES = 4096
 
 
@@ -73,7 +73,7 @@ class Scenario:
             record["kind"], record["cpu_hash"] = KINDS[kind], cpu_hash
             if kind == "alloc":
                 record["object"], record["memcg"], record["cache"], record["early"] = rest
-            else:
+            elif rest:
                 record["object" if kind == "free" else "memcg"] = rest[0]
         return records
 
@@ -107,6 +107,10 @@ def scenarios(draw, caches=3):
             events += [("alloc", obj, memcg, cache, rng.random() < 0.2, cpu_hash) for obj in born]
             live += born
             count += burst
+    if draw(st.booleans()):  # a warm-up
+        events.insert(draw(st.integers(0, len(events))), ("start", 0))
+    for _ in range(draw(st.integers(0, 2))):
+        events.insert(draw(st.integers(0, len(events))), ("sample", 0))
     return Scenario(tuple(events))
 
 
