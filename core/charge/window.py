@@ -36,12 +36,11 @@ WARM_BURSTS = 1.5  # bursts of a memcg before the window is counted; an object l
 # What a memcg allocates and frees on each of its CPUs before that, as a share of what it keeps in a burst. With less or
 # more, slabs kept in reserve by CPUs and nodes would grow or shrink for many bursts, and charges or uncharges prevail.
 FILL = 0.9
-SAMPLES = 32  # times in a window at which it is looked up how much the stocks hold
+LOOKS = 32  # times in a window at which it is looked up how much the stocks hold
 SETTLING_MIGRATES = 0.5  # chance that a quantum migrates in the first burst, so that memcgs visit all their CPUs
 FILP = "filp"
-NONE = -1
+NOTHING = -1
 HERE, AWAY, LEFT = range(3)  # who frees an object: its memcg, another CPU for it, or reclaim
-NEVER = -1
 
 
 class _Streams(NamedTuple):
@@ -58,13 +57,13 @@ class _Streams(NamedTuple):
     outlives: float
     remote_frees: float
     creation: int  # allocations until a memcg's own kmem_cache exists
-    filp: int  # cache whose frees wait for no grace period; NONE: they do
+    filp: int  # cache whose frees wait for no grace period; NOTHING: they do
 
 
 class _Objects(NamedTuple):
     """Objects of the stream that is drawn, `[length]` each."""
 
-    following: NDArray[np.int32]  # the next one that is freed before the same allocation; NONE
+    following: NDArray[np.int32]  # the next one that is freed before the same allocation; NOTHING
     fate: NDArray[np.uint8]  # HERE, AWAY or LEFT
     cache: NDArray[np.uint16]
     away: NDArray[np.uint32]  # hash of the CPU that frees it, unless it is HERE
@@ -98,7 +97,7 @@ def charge_window(point: Point) -> NDArray[np.void]:
         outlives=mix.outlives,
         remote_frees=mix.remote_frees,
         creation=round(load.cache_creation_s * mix.allocations_hz_per_cpu),
-        filp=NONE if point.kernel.filp_by_rcu or FILP not in names else names.index(FILP),
+        filp=NOTHING if point.kernel.filp_by_rcu or FILP not in names else names.index(FILP),
     )
     first, last = slots_of_streams(mix, point.cpus)
     comings = _by_slot(_taken_over(point), int(last[-1]))
@@ -196,7 +195,7 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
     cpus, slots = first.size, last[-1]
     widest = (last - first).max()
     events = np.zeros(
-        2 * (streams.length + streams.homes * streams.fill * widest) * cpus + slots + 1 + SAMPLES + 2 * comings.at.size,
+        2 * (streams.length + streams.homes * streams.fill * widest) * cpus + slots + 1 + LOOKS + 2 * comings.at.size,
         EVENT,
     )
     blocks = np.empty((np.int64(1.5 * streams.length / streams.quantum + 64) * cpus, 2))
@@ -220,8 +219,8 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
         _emit(events, used, ONLINE, slot + 1)
     blocks = _begin(blocks, used, streams.warm - 0.3)
     _emit(events, used, START, 0)
-    for sample in range(SAMPLES):
-        at = streams.warm + sample * (streams.length - streams.warm) // SAMPLES
+    for sample in range(LOOKS):
+        at = streams.warm + sample * (streams.length - streams.warm) // LOOKS
         blocks = _begin(blocks, used, at - 0.25)
         _emit(events, used, SAMPLE, 0)
     for slot in range(slots):
@@ -245,12 +244,12 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
             allocated[actor] = 0
             memcg[actor] = first[stream] + actor + 1
             coming[actor] = comings.of_slot[first[stream] + actor]
-        due[:actors] = NONE
+        due[:actors] = NOTHING
         for actor in range(actors):
             for home in range(streams.homes):
                 blocks = _begin(blocks, used, -0.5)
                 _fill(events, used, streams, stream, memcg[actor], shares, homes[actor, home], objects, state, luck)
-        first_use[:actors] = NONE
+        first_use[:actors] = NOTHING
         running, left = np.int64(0), np.int64(0)
         for i in range(streams.length):
             fresh = i == streams.warm  # what begins before START ends before it
@@ -261,7 +260,7 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
                     luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
                     _exit(events, used, streams, stream, due[each], allocated[each], objects, on[each], luck)
                     memcg[each] = comings.memcg[coming[each]]
-                    first_use[each] = NONE
+                    first_use[each] = NOTHING
                     coming[each] += 1
                     fresh = True
             if left == 0:
@@ -305,7 +304,7 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
 
             early = False
             if memcg[running] > slots:
-                if first_use[running, cache] == NONE:
+                if first_use[running, cache] == NOTHING:
                     first_use[running, cache] = i
                 early = i <= first_use[running, cache] + streams.creation
             event = _emit(events, used, ALLOC, memcg[running])
@@ -332,11 +331,11 @@ def _free(events, used, streams, stream, actor_due, k, objects, on, luck):  # ty
     """Free what a memcg lets go before its allocation `k` in this stream, in random order."""
     count = 0
     obj = actor_due[k]
-    while obj != NONE:
+    while obj != NOTHING:
         objects.heap[count] = obj
         count += 1
         obj = objects.following[obj]
-    actor_due[k] = NONE
+    actor_due[k] = NOTHING
     _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
 
 
@@ -345,8 +344,8 @@ def _exit(events, used, streams, stream, actor_due, k, objects, on, luck):  # ty
     """Free all that the tasks of a memcg have in use; what outlives them stays until reclaim has its turn."""
     count = 0
     for until in range(k, min(k + streams.burst, streams.length) + 1):
-        obj, actor_due[until] = actor_due[until], NONE
-        while obj != NONE:
+        obj, actor_due[until] = actor_due[until], NOTHING
+        while obj != NOTHING:
             following = objects.following[obj]
             if objects.fate[obj] == LEFT:
                 objects.following[obj] = actor_due[until]
