@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.checks import at_least, one_of
+from core.checks import one_of, within
+from core.designs import DESIGNS
 from core.keys import key, record
 
 OBJCG_VERSIONS = ("5.9", "5.11", "5.15", "6.1", "6.7", "6.16", "7.1")  # each changed what an object's charge costs
@@ -12,6 +13,13 @@ STAT_FLUSHES = (
     "rstat_global",  # as rstat, and updates are counted in one word for all memcgs
     "rstat_memcg",  # as rstat, and updates are counted in a word per memcg and level
 )
+
+MAY_BE_NONE = ("memcg_vmstats", "lruvec_stats", "percpu_ref_data", "psi_group", "psi_group_cpu", "shrinker_info")
+MOST_BYTES = 4 << 20  # KMALLOC_MAX_SIZE with pages of 4 KiB: 2 to the MAX_ORDER pages
+MAX_ORDER = 10  # of the page allocator, include/linux/mmzone.h
+MOST_OBJECTS = 32767  # on a slab, which counts them in 15 bits
+MOST_SLOTS = 64  # assumption: beyond any that was proposed; mainline has 7 and 5
+MOST_FILES = 1000  # assumption: beyond any controller's; mainline has some 40
 
 
 @record("lifecycle")
@@ -38,7 +46,8 @@ class Structs:
 
     def __post_init__(self) -> None:
         for name, size_bytes in vars(self).items():
-            at_least(f"kernel.structs.{name}", size_bytes, 0)
+            way_out = "" if name in MAY_BE_NONE else "a size that a kernel lacks is the nearest version's"
+            within(f"kernel.structs.{name}", size_bytes, 0 if name in MAY_BE_NONE else 1, MOST_BYTES, way_out)
 
 
 @record()
@@ -86,16 +95,21 @@ class KernelProfile:
     caches: dict[str, int] = key("machine", "lifecycle", "price")
 
     def __post_init__(self) -> None:
-        at_least("kernel.charge_batch_pages", self.charge_batch_pages, 1)
-        at_least("kernel.stock_slots", self.stock_slots, 1)
+        one_of("kernel.design", self.design, DESIGNS)
+        within("kernel.charge_batch_pages", self.charge_batch_pages, 1, 1 << 20)
+        within("kernel.stock_slots", self.stock_slots, 1, MOST_SLOTS)
         one_of("kernel.stock_victim", self.stock_victim, ("random", "in_turn"))
         one_of("kernel.objcg_as_of", self.objcg_as_of, OBJCG_VERSIONS)
-        at_least("kernel.byte_slots", self.byte_slots, 1)
+        within("kernel.byte_slots", self.byte_slots, 1, MOST_SLOTS)
         one_of("kernel.stat_flush", self.stat_flush, STAT_FLUSHES)
         one_of("kernel.list_lru_rule", self.list_lru_rule, ("per_id", "on_demand"))
-        at_least("kernel.stat_copies", self.stat_copies, 1)
+        within("kernel.stat_copies", self.stat_copies, 1, 2)
         one_of("kernel.page_bytes", self.page_bytes, (4096, 16384, 65536))
         one_of("kernel.slab_order_rule", self.slab_order_rule, ("4.19", "5.12", "6.7"))
+        within("kernel.slub_min_objects", self.slub_min_objects, 0, MOST_OBJECTS, "0 lets the kernel choose")
+        within("kernel.slub_max_order", self.slub_max_order, 0, MAX_ORDER, "MAX_ORDER is the page allocator's")
         one_of("kernel.cpu_partial_rule", self.cpu_partial_rule, ("objects", "slabs", "off"))
+        for name in ("cgroup_files", "cache_files"):
+            within(f"kernel.{name}", getattr(self, name), 1, MOST_FILES)
         for name, size_bytes in self.caches.items():
-            at_least(f"kernel.caches.{name}", size_bytes, 8)
+            within(f"kernel.caches.{name}", size_bytes, 8, MOST_BYTES, "slabs are of 4 MiB at most")
