@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 
 from core.profile import KernelProfile
 from sweep.config.schema import build
-from sweep.errors import InputError
+from sweep.errors import InputError, first_line
 from sweep.folder import MANIFEST
 
 Tables = dict[str, list[dict[str, str]]]
@@ -40,9 +40,14 @@ def read_run(folder: Path) -> tuple[Tables, dict[str, KernelProfile]]:
     points = [row for row in _rows(folder, "points") if row["source"] != "model"]
     if not points:
         raise InputError(f"reference must have rows of a real kernel (got {str(folder)!r}); run it with backend=vm")
-    profiles = {
-        kernel["name"]: build(KernelProfile, kernel["profile"], "kernel.") for kernel in manifest["real"]["kernels"]
-    }
+    try:
+        profiles = {
+            kernel["name"]: build(KernelProfile, kernel["profile"], "kernel.") for kernel in manifest["real"]["kernels"]
+        }
+    except ValueError as error:
+        raise InputError(
+            f"reference must be a run of this version of the project (got {str(folder)!r}: {first_line(error)}); run it again"
+        ) from error
     churned = [row for row in points if row["measure"] == "churn"]
     tables: Tables = {
         "kernels": [{"kernel": name, "profile": profile.name} for name, profile in profiles.items()],
