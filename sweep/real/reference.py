@@ -46,7 +46,7 @@ def read_run(folder: Path) -> tuple[Tables, dict[str, KernelProfile]]:
         }
     except ValueError as error:
         raise InputError(
-            f"reference must be a run of this version of the project (got {str(folder)!r}: {first_line(error)}); run it again"
+            f"reference must be a run of this version (got {str(folder)!r}: {first_line(error)}); run it again"
         ) from error
     churned = [row for row in points if row["measure"] == "churn"]
     tables: Tables = {
