@@ -104,11 +104,7 @@ def _run(config: DictConfig) -> int:
     )
     if missing:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
-    swept = dict(flat(OmegaConf.to_container(config.axes)))  # type: ignore[arg-type]
-    for override in HydraConfig.get().overrides.task:
-        key = override.partition("=")[0].lstrip("+")
-        if key in swept and not (config.job == "truth" and key in TRUTH_AXES):
-            raise InputError(f"{key} must not be set beside axes.{key} (got {override!r}); give axes.{key}=[VALUE]")
+    swept = _check_overrides(config)
     _check_groups(config, swept)
     for key, allowed in CHOICES.items():
         if (value := OmegaConf.select(config, key)) not in allowed:
@@ -127,6 +123,20 @@ def _run(config: DictConfig) -> int:
     if plain["plan"] == "only":
         return show_plan(job, plain["cluster"])
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
+
+
+def _check_overrides(config: DictConfig) -> dict[str, Any]:
+    """Refuse what was given on the command line and would not do what it says; return the axes."""
+    swept = dict(flat(OmegaConf.to_container(config.axes)))  # type: ignore[arg-type]
+    for override in HydraConfig.get().overrides.task:
+        key = override.partition("=")[0].lstrip("+")
+        if key in swept and not (config.job == "truth" and key in TRUTH_AXES):
+            raise InputError(f"{key} must not be set beside axes.{key} (got {override!r}); give axes.{key}=[VALUE]")
+        if override.partition("=")[2].strip() == "{}" and OmegaConf.select(config, key):
+            raise InputError(
+                f"{key} must not be empty (got {override!r}, which changes nothing); ~{key}.NAME removes one entry"
+            )
+    return swept
 
 
 def _check_cluster(cluster: Mapping[str, Any]) -> None:

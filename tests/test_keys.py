@@ -19,6 +19,7 @@ from core.simulate import simulate
 from sweep.config.schema import PLANNED
 from sweep.jobs.simulation import Simulation
 from sweep.plan.axes import Listed
+from sweep.plan.expand import Expander
 from sweep.plan.plan import Dim, Plan
 from tests.support.points import default_point
 
@@ -37,7 +38,8 @@ def tiny(**changes):
            "churn_hz": 0.05} | changes
     )  # fmt: skip
     short = {name: 300 for name in ("allocations", "allocations_per_cpu") if hasattr(point.workload.charge, name)}
-    return replace(point, workload=replace(point.workload, charge=replace(point.workload.charge, **short)))
+    units = {"memcgs_per_unit": 4, "levels_per_unit": 2}
+    return replace(point, workload=replace(point.workload, charge=replace(point.workload.charge, **short), **units))
 
 
 BASES = {
@@ -82,18 +84,12 @@ def pair(point, path, value):
     for other in others(value):
         try:
             found = job(point, path, (value, other))
-            for settings in found.plan.probes():
-                params_of(found).point(settings)
+            for position in found.plan.probes():
+                Expander(found.plan).point(found.plan.values(position))
         except ValueError:
             continue
         return found, other
     raise AssertionError(f"no other value of {path} than {value!r} makes a point")
-
-
-def params_of(simulation):
-    from sweep.plan.expand import Expander
-
-    return Expander(simulation.plan)
 
 
 def rows(simulation, start, stop):

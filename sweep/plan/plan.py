@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from sweep.plan.axes import Column, Index, Values
 SCENARIO = read_by(Point, "scenario")
 OWN = {name: field.own for name, field in fields_of(Point).items() if field.own}  # what nulls stand for
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
+PROBE_CHUNK = 1 << 12
+SHORT = 8  # values of an axis that are all met with those of another
 
 
 @dataclass(frozen=True)
@@ -81,28 +84,61 @@ class Plan:
         return {path: column.tolist()[0] for path, column in self._columns(np.array([position])).items()}
 
     def count(self) -> int:
-        """Return how many points there are; where some positions are none, by walking the plan."""
+        """Return how many points there are; where some positions are none, by walking the axes that decide it."""
         if self.where is None and not self._with_nulls:
             return self.positions
-        ends = ((start, min(start + COUNT_CHUNK, self.positions)) for start in range(0, self.positions, COUNT_CHUNK))
-        return sum(int(self._kept(np.arange(*pair, dtype=np.int64)).sum()) for pair in ends)
+        deciding = self._deciding()
+        less = replace(self, dims=tuple(dim for dim in self.dims if deciding & set(dim.paths)))
+        ends = ((start, min(start + COUNT_CHUNK, less.positions)) for start in range(0, less.positions, COUNT_CHUNK))
+        kept = sum(int(less._kept(np.arange(*pair, dtype=np.int64)).sum()) for pair in ends)
+        return kept * (self.positions // less.positions)
 
-    def probes(self) -> Iterator[dict[str, Any]]:
-        """Yield settings that show every value of every axis at least once, the other axes at their first value."""
+    def kept(self, positions: Iterable[int]) -> Iterator[int]:
+        """Yield those of some positions that are points."""
+        for some in _chunks(positions):
+            at = np.array(some, dtype=np.int64)
+            yield from at[self._kept(at)].tolist()
+
+    def probes(self) -> Iterator[int]:
+        """Yield positions that show every value of every axis, and those of any two axes together.
+
+        The other axes are at their first value. Of a long axis, two of many pairs do: its ends.
+        """
         radix = self._radix()
         for dim in self.dims:
-            for probe in dim.columns[0].probes():
-                yield self.values(probe * radix[dim.paths])
+            yield from (probe * radix[dim.paths] for probe in dim.columns[0].probes())
+        for one, other in combinations(self.dims, 2):
+            for digit in _few(one):
+                yield from (digit * radix[one.paths] + more * radix[other.paths] for more in _few(other))
 
-    def pairs(self, path: str) -> Iterator[dict[str, Any]]:
-        """Yield settings that show every value of every axis beside every value of one, at least once each."""
+    def neighbours(self, position: int, dim: Dim) -> Iterator[dict[str, Any]]:
+        """Yield the settings of positions that differ from one in one digit."""
+        radix = self._radix()[dim.paths]
+        here = position // radix % len(dim)
+        yield from (self.values(position + (digit - here) * radix) for digit in _few(dim) if digit != here)
+
+    def pairs(self, path: str) -> Iterator[int]:
+        """Yield positions that show every value of every axis beside every value of one."""
         one = next((dim for dim in self.dims if path in dim.paths), None)
         radix = self._radix()
         for at in range(len(one)) if one else (0,):
             shift = at * radix[one.paths] if one else 0
             for dim in self.dims:
                 if dim is not one:
-                    yield from (self.values(shift + probe * radix[dim.paths]) for probe in dim.columns[0].probes())
+                    yield from (shift + probe * radix[dim.paths] for probe in dim.columns[0].probes())
+
+    def _deciding(self) -> set[str]:
+        """Paths that decide which positions are points, and whatever their nulls stand for."""
+        found = {path for dim in self._with_nulls for path in dim.paths}
+        found |= where.names(self.where, self._known()) if self.where is not None else set()
+        todo = list(found)
+        while todo:
+            path = todo.pop()
+            group = path.partition(".")[0]
+            new = {group, *(OWN[path].paths if path in OWN else ())} - found
+            found |= new
+            todo += new
+        return found
 
     def _radix(self) -> dict[tuple[str, ...], int]:
         radix, span = {}, 1
@@ -168,6 +204,17 @@ class Plan:
             rest, digit = np.divmod(rest, len(dim))
             columns |= {path: values.at(digit) for path, values in zip(dim.paths, dim.columns, strict=True)}
         return columns
+
+
+def _chunks(positions: Iterable[int]) -> Iterator[list[int]]:
+    rest = iter(positions)
+    while some := list(islice(rest, PROBE_CHUNK)):
+        yield some
+
+
+def _few(dim: Dim) -> Iterable[int]:
+    """All digits of a short axis, the ends of a long one."""
+    return range(len(dim)) if len(dim) <= SHORT else (0, len(dim) - 1)
 
 
 def _inside(tree: Any, path: str) -> Any:

@@ -48,8 +48,8 @@ def counterfactual(plan: Plan) -> str | None:
     """Return the line that says what of a plan its kernels never did; None where there is nothing."""
     expander = Expander(plan)
     found: dict[str, dict[str, tuple[dict[str, None], Any]]] = {}
-    for settings in plan.pairs("kernel"):
-        point = expander.point(settings)
+    for position in plan.kept(plan.pairs("kernel")):
+        point = expander.point(plan.values(position))
         for name, (value, own) in never_had(point).items():
             values, _ = found.setdefault(point.kernel.name, {}).setdefault(name, ({}, own))
             values[_shown(value)] = None
@@ -79,7 +79,7 @@ def _names(axis: Values | Sampled) -> tuple[str, ...]:
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the config path and the values of every axis of a tree."""
     for name, node in tree.items():
-        if isinstance(node, Mapping) and not KINDS & set(node):
+        if isinstance(node, Mapping) and node and not KINDS & set(node):
             yield from flat(node, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", node
@@ -189,13 +189,37 @@ def _ordered(dims: list[Dim], base: Mapping[str, Any]) -> tuple[Dim, ...]:
 def _check(plan: Plan) -> None:
     if plan.positions >= MOST_POSITIONS:
         raise InputError(f"axes must give fewer than 2^62 points (got {plan.positions:.3g}); shorten some")
-    plan.columns(0, 1)
+    if plan.where is not None and not plan.count():
+        raise InputError(f"where must leave a point (got {plan.where!r}, which leaves none); loosen it")
     expander = Expander(plan)
-    for settings in plan.probes():
+    for position in plan.kept(plan.probes()):
         try:
-            expander.point(settings)
+            expander.point(plan.values(position))
         except InputError:
             raise
         except ValueError as error:
             line = str(error).splitlines()[0]
-            raise InputError(line if ";" in line else f"{line}; give a value that keeps the rule") from error
+            raise InputError(_way_out(plan, expander, position, line)) from error
+
+
+def _way_out(plan: Plan, expander: Expander, position: int, line: str) -> str:
+    """Return a broken rule as a line; which axes must not meet so, where it is none of them alone."""
+    settings = plan.values(position)
+    meet = [dim for dim in plan.dims if any(_is_point(expander, other) for other in plan.neighbours(position, dim))]
+    paths = [path for dim in meet for path in dim.paths]
+    if len(meet) < 2:
+        return line if ";" in line else f"{line}; give a value that keeps the rule"
+    met = " with ".join(f"{path}={_shown(settings[path])}" for path in paths)
+    axes = " and ".join(f"axes.{path}" for path in paths)
+    return (
+        f"{axes} must not meet so (got {met}: {line.partition(';')[0]}); "
+        f"walk them together, zip=[[{','.join(paths)}]], or leave such points out with where"
+    )
+
+
+def _is_point(expander: Expander, settings: Mapping[str, Any]) -> bool:
+    try:
+        expander.point(settings)
+    except ValueError:
+        return False
+    return True

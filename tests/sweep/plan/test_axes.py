@@ -172,13 +172,67 @@ def test_a_scenario_is_a_stretch():
     assert set(plan.columns(20, 40)[1]["replicate"]) == {2}
 
 
-def test_probes_show_every_value():
-    """Whatever value of whatever axis is out of range, a probe has it."""
+def test_probes_show_every_value_and_every_pair():
+    """Whatever value of whatever axis is out of range, or whatever two must not meet, a probe has it."""
     plan = plan_of((3, 2, 4, 5))
-    probes = list(plan.probes())
+    probes = [plan.values(position) for position in plan.probes()]
 
-    assert len(probes) == 3 + 2 + 4 + 5
+    assert {(probe["cpus"], probe["batch"]) for probe in probes} == {(c, b) for c in range(1, 5) for b in range(1, 6)}
     assert {probe["batch"] for probe in probes} == {1, 2, 3, 4, 5}
+
+
+def test_of_long_axes_the_ends_are_probed():
+    """A plan of 10^9 points is probed at a few."""
+    long = {path: Spaced("lin", 1, 1000, 1000, whole=True) for path in ("cpus", "batch", "possible_cpus")}
+    plan = Plan({}, tuple(Dim((path,), (axis,)) for path, axis in long.items()), None, {})
+
+    assert len(list(plan.probes())) == 3 * 2 + 3 * 4
+
+
+def nulls(where=None):
+    """Batches and designs, null among them, on two kernels whose own they are in turn."""
+    own = ({"design": "page_ref", "charge_batch_pages": 32}, {"design": "objcg", "charge_batch_pages": 64})
+    axes = {"kernel": ("old", "new"), "design": (None, "objcg"), "batch": (64, None, 8)}
+    dims = tuple(Dim((path,), (Listed(values),)) for path, values in axes.items())
+    return Plan({"kernel": own[0]}, dims, where, {"kernel": dict(zip(("old", "new"), own, strict=True))})
+
+
+def test_what_resolves_to_the_same_is_one_point():
+    """Of a null and the value that it stands for, the later is left out; on another kernel both are points."""
+    columns = nulls().columns(0, 12)[1]
+
+    assert list(zip(columns["kernel"], columns["design"], columns["batch"], strict=True)) == [
+        ("old", None, 64), ("old", None, None), ("old", None, 8),
+        ("old", "objcg", 64), ("old", "objcg", None), ("old", "objcg", 8),
+        ("new", None, 64), ("new", None, 8),
+    ]  # fmt: skip
+    assert nulls().count() == 8
+
+
+def test_where_sees_what_nulls_stand_for():
+    """A constraint is on what is simulated, whichever way it was written."""
+    columns = nulls("batch == 32 or design == 'objcg' and batch == 64").columns(0, 12)[1]
+
+    assert list(zip(columns["kernel"], columns["design"], columns["batch"], strict=True)) == [
+        ("old", None, None), ("old", "objcg", 64), ("old", "objcg", None), ("new", None, 64),
+    ]  # fmt: skip
+
+
+def test_a_zipped_null_is_what_it_stands_for_beside_its_pair():
+    """Rows of axes walked together are compared whole."""
+    values = {"kernel": ("old", "old", "new", "new"), "batch": (32, None, 32, None)}
+    dims = (Dim(tuple(values), tuple(Listed(each) for each in values.values())),)
+    plan = Plan(nulls().base, dims, None, nulls().options)
+
+    assert plan.columns(0, 4)[1]["batch"] == [32, 32, None]
+
+
+def test_a_count_walks_only_what_decides():
+    """A constraint on two axes of a plan of 10^12 is counted on those two."""
+    axes = {path: Spaced("lin", 1, 1000, 1000, whole=True) for path in ("cpus", "batch", "nodes", "seed")}
+    plan = Plan({}, tuple(Dim((path,), (axis,)) for path, axis in axes.items()), "batch <= cpus", {})
+
+    assert plan.count() == 500_500 * 10**6
 
 
 def test_a_plan_of_1e8_points_is_walked_not_held():
