@@ -26,7 +26,7 @@ COMPARISONS: dict[type[ast.AST], Any] = {
 }  # fmt: skip
 LOGIC: dict[type[ast.AST], Any] = {ast.And: np.logical_and, ast.Or: np.logical_or, ast.Not: np.logical_not}
 KINDS = {"b": "true or false", "i": "a number", "u": "a number", "f": "a number", "U": "text"}
-WORDS = {"true": True, "false": False}  # as YAML writes them
+TRUTHS = {"true": True, "false": False}  # as YAML writes them
 GRAMMAR = "use names of keys, numbers, strings, lists after `in`, comparisons, and, or, not, + - * / // % of numbers"
 
 
@@ -55,7 +55,7 @@ def names(expression: str, known: Collection[str]) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inside:
             path = ast.unparse(node)
-            if path in WORDS:
+            if path in TRUTHS:
                 continue
             if path not in known:
                 raise InputError(f"where: {choose_from(path, path, known)}")
@@ -80,7 +80,7 @@ def _value(node: ast.AST, columns: Mapping[str, Any]) -> Any:
             return value
         case ast.Name() | ast.Attribute():
             path = ast.unparse(node)
-            return WORDS[path] if path in WORDS else columns[path]
+            return TRUTHS[path] if path in TRUTHS else columns[path]
         case ast.BoolOp(op=op, values=values):
             return functools.reduce(LOGIC[type(op)], [_of("true or false", each, columns) for each in values])
         case ast.UnaryOp(op=ast.Not() as op, operand=operand):
