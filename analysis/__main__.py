@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
+import pyarrow as pa
 import typer
 
 from analysis import output
@@ -164,6 +165,59 @@ def host(
     asked = hosts.Forecast.of(_whole(run, partial))
     console = output.console(hosts.SCREEN_COLUMNS)
     console.print(*(hosts.screen(asked) if fleet is None else [hosts.fleet(asked, fleet)]), sep="\n")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="Folder or URI of a run, or of an experiment's runs.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What it is held against: other code, kernel or settings.")],
+    *,
+    tolerance: Annotated[float, typer.Option(min=0, help="Relative difference that does not matter.")] = 0.01,
+    form: Annotated[
+        output.Format, typer.Option("--format", help="How to write the differences.")
+    ] = output.Format.table,
+    every: Annotated[bool, typer.Option("--all", help="Every difference, not only those beyond.")] = False,
+    to: To = None,
+    partial: Partial = False,
+) -> None:
+    """Hold two runs against each other; exit 1 if the interval of a difference lies beyond the tolerance."""
+    from analysis import compare as comparing
+
+    found = comparing.compare(_whole(a, partial), _whole(b, partial), tolerance)
+    beyond = found.beyond()
+    shown = found.rows if every else beyond
+    if form is output.Format.table and not every:
+        shown = shown.slice(0, comparing.ENOUGH)
+    if every or beyond.num_rows:
+        output.write(shown.drop(["known"]).to_reader(), form, to)
+    print(
+        *comparing.told(found, tolerance), sep="\n", file=sys.stderr if form is not output.Format.table else sys.stdout
+    )
+    if beyond.num_rows:
+        sys.exit(OUT)
+
+
+@app.command()
+def status(run: RunArgument, form: Annotated[output.Format, typer.Option("--format")] = output.Format.line) -> None:
+    """Say how far a run is: from progress.json, or from its manifest and files."""
+    from analysis import status as asking
+
+    output.write(_reader([asking.status(open_run(run))]), form, None)
+
+
+@app.command()
+def runs(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URI that runs were written to.")] = "results",
+    form: Annotated[output.Format, typer.Option("--format")] = output.Format.table,
+) -> None:
+    """List the runs of a folder: experiment, state, points, start."""
+    from analysis import status as asking
+
+    output.write(_reader(list(asking.runs(out))), form, None)
+
+
+def _reader(rows: list[dict[str, Any]]) -> pa.RecordBatchReader:
+    return pa.Table.from_pylist(rows).to_reader()
 
 
 def _whole(where: str, partial: bool) -> Run:
