@@ -296,6 +296,20 @@ def _intro(asked: list[Answers], hidden: int) -> list[str]:
         if replicates > 1
         else "One replicate: a mean has no interval; replicates=3 gives it one.",
     ]
+    foreign = (
+        asked[0]
+        .con.execute(
+            """
+        select design from cells where setting = any($1) and design in (select name from designs where accounts)
+        group by design having not bool_or(own) order by design
+    """,
+            [[ask.setting for ask in asked]],
+        )
+        .fetchall()
+    )
+    if foreign:
+        names = ", ".join(name for (name,) in foreign)
+        said.append(f"Counterfactual, as no kernel shown does it by itself: {names}.")
     if hidden:
         said.append(f"{hidden} more settings; --setting TEXT shows those that contain TEXT, --setting '' all.")
     return said

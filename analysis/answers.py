@@ -14,7 +14,7 @@ from analysis.units import human
 from core.designs import DESIGNS
 
 Row = dict[str, Any]
-# the point of a setting that is nearest to the configured one, in ratios; what the config leaves open does not count
+# the point of a setting nearest to the configured one, in ratios; what the config leaves to the kernel is its own
 NEAREST = """
 with asked as (
     select try_cast(max(value) filter (key = 'config.cpus') as double) as cpus,
@@ -27,7 +27,7 @@ from cells as c, asked where setting = $setting
 group by c.cpus, c.batch, c.churn_hz, asked.cpus, asked.batch, asked.churn_hz
 order by coalesce(abs(ln(c.cpus / nullif(asked.cpus, 0))), 0) + coalesce(abs(ln(c.batch / nullif(asked.batch, 0))), 0)
          + coalesce(abs(ln(nullif(c.churn_hz, 0) / nullif(asked.churn_hz, 0))), 0),
-         count(*) desc, c.cpus, c.batch, c.churn_hz
+         bool_or(own) desc, count(*) desc, c.cpus, c.batch, c.churn_hz
 limit 1
 """
 

@@ -32,6 +32,12 @@ NEWER = {
     "dead_bytes_mean": None,
     "stocked_bytes_mean": None,
     "out_of_memory_s": None,
+    "counterfactual": None,
+    "percpu_bytes_dead": None,
+    "sreclaimable_bytes_dead": None,
+    "sunreclaim_bytes_dead": None,
+    "num_cgroups_end": None,
+    "visited_memcgs_end": None,
 }
 MACROS = f"""
 create macro t95(degrees) as getvariable('quantiles')[least(degrees, {MOST_PAIRS})::bigint];

@@ -14,7 +14,8 @@ from core.columns import Column
 from core.params import Point
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-COMMENTED_FIELD = re.compile(r" {4}(?P<name>\w+): (?P<type>[^#]+?)(?:  # (?P<doc>.+))?")
+FIELD = re.compile(r" {4}(?P<name>\w+): (?P<type>[\w| ]+?)(?: = [^#]*?)?(?:  # (?P<doc>.+))?")
+COMMENT = re.compile(r" {4}# (?P<doc>.+)")
 
 RESULTS = """# Results
 
@@ -111,10 +112,17 @@ def queries() -> str:
 
 
 def _inputs() -> str:
-    """The fields of a point with their comments."""
-    lines = (COMMENTED_FIELD.fullmatch(line) for line in inspect.getsource(Point).splitlines())
-    fields = [line for line in lines if line and line["name"] in Point.__dataclass_fields__]
-    return _table(("column", "type", "meaning"), ((f"`{f['name']}`", f["type"], f["doc"] or "") for f in fields))
+    """The fields of a point with their comments, which stand behind the field or above it."""
+    rows, above = [], list[str]()
+    for line in inspect.getsource(Point).splitlines():
+        if comment := COMMENT.fullmatch(line):
+            above.append(comment["doc"])
+            continue
+        field = FIELD.fullmatch(line)
+        if field and field["name"] in Point.__dataclass_fields__:
+            rows.append((f"`{field['name']}`", field["type"], field["doc"] or " ".join(above)))
+        above.clear()
+    return _table(("column", "type", "meaning"), rows)
 
 
 def _columns(columns: Mapping[str, Column]) -> str:

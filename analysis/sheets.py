@@ -20,6 +20,10 @@ SIDE_BY_SIDE = (
     *("atomics_per_charge", "atomics_per_uncharge", "refs_per_page", "locks_per_page", "ns_per_object"),
     *("offline_work_us", "inherited_bytes_mean", "over_half_limit_share"),
 )
+MEMINFO = (
+    *("percpu_bytes_dead", "sreclaimable_bytes_dead", "sunreclaim_bytes_dead"),
+    *("num_cgroups_end", "visited_memcgs_end"),
+)
 SELDOM = {"inherited_bytes_mean", "over_half_limit_share"}  # shown only where a design has any
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -88,6 +92,7 @@ def sheets(asked: Sequence[Answers], shown: Shown) -> Iterator[Sheet]:
 
 def _all(asked: Sequence[Answers], shown: Shown) -> Iterator[Sheet | None]:
     yield _debate(asked, shown)
+    yield _meminfo(asked, shown)
     yield _upgrades(asked)
     yield _prices(asked, shown)
     for ask in asked:
@@ -100,20 +105,21 @@ def _all(asked: Sequence[Answers], shown: Shown) -> Iterator[Sheet | None]:
         yield _pareto(ask, shown)
 
 
-def _debate(asked: Sequence[Answers], shown: Shown) -> Sheet:
-    """One line per setting, design and place; a figure per thing that the designs were argued about."""
+def _side_by_side(
+    asked: Sequence[Answers], shown: Shown, name: str, heading: str, *, figures: Sequence[str], said: str
+) -> Sheet:
+    """One line per setting, design and place; a column per figure that any has."""
     found = [(ask, row) for ask in asked for row in _cells(ask, shown, dict.fromkeys(AXES, 1) | {"cpus": CPU_ROWS})]
     columns = [
         column
-        for column in SIDE_BY_SIDE
-        if any(row[column] if column in SELDOM else row[column] is not None for _, row in found)
+        for column in figures
+        if any(row.get(column) if column in SELDOM else row.get(column) is not None for _, row in found)
     ]
-    said = [(ask, readings.debate(ask)) for ask in asked]
     varying = _varying(row for _, row in found)
     return Sheet(
-        name="debate",
-        title=f"The designs side by side{_at(found[0][1] if found else None, varying)}",
-        reading="\n".join(_of(ask, reading) for ask, reading in said if reading),
+        name=name,
+        title=f"{heading}{_at(found[0][1] if found else None, varying)}",
+        reading=said,
         keys=("design", *map(_key, varying)),
         columns=tuple(map(head, columns)),
         ask=asked[0],
@@ -125,9 +131,22 @@ def _debate(asked: Sequence[Answers], shown: Shown) -> Sheet:
                 ask.setting,
             )
             for ask, row in found
+            if columns
         ],
         notes=_not_shown(asked[0], [row for _, row in found]),
     )
+
+
+def _debate(asked: Sequence[Answers], shown: Shown) -> Sheet:
+    """A figure per thing that the designs were argued about."""
+    said = "\n".join(_of(ask, reading) for ask in asked if (reading := readings.debate(ask)))
+    return _side_by_side(asked, shown, "debate", "The designs side by side", figures=SIDE_BY_SIDE, said=said)
+
+
+def _meminfo(asked: Sequence[Answers], shown: Shown) -> Sheet:
+    """What of it an operator reads in /proc."""
+    said = "Of gone memcgs: their part of Percpu, SReclaimable and SUnreclaim in /proc/meminfo."
+    return _side_by_side(asked, shown, "meminfo", "As operators see it", figures=MEMINFO, said=said)
 
 
 def _upgrades(asked: Sequence[Answers]) -> Sheet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.metadata
 import io
 import math
 import os
@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import conf
 from sweep.config import detect, hosts, kernels, schema
 from sweep.engine import signals
 from sweep.engine.loop import Job
@@ -53,6 +55,9 @@ JOBS = {  # modules with a function job(config)
 
 def main() -> None:
     """Run the command line; exit 0, 1 (points failed), 2 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    if len(sys.argv) == 1 or sys.argv[1:] == ["--version"]:
+        print(_start() if len(sys.argv) == 1 else f"memcg-sweep {importlib.metadata.version('memcg-sweep')}")
+        sys.exit(0)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print over many lines
     statuses: list[int] = []
 
@@ -89,6 +94,22 @@ def main() -> None:
         print("stopped; the same command resumes", file=sys.stderr)
         statuses.append(stop.status)
     sys.exit(max(statuses, default=0))
+
+
+def _start() -> str:
+    """What one can do, for whoever gives no argument."""
+    experiments = sorted(path.stem for path in (Path(conf.__path__[0]) / "experiment").glob("[a-z]*.yaml"))
+    return f"""What each way of charging slab memory to memory cgroups costs, in memory and in atomic operations.
+
+  python -m sweep +experiment=smoke cluster=inline     a first run, in this process
+  python -m sweep +experiment=churn                    the main job, on this machine's cores
+  python -m sweep +experiment=churn plan=only          how many points it has, and how long it takes
+  python -m sweep kernel=linux-4.19 cpus=96            one point, as that kernel does it
+  python -m sweep +experiment=churn 'axes.cpus=[8,64]' other values of an axis
+  python -m sweep --help                               groups and keys; --cfg job shows every value; --version
+  python -m analysis                                   what to ask a run
+
+experiments: {", ".join(experiments)}"""
 
 
 def _refused(error: Exception) -> int:

@@ -1,6 +1,7 @@
 -- question: what does each design cost at each point of the grid, and how sure is that?
 -- grain: one row per (setting, design, cpus, batch, churn_hz); means over replicates, each X with X_pm: half its 95 % Student's t interval, null for one replicate
 -- replicates [1]: rows that the means are of
+-- own [1]: whether a row is what the kernel does by itself; true where the run does not say
 -- out_of_memory [1]: of these, how many ran out of the host's memory
 -- atomics_per_charge [atomics_per_page_charge]: of page counters, by charges and drained stocks, per page charge
 -- atomics_per_uncharge [atomics_per_page_charge]: of page counters, by uncharges, per page uncharge
@@ -17,6 +18,7 @@ with ratios as (
 select setting, design, cpus, batch, churn_hz,
        count(*) as replicates,
        count(*) filter (where out_of_memory_s between 0 and 1e12) as out_of_memory,
+       coalesce(bool_or(counterfactual = 0), true) as own,
        any_value(host_prices) as host_prices,
        any_value(host_grade) as host_grade,
        min(knee_cpus) as knee_cpus,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 
@@ -40,3 +41,19 @@ def test_examples_run(smoke, analysis):
         said = analysis(*(smoke if word == "RUN" else word for word in shlex.split(command)), "--format", "csv")
         assert (said.status, said.err) == (0, ""), command
         assert len(said.out.splitlines()) > 1, command
+
+
+def test_python_page_runs(smoke, tmp_path, monkeypatch):
+    """The blocks of docs/python.md run in order, but for those of libraries that are not installed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "smoke").mkdir(parents=True)
+    (tmp_path / "results" / "smoke" / smoke.name).symlink_to(smoke)
+    blocks = re.findall(r"```python\n(.*?)```", (docs.DOCS / "python.md").read_text("utf-8"), re.DOTALL)
+    missing = [name for name in ("pandas", "polars") if importlib.util.find_spec(name) is None]
+    known: dict[str, object] = {}
+
+    assert len(blocks) > 5
+    for block in blocks:
+        if not any(name in block or (name == "pandas" and re.search(r"to_(pandas|df)", block)) for name in missing):
+            exec(compile(block, "docs/python.md", "exec"), known)
+    assert set(known["designs"]) == {"page_ref", "reparent_percpu", "objcg"}
