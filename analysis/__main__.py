@@ -54,7 +54,7 @@ def tables(
     *,
     form: Annotated[Form, typer.Option("--format", help="text: 72 ASCII columns, for a mail.")] = Form.table,
     width: Annotated[int | None, typer.Option(min=40, help="Columns; what is wider is stacked.")] = None,
-    only: Annotated[str, typer.Option(metavar="TABLE", help="One table, such as debate, by its name.")] = "",
+    only: Annotated[str, typer.Option(metavar="A,B", help="Only these tables, such as debate.")] = "",
     cpus: Values = "",
     batch: Values = "",
     churn: Values = "",
@@ -67,11 +67,14 @@ def tables(
     several = asked if setting is not None else asked[:SETTINGS_SHOWN]
     shown = Shown(*(_asked(several, *each) for each in (("cpus", cpus), ("batch", batch), ("churn_hz", churn))))
     found = list(sheets(several, shown))
-    if only and not (chosen := [sheet for sheet in found if sheet.name == only]):
-        raise InputError(_one_of("--only", only, dict.fromkeys(sheet.name for sheet in found)))
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    for name in wanted:
+        if name not in (there := dict.fromkeys(sheet.name for sheet in found)):
+            raise InputError(_one_of("--only", name, there))
+    chosen = [sheet for sheet in found if sheet.name in wanted or not wanted]
     intro = _intro(several, len(asked) - len(several))
     with output.place(to) as file:
-        write(chosen if only else found, form, width, intro, file)
+        write(chosen, form, width, intro, file)
 
 
 @app.command()

@@ -53,7 +53,7 @@ def time(ask: Answers) -> str:
 def debate(ask: Answers) -> str:
     """Who holds least for gone memcgs, spends least time and removes a cgroup with least work."""
     said = []
-    for column in ("dead_bytes_end", "ns_per_object", "offline_work_us"):
+    for column in ("dead_bytes_end", "total_bytes_end", "ns_per_object", "offline_work_us"):
         rows = [row for row in _fitting(ask, "debate", column) if row["design"] in ask.axis("design")]
         if len(rows) > 1:
             names = _listed([rows[0]["design"], *_tied(ask, column, rows[0]["design"], rows)])

@@ -109,7 +109,7 @@ def _side_by_side(
     asked: Sequence[Answers], shown: Shown, name: str, heading: str, *, figures: Sequence[str], said: str
 ) -> Sheet:
     """One line per setting, design and place; a column per figure that any has."""
-    found = [(ask, row) for ask in asked for row in _cells(ask, shown, dict.fromkeys(AXES, 1) | {"cpus": CPU_ROWS})]
+    found = [(ask, row) for ask in asked for row in _cells(ask, shown, dict.fromkeys(AXES, 1))]
     columns = [
         column
         for column in figures
@@ -203,6 +203,8 @@ def _prices(asked: Sequence[Answers], shown: Shown) -> Sheet:
 
 def _pivot(ask: Answers, shown: Shown, name: str, column: str, *, across: str, reading: str) -> Sheet | None:
     """One line per design (and CPU count, unless that goes across), one column per value of an axis."""
+    if len(ask.axis(across)) == 1:
+        across = "cpus"
     if len(ask.axis(across)) == 1:
         return None  # the designs side by side say it
     most = dict.fromkeys(AXES, 1) | {"cpus": CPU_ROWS} | {across: PLACES}

@@ -75,8 +75,9 @@ def _markdown(sheet: Sheet, width: int | None, file: IO[str]) -> None:
         for line in sheet.lines
     ]
     heads = [*(["setting"] if sectioned else []), *sheet.keys, *sheet.columns]
-    for columns in _stacks(heads, cells, len(heads) - len(sheet.columns), width - 2 if width else None, gap=3):
-        rows = [heads, ["---" if n == 0 else "--:" for n in range(len(heads))], *cells]
+    keys = len(heads) - len(sheet.columns)
+    for columns in _stacks(heads, cells, keys, width - 2 if width else None, gap=3):
+        rows = [heads, ["---" if n < keys else "--:" for n in range(len(heads))], *cells]
         for row in rows:
             print(f"| {' | '.join(_code(row[n], n, row is heads) for n in columns)} |", file=file)
         print(file=file)
