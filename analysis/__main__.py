@@ -186,7 +186,7 @@ def compare(
     """Hold two runs against each other; exit 1 if the interval of a difference lies beyond the tolerance."""
     from analysis import compare as comparing
 
-    found = comparing.compare(_whole(a, partial), _whole(b, partial), tolerance)
+    found = comparing.held_against(_whole(a, partial), _whole(b, partial), tolerance)
     beyond = found.beyond()
     shown = found.rows if every else beyond
     if form is output.Format.table and not every:
@@ -205,7 +205,7 @@ def status(run: RunArgument, form: Annotated[output.Format, typer.Option("--form
     """Say how far a run is: from progress.json, or from its manifest and files."""
     from analysis import status as asking
 
-    output.write(_reader([asking.status(open_run(run))]), form, None)
+    output.write(_reader([asking.how_far(open_run(run))]), form, None)
 
 
 @app.command()
@@ -216,7 +216,7 @@ def runs(
     """List the runs of a folder: experiment, state, points, start."""
     from analysis import status as asking
 
-    output.write(_reader(list(asking.runs(out))), form, None)
+    output.write(_reader(list(asking.listed(out))), form, None)
 
 
 def _reader(rows: list[dict[str, Any]]) -> pa.RecordBatchReader:

@@ -14,12 +14,12 @@ from scipy.special import stdtrit
 from analysis.db import GRID, connect
 from analysis.run import InputError, Run
 
-KEYS = ("setting", *GRID)
-CONFIDENCE = 0.95
+CELL_KEYS = ("setting", *GRID)
+LEVEL = 0.95
 SAID = ("kernel", "workload", "host_prices", "source", *GRID)  # what may tell two runs apart as a whole
-MANIFEST = ("experiment", "core", "commit")
+PROVENANCE = ("experiment", "core", "commit")
 ENOUGH = 12  # differences named
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Comparison:
         return kept.take(pa.array(order))
 
 
-def compare(a: Run, b: Run, tolerance: float) -> Comparison:
+def held_against(a: Run, b: Run, tolerance: float) -> Comparison:
     """Hold every numeric result of `a` against that of `b`, by cell of the grid.
 
     A difference is relative: of a pair b / a - 1, or of two means where no events are shared. It is beyond the
@@ -62,7 +62,7 @@ def compare(a: Run, b: Run, tolerance: float) -> Comparison:
     differs = [*_manifests(a, b), *differs]
     con = duckdb.connect()
     for name, each in zip("ab", connections, strict=True):
-        columns = ", ".join(f'"{column}"' for column in dict.fromkeys(("scenario_id", *KEYS)))
+        columns = ", ".join(f'"{column}"' for column in dict.fromkeys(("scenario_id", *CELL_KEYS)))
         figures = ", ".join(f'"{column}"::double as "{column}"' for column in measures)
         con.register(name, each.sql(f"select {columns}, {figures} from points").to_arrow_table())
     on = ", ".join(f'"{key}"' for key in ("scenario_id", *keys))
@@ -107,7 +107,7 @@ def _measures(con: duckdb.DuckDBPyConnection) -> list[str]:
         select column_name from (describe points) join units on "table" = 'points' and "column" = column_name
         where unit is not null and column_type in ({numbers})
     """).fetchall()
-    return [name for (name,) in rows if name not in KEYS]
+    return [name for (name,) in rows if name not in CELL_KEYS]
 
 
 def _keys(connections: Sequence[duckdb.DuckDBPyConnection]) -> tuple[list[str], list[str]]:
@@ -116,7 +116,7 @@ def _keys(connections: Sequence[duckdb.DuckDBPyConnection]) -> tuple[list[str], 
     A key of one value in each run is no key: a kernel's own design and batch follow it.
     """
     keys, differs = [], []
-    for name in dict.fromkeys((*KEYS, *SAID)):
+    for name in dict.fromkeys((*CELL_KEYS, *SAID)):
         seen = []
         for con in connections:
             there = con.execute("select 1 from (describe points) where column_name = $1", [name]).fetchall()
@@ -125,20 +125,20 @@ def _keys(connections: Sequence[duckdb.DuckDBPyConnection]) -> tuple[list[str], 
         if all(len(values) == 1 for values in seen):
             if seen[0] != seen[1]:
                 differs.append(f"{name} ({seen[0][0]} and {seen[1][0]})")
-        elif name in KEYS:
+        elif name in CELL_KEYS:
             keys.append(name)
     return keys, differs
 
 
 def _manifests(a: Run, b: Run) -> list[str]:
     """What the manifests differ in."""
-    pairs = ((key, a.manifest.get(key), b.manifest.get(key)) for key in MANIFEST)
+    pairs = ((key, a.manifest.get(key), b.manifest.get(key)) for key in PROVENANCE)
     return [f"{key} ({one} and {other})" for key, one, other in pairs if one != other]
 
 
 def _paired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[str], tolerance: float) -> pa.Table:
     on = ", ".join(f'"{key}"' for key in ("scenario_id", *keys))
-    by = "".join(f'any_value("{key}") as "{key}", ' for key in KEYS)
+    by = "".join(f'any_value("{key}") as "{key}", ' for key in CELL_KEYS)
     group = f"group by {', '.join(keys)}" if keys else ""
     figures = ", ".join(
         f"""{{measure: '{name}', a: avg("a {name}"), b: avg("b {name}"), difference: avg("{name}"),
@@ -149,7 +149,7 @@ def _paired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[str]
         f'a."{name}" as "a {name}", b."{name}" as "b {name}", relative(a."{name}", b."{name}") as "{name}"'
         for name in measures
     )
-    own = ", ".join(f'a."{key}" as "{key}"' for key in KEYS)
+    own = ", ".join(f'a."{key}" as "{key}"' for key in CELL_KEYS)
     con.execute("""
         create or replace macro relative(a, b) as
             case when a = b or (a is null and b is null) then 0 when a = 0 or not isfinite(a) or not isfinite(b)
@@ -163,7 +163,7 @@ def _paired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[str]
         )
     """).to_arrow_table()
     pairs = rows["pairs"].to_numpy()
-    half = stdtrit(np.maximum(pairs - 1, 1), (1 + CONFIDENCE) / 2) * _floats(rows["error"])
+    half = stdtrit(np.maximum(pairs - 1, 1), (1 + LEVEL) / 2) * _floats(rows["error"])
     return _judged(rows, np.where(pairs > 1, half, 0.0), pairs > 1, tolerance, single=True)
 
 
@@ -171,16 +171,17 @@ def _unpaired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[st
     figures = ", ".join(
         f"""{{measure: '{name}', mean: avg("{name}"), variance: var_samp("{name}")}}""" for name in measures
     )
-    by = "".join(f'any_value("{key}") as "{key}", ' for key in KEYS)
+    by = "".join(f'any_value("{key}") as "{key}", ' for key in CELL_KEYS)
     group = f"group by {', '.join(keys)}" if keys else ""
     sides = [
         f"""select * exclude measures, unnest(measures, recursive := true)
-            from (select {by} count(*) as n, [{figures}] as measures from {side} {group})"""
+            from (select {by} count(*) as n, [{figures}] as measures
+                  from {side} {group})"""
         for side in "ab"
     ]
     on = ", ".join(("measure", *keys))
     rows = con.sql(f"""
-        select {", ".join(f"x.{key}" for key in KEYS)}, least(x.n, y.n) as pairs, measure, x.mean as a, y.mean as b,
+        select {", ".join(f"x.{key}" for key in CELL_KEYS)}, least(x.n, y.n) as pairs, measure, x.mean as a, y.mean as b,
                case when x.mean = y.mean then 0 when x.mean = 0 then sign(y.mean)
                     else (y.mean - x.mean) / abs(x.mean) end as difference,
                sqrt(x.variance / x.n + y.variance / y.n) / nullif(abs(x.mean), 0) as error,
@@ -191,12 +192,12 @@ def _unpaired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[st
     """).to_arrow_table()
     known = rows["pairs"].to_numpy() > 1
     degrees = np.nan_to_num(_floats(rows["degrees"]), nan=1.0)
-    quantile = stdtrit(np.maximum(degrees, 1), 1 - (1 - CONFIDENCE) / 2 / max(rows.num_rows, 1))
+    quantile = stdtrit(np.maximum(degrees, 1), 1 - (1 - LEVEL) / 2 / max(rows.num_rows, 1))
     half = np.where(known, quantile * np.nan_to_num(_floats(rows["error"])), np.inf)
     return _judged(rows.drop("degrees"), half, known, tolerance, single=False)
 
 
-def _judged(rows: pa.Table, half: Floats, known: NDArray[np.bool_], tolerance: float, *, single: bool) -> pa.Table:
+def _judged(rows: pa.Table, half: Doubles, known: NDArray[np.bool_], tolerance: float, *, single: bool) -> pa.Table:
     """The rows with their interval, and whether that is wholly beyond the tolerance, in either direction."""
     difference = _floats(rows["difference"])
     low, high = difference - half, difference + half
@@ -207,5 +208,5 @@ def _judged(rows: pa.Table, half: Floats, known: NDArray[np.bool_], tolerance: f
     return rows.drop("error")
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
+def _floats(column: pa.ChunkedArray) -> Doubles:
     return np.asarray(column.to_numpy(), dtype=np.float64)

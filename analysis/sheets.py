@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis import readings
@@ -87,6 +87,10 @@ def sheets(asked: Sequence[Answers], shown: Shown) -> Iterator[Sheet]:
     """Every sheet of a run that has something to say, in the order in which a reader asks."""
     for sheet in _all(asked, shown):
         if sheet is not None and sheet.lines:
+            if sheet.ask.setting and len({line.section for line in sheet.lines}) == 1:
+                # one setting stands above the lines, not in each of them
+                sheet.title += f" [{sheet.ask.setting}]"
+                sheet.lines = [replace(line, section="") for line in sheet.lines]
             yield sheet
 
 

@@ -12,16 +12,25 @@ from pyarrow import fs
 from analysis.run import InputError, Run
 from sweep import folder
 
-PROGRESS = ("state", "points_done", "points_total", "rate_per_s", "eta_s", "compiling", "tasks_running", "updated_at")
+SHOWN_OF_PROGRESS = (
+    "state",
+    "points_done",
+    "points_total",
+    "rate_per_s",
+    "eta_s",
+    "compiling",
+    "tasks_running",
+    "updated_at",
+)
 
 
-def status(run: Run) -> dict[str, Any]:
+def how_far(run: Run) -> dict[str, Any]:
     """What progress.json says; of a run that has none, what its manifest and its files say, and no rate."""
     try:
         with run.filesystem.open_input_stream(f"{run.path}/{folder.PROGRESS}") as stream:
             found = json.loads(stream.read())
         if isinstance(found, dict):
-            return {key: found[key] for key in PROGRESS if key in found}
+            return {key: found[key] for key in SHOWN_OF_PROGRESS if key in found}
     except (OSError, ValueError, pa.ArrowException):
         pass  # an older run, or one that is only starting
     points = run.tables().get("points")
@@ -33,7 +42,7 @@ def status(run: Run) -> dict[str, Any]:
     }
 
 
-def runs(out: str) -> Iterator[dict[str, Any]]:
+def listed(out: str) -> Iterator[dict[str, Any]]:
     """Every run below a folder or an address, by experiment and start: what its manifest says.
 
     Raises InputError if there is none.

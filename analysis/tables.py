@@ -76,18 +76,18 @@ def _markdown(sheet: Sheet, width: int | None, file: IO[str]) -> None:
     ]
     heads = [*(["setting"] if sectioned else []), *sheet.keys, *sheet.columns]
     keys = len(heads) - len(sheet.columns)
+    names = {name for line in sheet.lines for name in (line.design, line.section) if name}
     for columns in _stacks(heads, cells, keys, width - 2 if width else None, gap=3):
         rows = [heads, ["---" if n < keys else "--:" for n in range(len(heads))], *cells]
         for row in rows:
-            print(f"| {' | '.join(_code(row[n], n, row is heads) for n in columns)} |", file=file)
+            print(f"| {' | '.join(_code(row[n], names) for n in columns)} |", file=file)
         print(file=file)
     if notes := _notes(sheet):
         print(*notes, sep="\n\n", end="\n\n", file=file)
 
 
-def _code(text: str, column: int, is_head: bool) -> str:
-    escaped = text.replace("|", "\\|")
-    return f"`{escaped}`" if column == 0 and not is_head and escaped and escaped != "---" else escaped
+def _code(text: str, names: set[str]) -> str:
+    return f"`{text}`" if text in names else text.replace("|", "\\|")
 
 
 def _lines(sheet: Sheet, width: int) -> Iterator[str]:

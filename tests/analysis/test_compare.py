@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis.compare import compare
+from analysis.compare import held_against
 from analysis.run import open_run
 
 MANIFEST = {"state": "complete", "experiment": "toy", "config": {"batch": 32, "axes": {}}}
@@ -120,7 +120,7 @@ def test_false_alarms(land):
             land(points(seed=1000 * side + seed, prefix=f"{side}-"), name=f"{side}-{seed}", manifest=MANIFEST)
             for side in (1, 2)
         )
-        alarms += compare(open_run(str(a)), open_run(str(b)), 0.0).beyond().num_rows > 0
+        alarms += held_against(open_run(str(a)), open_run(str(b)), 0.0).beyond().num_rows > 0
     assert alarms <= 7  # of a binomial with mean 2: 8 or more come once in 1,000
 
 
