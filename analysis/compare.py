@@ -181,7 +181,8 @@ def _unpaired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[st
     ]
     on = ", ".join(("measure", *keys))
     rows = con.sql(f"""
-        select {", ".join(f"x.{key}" for key in CELL_KEYS)}, least(x.n, y.n) as pairs, measure, x.mean as a, y.mean as b,
+        select {", ".join(f"x.{key}" for key in CELL_KEYS)}, least(x.n, y.n) as pairs, measure,
+               x.mean as a, y.mean as b,
                case when x.mean = y.mean then 0 when x.mean = 0 then sign(y.mean)
                     else (y.mean - x.mean) / abs(x.mean) end as difference,
                sqrt(x.variance / x.n + y.variance / y.n) / nullif(abs(x.mean), 0) as error,

@@ -65,9 +65,7 @@ COLUMNS: dict[str, Column] = {
     "slabs_per_memcg": Column("float64", "1", "slabs that an online memcg has of its own at the end of the window"),
     "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
     "stocks_per_memcg": Column("float64", "1", "stocks with pages when the window ends, per online memcg"),
-    "stocked_bytes_mean": Column(
-        "float64", "bytes", "charged and held in stocks of pages for later, mean over the window"
-    ),
+    "stocked_bytes_mean": Column("float64", "B", "charged and held in stocks of pages for later, mean over the window"),
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]
