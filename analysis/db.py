@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
+from importlib.resources import files
 from typing import Any
 
 import duckdb
@@ -71,6 +72,9 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
     con.register("student_t", quantiles)
     con.execute("set variable quantiles = (select list(t95 order by degrees) from student_t)")
     con.execute(MACROS)
+    if "samples" in tables:  # of +experiment=sensitivity
+        query = files("analysis").joinpath("sql/sensitivity/sensitivity.sql").read_text("utf-8")
+        con.execute(f"create view sensitivity as {query}")
     if "points" in tables:
         _points(con, run, tables["points"].schema.names)
         _views(con, "main", marts())

@@ -32,7 +32,7 @@ from sweep.folder import within_reach
 from sweep.plan.planner import GROUPS, counterfactual, flat, plan
 
 CHOICES = {
-    "job": ("sweep", "validate", "truth", "calibrate", "host"),
+    "job": ("sweep", "validate", "truth", "calibrate", "host", "sensitivity"),
     "plan": ("run", "only"),
     "cluster.kind": ("inline", "local", "ray"),
 }
@@ -50,6 +50,7 @@ JOBS = {  # modules with a function job(config)
     "validate": "sweep.jobs.validate",
     "calibrate": "sweep.calibrate.job",
     "host": "sweep.jobs.host",
+    "sensitivity": "sweep.jobs.sensitivity",
 }
 
 
