@@ -48,7 +48,7 @@ def test_the_mart_gives_scipys_indices(done):
 
 
 def test_what_moves_dying_cgroups_is_said(done):
-    """On a kernel where page cache pins, its leftovers move the number, and moves between CPUs only draw another host."""
+    """Where page cache pins, its leftovers move the number; moves between CPUs only draw another host."""
     lines = [line for line in done.stderr.splitlines() if "moves" in line and "%" in line]
 
     assert len(lines) == len(KEYS)
