@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
@@ -22,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.run import InputError
+from sweep.folder import written_aside
 
 BATCH_ROWS = 100_000  # read and written at once
 MOST_ROWS = 1000  # of a table, which is for eyes
@@ -70,14 +72,11 @@ def place(to: Path | None) -> Iterator[IO[str]]:
 @contextmanager
 def whole(to: Path) -> Iterator[IO[str]]:
     """A file that appears under its name when it is complete, and not at all when writing it fails."""
-    part = to.with_name(f"{to.name}.part")
-    try:
-        with writable("-o", to), part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            part.replace(to)
-    finally:
-        part.unlink(missing_ok=True)
+    with writable("-o", to), written_aside(to) as sink:
+        file = io.TextIOWrapper(sink, encoding="utf-8", newline="")
+        yield file
+        file.flush()
+        file.detach()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from errno import EISDIR
 from hashlib import blake2b
 from pathlib import Path
 from queue import Empty, Queue
@@ -213,7 +214,17 @@ def within_reach(where: str, key: str = "out") -> None:
 
 @contextmanager
 def written_aside(target: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name when it is complete, and not at all when writing it fails."""
+    """Open a file that appears under its name when it is complete, and not at all when writing it fails.
+
+    A link stays one; a device or a pipe is written to, and never replaced.
+    """
+    target = target.resolve()
+    if target.exists() and not target.is_file() and not target.is_dir():
+        with open(target, "wb") as sink:
+            yield sink
+        return
+    if target.is_dir():
+        raise IsADirectoryError(EISDIR, "it is a folder", str(target))
     aside = target.with_name(f".{uuid.uuid4().hex}.tmp")  # hidden: readers of a whole folder pass it by
     try:
         with open(aside, "wb") as sink:
