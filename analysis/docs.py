@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import re
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from analysis.marts import Mart, marts
 from core.columns import Column
 from core.params import Point
+from core.profile import KernelProfile, Structs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-FIELD = re.compile(r" {4}(?P<name>\w+): (?P<type>[\w| ]+?)(?: = [^#]*?)?(?:  # (?P<doc>.+))?")
-COMMENT = re.compile(r" {4}# (?P<doc>.+)")
 
 RESULTS = """# Results
 
@@ -38,6 +38,17 @@ them has its config path as column name, such as `workload.lifetime_s`. `scenari
 are the same: pair designs on it, and noise cancels. `point_id` names the point by its content.
 
 {inputs}
+
+## Keys of a kernel profile
+
+A profile of `conf/kernel/` has all of them; any may be set or swept (`kernel.charge_batch_pages=16`). See
+[kernels.md](kernels.md) for which profiles there are and what each version changed.
+
+{kernel}
+
+Sizes of structs are in bytes:
+
+{structs}
 
 ## points: what it came to
 
@@ -101,7 +112,13 @@ def results() -> str:
     """docs/results.md."""
     from core.simulate import COLUMNS, SERIES_COLUMNS  # compiles, which nothing else here needs
 
-    return RESULTS.format(inputs=_inputs(), points=_columns(COLUMNS), series=_columns(SERIES_COLUMNS))
+    return RESULTS.format(
+        inputs=_inputs(Point),
+        kernel=_inputs(KernelProfile, "kernel."),
+        structs=_inputs(Structs, "kernel.structs."),
+        points=_columns(COLUMNS),
+        series=_columns(SERIES_COLUMNS),
+    )
 
 
 def queries() -> str:
@@ -111,18 +128,22 @@ def queries() -> str:
     return QUERIES.format(grid=", ".join(f"`{axis}`" for axis in GRID), marts="\n\n".join(map(_mart, marts().values())))
 
 
-def _inputs() -> str:
-    """The fields of a point with their comments, which stand behind the field or above it."""
-    rows, above = [], list[str]()
-    for line in inspect.getsource(Point).splitlines():
-        if comment := COMMENT.fullmatch(line):
-            above.append(comment["doc"])
-            continue
-        field = FIELD.fullmatch(line)
-        if field and field["name"] in Point.__dataclass_fields__:
-            rows.append((f"`{field['name']}`", field["type"], field["doc"] or " ".join(above)))
-        above.clear()
-    return _table(("column", "type", "meaning"), rows)
+def _inputs(cls: type, prefix: str = "") -> str:
+    """The fields of a record with their comments, which stand behind them or above them."""
+    fields = ((f"`{prefix}{name}`", kind, doc) for name, kind, doc in _fields(cls))
+    return _table(("column" if not prefix else "key", "type", "meaning"), fields)
+
+
+def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
+    """Yield name, type and comment of each field, as the source has them."""
+    source = inspect.getsource(cls)
+    lines = source.splitlines()
+    for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+        if isinstance(node, ast.AnnAssign):
+            behind = lines[node.end_lineno - 1][node.end_col_offset :].partition("# ")[2]  # type: ignore[operator]
+            above = itertools.takewhile(lambda line: line.strip().startswith("# "), reversed(lines[: node.lineno - 1]))
+            doc = behind or " ".join(line.strip()[2:] for line in reversed(list(above)))
+            yield ast.unparse(node.target), ast.unparse(node.annotation), doc
 
 
 def _columns(columns: Mapping[str, Column]) -> str:

@@ -27,12 +27,12 @@ class Structs:
     """sizeof() in bytes. A struct that a kernel lacks has the size of the nearest version that has it."""
 
     mem_cgroup: int  # without the trailing nodeinfo[], which adds a pointer per node
-    mem_cgroup_per_node: int
+    mem_cgroup_per_node: int  # one per node
     memcg_vmstats_percpu: int  # one copy, per possible CPU
     lruvec_stats_percpu: int  # one copy, per node and possible CPU
     memcg_vmstats: int  # heap part of the statistics; 0 where they live inside mem_cgroup
     lruvec_stats: int  # heap part, per node; 0 where they live inside mem_cgroup_per_node
-    obj_cgroup: int
+    obj_cgroup: int  # one per memcg, or per memcg and node
     percpu_ref_data: int  # heap part of a percpu_ref; 0 before 5.10 split it off
     cgroup: int  # without the trailing ancestor ids
     cgroup_rstat_cpu: int  # per possible CPU
@@ -54,8 +54,8 @@ class Structs:
 class KernelProfile:
     """One kernel build. Every profile has every size, so that designs can be compared on one kernel's sizes."""
 
-    name: str = key("label")
-    version: str = key("label")
+    name: str = key("label")  # what rows call it
+    version: str = key("label")  # of mainline, or as the vendor says it
     source: str = key("label")  # where the sizes come from, in words
     image: str | None = key("label")  # the file that the profile was read from; null: conf/, or this machine
     design: str = key("own")  # how this kernel charges slab pages: a name in core.designs.DESIGNS
@@ -65,7 +65,7 @@ class KernelProfile:
     uncharge_batched: bool = key("own")  # kmem uncharges refill the stock (5.11 and later)
     objcg_as_of: str = key("own")  # the version of the obj_cgroup code; before 5.9, the first there was
     objcg_per_node: bool = key("own", "lifecycle")  # a memcg has an obj_cgroup for each node (7.1 and later)
-    byte_slots: int = key("own")  # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.1
+    byte_slots: int = key("own")  # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.2
     stacks_pin_memcg: bool = key("lifecycle")  # a kernel stack's pages hold the memcg (5.12 and earlier)
     cgwb_pins_memcg: bool = key("lifecycle")  # a bdi_writeback with inodes attached holds it (5.13 and earlier)
     # folios on an LRU list are reparented at offline and pin no memcg (7.1 and later)
@@ -73,14 +73,15 @@ class KernelProfile:
     filp_by_rcu: bool = key("own", "machine")  # a closed file is freed after an RCU grace period (6.6 and earlier)
     # propagate_protected_usage() skips the exchange while usage exceeds min and low
     protection_xchg_elided: bool = key("charge", "price")
-    stat_flush: str = key("own")  # how per-CPU statistics reach a memcg: see STAT_FLUSHES
+    # how per-CPU statistics reach a memcg: atomics, rstat, rstat_global or rstat_memcg
+    stat_flush: str = key("own")
     # what has a list_lru_one: per_id (every memcg id there ever was) or on_demand (5.18 and later)
     list_lru_rule: str = key("lifecycle")
     cgroup_v1: bool = key("own")  # the build can mount the memory controller as cgroup v1
     memsw: bool = key("own")  # cgroup v1 charges memory plus swap unless booted with swapaccount=0 (5.8 and later)
     # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab
     memcg_slab_sysfs: bool = key("lifecycle")
-    page_bytes: int = key("machine", "lifecycle")
+    page_bytes: int = key("machine", "lifecycle")  # 4096, 16384 or 65536
     # the version whose calculate_order() rules: see core.slabs.geometry
     slab_order_rule: str = key("machine", "lifecycle")
     slub_min_objects: int = key("machine", "lifecycle")  # boot parameter; 0 lets the kernel choose from the CPU count
@@ -90,7 +91,7 @@ class KernelProfile:
     stat_copies: int = key("lifecycle")  # copies of the per-CPU statistics: 2 from 5.2 to 5.12 (local and hierarchical)
     cgroup_files: int = key("lifecycle")  # kernfs nodes of a cgroup directory with the memory controller on
     cache_files: int = key("lifecycle")  # kernfs nodes of a cache's directory under /sys/kernel/slab
-    structs: Structs = key()
+    structs: Structs = key()  # sizes
     # kmem_cache -> bytes from one object to the next, with alignment and free pointer
     caches: dict[str, int] = key("machine", "lifecycle", "price")
 
