@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import conf
 from sweep.config import detect, hosts, kernels, schema
+from sweep.config.units import as_said, in_own_unit
 from sweep.engine import signals
 from sweep.engine.loop import Job
 from sweep.engine.progress import say
@@ -36,6 +37,7 @@ CHOICES = {
     "plan": ("run", "only"),
     "cluster.kind": ("inline", "local", "ray"),
 }
+SAID: dict[str, str] = {}  # number -> the quantity with a unit that the user wrote for it
 LEAST = {
     "cluster.cores": 1,
     "cluster.in_flight": 1,
@@ -76,7 +78,7 @@ def main() -> None:
             traceback.print_exc()
             statuses.append(FAILED)
 
-    sys.argv[1:] = _axes_replace([_text_quoted(argument) for argument in sys.argv[1:]])
+    arguments, sys.argv[1:] = sys.argv[1:], []
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
@@ -87,6 +89,7 @@ def main() -> None:
         detect.register()
         hosts.register()
         kernels.register()
+        sys.argv[1:] = _axes_replace([_text_quoted(_in_own_unit(argument)) for argument in arguments])
         _arguments()
         sweep()
     except Exception as error:
@@ -114,7 +117,7 @@ experiments: {", ".join(experiments)}"""
 
 
 def _refused(error: Exception) -> int:
-    print(f"memcg-sweep: {one_line(error, schema.every_key())}", file=sys.stderr)
+    print(f"memcg-sweep: {as_said(one_line(error, schema.every_key()), SAID)}", file=sys.stderr)
     return BAD_INPUT
 
 
@@ -195,6 +198,12 @@ def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
             yield from _numbers(node, key)
     elif isinstance(tree, float):
         yield key, tree
+
+
+def _in_own_unit(argument: str) -> str:
+    """Let a number have a unit that people think in: churn_hz=400/h."""
+    key, is_override, value = argument.partition("=")
+    return f"{key}={in_own_unit(key.lstrip('+'), value, SAID)}" if is_override else argument
 
 
 def _text_quoted(argument: str) -> str:

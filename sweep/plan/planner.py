@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from core.params import never_had
 from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
+from sweep.config.units import plain
 from sweep.errors import InputError, choose_from, not_one_of, one_line
 from sweep.plan.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
 from sweep.plan.expand import Expander
@@ -93,6 +94,7 @@ def _axis(config: DictConfig, base: Mapping[str, Any], path: str, spec: Any) -> 
         )
     if path in GROUPS:
         return parse(path, spec, str)
+    spec = plain(path, spec, {})
     node: Any = base
     for at, name in enumerate(path.split(".")):
         if not isinstance(node, Mapping) or name not in node:
