@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import conf
 from sweep.config import detect, hosts, kernels, schema
+from sweep.config.multirun import as_axes
 from sweep.config.units import as_said, in_own_unit
 from sweep.engine import signals
 from sweep.engine.loop import Job
@@ -89,7 +90,7 @@ def main() -> None:
         detect.register()
         hosts.register()
         kernels.register()
-        sys.argv[1:] = _axes_replace([_text_quoted(_in_own_unit(argument)) for argument in arguments])
+        sys.argv[1:] = _axes_replace([_text_quoted(_in_own_unit(argument)) for argument in as_axes(arguments)])
         _arguments()
         sweep()
     except Exception as error:
