@@ -38,7 +38,7 @@ CHOICES = {
     "plan": ("run", "only"),
     "cluster.kind": ("inline", "local", "ray"),
 }
-SAID: dict[str, str] = {}  # number -> the quantity with a unit that the user wrote for it
+IN_USER_WORDS: dict[str, str] = {}  # number -> the quantity with a unit that the user wrote for it
 LEAST = {
     "cluster.cores": 1,
     "cluster.in_flight": 1,
@@ -118,7 +118,7 @@ experiments: {", ".join(experiments)}"""
 
 
 def _refused(error: Exception) -> int:
-    print(f"memcg-sweep: {as_said(one_line(error, schema.every_key()), SAID)}", file=sys.stderr)
+    print(f"memcg-sweep: {as_said(one_line(error, schema.every_key()), IN_USER_WORDS)}", file=sys.stderr)
     return BAD_INPUT
 
 
@@ -204,7 +204,7 @@ def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
 def _in_own_unit(argument: str) -> str:
     """Let a number have a unit that people think in: churn_hz=400/h."""
     key, is_override, value = argument.partition("=")
-    return f"{key}={in_own_unit(key.lstrip('+'), value, SAID)}" if is_override else argument
+    return f"{key}={in_own_unit(key.lstrip('+'), value, IN_USER_WORDS)}" if is_override else argument
 
 
 def _text_quoted(argument: str) -> str:
