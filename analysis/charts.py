@@ -14,7 +14,7 @@ from core.designs import DESIGNS
 
 # after Paul Tol's bright and muted schemes
 COMPONENT_COLORS = (
-    *("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#44aa99", "#e17c05", "#332288"),
+    *("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#44aa99", "#e17c05", "#8866cc"),
     "#999999",  # all the others
 )
 SYMBOLS = ("circle", "square", "triangle", "diamond", "down", "plus", "cross", "star")

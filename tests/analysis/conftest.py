@@ -50,33 +50,36 @@ def landed(rows: Rows, columns: Mapping[str, Column], inputs: Mapping[str, Any])
     return table.cast(pa.schema(fields))
 
 
+def write_run(
+    run: Path,
+    points: Rows,
+    series: Rows = (),
+    manifest: Mapping[str, Any] = COMPLETE,
+    without: Sequence[str] = (),
+) -> Path:
+    """Write rows as a run of a sweep into its folder, and return it. without: columns that the run lacks."""
+    from core.simulate import COLUMNS, SERIES_COLUMNS
+
+    gone, files = [name for name in without if name in COLUMNS], []
+    for table, rows in (
+        ("points", landed(points, COLUMNS, INPUTS).drop(gone) if points else None),
+        ("series", landed(series, SERIES_COLUMNS, {}) if series else None),
+    ):
+        if rows is not None:
+            (run / table).mkdir(parents=True)
+            pq.write_table(rows, run / table / "00000.parquet")
+            files.append({"path": f"{table}/00000.parquet", "rows": rows.num_rows})
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "manifest.json").write_text(json.dumps({"run_id": run.name, "files": files} | dict(manifest)))
+    return run
+
+
 @pytest.fixture
 def land(tmp_path: Path) -> Land:
     """Write rows as a run of a sweep and return its folder."""
-    from core.simulate import COLUMNS, SERIES_COLUMNS
 
-    def _land(
-        points: Rows,
-        series: Rows = (),
-        name: str = "run",
-        manifest: Mapping[str, Any] = COMPLETE,
-        without: Sequence[str] = (),
-    ) -> Path:
-        def gone(names: Sequence[str]) -> list[str]:
-            return [name for name in names if name in COLUMNS]
-
-        run, files = tmp_path / "toy" / name, []
-        for table, rows in (
-            ("points", landed(points, COLUMNS, INPUTS).drop(gone(without)) if points else None),
-            ("series", landed(series, SERIES_COLUMNS, {}) if series else None),
-        ):
-            if rows is not None:
-                (run / table).mkdir(parents=True)
-                pq.write_table(rows, run / table / "00000.parquet")
-                files.append({"path": f"{table}/00000.parquet", "rows": rows.num_rows})
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "manifest.json").write_text(json.dumps({"run_id": name, "files": files} | dict(manifest)))
-        return run
+    def _land(points: Rows, series: Rows = (), name: str = "run", **more: Any) -> Path:
+        return write_run(tmp_path / "toy" / name, points, series, **more)
 
     return _land
 
