@@ -76,18 +76,26 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
         query = files("analysis").joinpath("sql/sensitivity/sensitivity.sql").read_text("utf-8")
         con.execute(f"create view sensitivity as {query}")
     if "points" in tables:
-        _points(con, run, tables["points"].schema.names)
-        _views(con, "main", marts())
+        points = _points(con, run, tables["points"].schema.names)
+        con.execute(f"create view main.points as {points}")
+        _views(con, "main", BASES, empty=True)
+        _views(con, "main", set(marts()) - set(BASES))
+        _views(con, "main", BASES)
         if hold is not None:
             _hold(con, hold)
     return con
 
 
-def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str]) -> None:
-    for name in sorted(names, key=lambda name: name not in BASES):
+def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *, empty: bool = False) -> None:
+    """Marts as views. empty: as tables without rows for now, which other views are made over much sooner."""
+    for name in sorted(names):
         # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
         with suppress(duckdb.BinderException, duckdb.CatalogException):
-            con.execute(f"create view {schema}.{name} as {marts()[name].sql}")
+            if empty:
+                con.execute(f"create table {schema}.{name} as from ({marts()[name].sql}) limit 0")
+            else:
+                con.execute(f"drop table if exists {schema}.{name}")
+                con.execute(f"create view {schema}.{name} as {marts()[name].sql}")
 
 
 def _hold(con: duckdb.DuckDBPyConnection, where: str) -> None:
@@ -106,8 +114,8 @@ def _hold(con: duckdb.DuckDBPyConnection, where: str) -> None:
     _views(con, "held", set(marts()) - set(BASES))
 
 
-def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> None:
-    """The view `points`: what landed, what this version reads and the run lacks, and what was swept beside the grid."""
+def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> str:
+    """SQL of the view `points`: what landed, what the run lacks of what is read here, what was swept beside the grid."""
     if missing := [axis for axis in GRID if axis not in columns]:
         raise InputError(
             f"RUN must be of a sweep (got {run.url!r}, whose points lack {missing[0]}); docs/results.md has the columns"
@@ -121,7 +129,7 @@ def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> Non
     swept = _swept(con, run, columns)
     texts = {"setting": swept, "elsewhere": [name for name in swept if name != "kernel"]}
     says = [f"{_text(names)} as {view}" for view, names in texts.items()]
-    con.execute(f"create view main.points as select {', '.join(['*', *lacking, *says])} from landed_points")
+    return f"select {', '.join(['*', *lacking, *says])} from landed_points"
 
 
 def _swept(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> list[str]:
