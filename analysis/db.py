@@ -115,7 +115,7 @@ def _hold(con: duckdb.DuckDBPyConnection, where: str) -> None:
 
 
 def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> str:
-    """SQL of the view `points`: what landed, what the run lacks of what is read here, what was swept beside the grid."""
+    """SQL of the view `points`: what landed, what it lacks of what is read here, what was swept beside the grid."""
     if missing := [axis for axis in GRID if axis not in columns]:
         raise InputError(
             f"RUN must be of a sweep (got {run.url!r}, whose points lack {missing[0]}); docs/results.md has the columns"
