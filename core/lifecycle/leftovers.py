@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.events import record
+from core.lifecycle.population import SPOTS
 from core.lifecycle.reclaim import ANGLE, CALENDAR_TICKS, CPU, LIFE, NONE, int64s, random_bits, uniform
 
 # What is counted. After the first four, one number per kind of leftover (index into Workload.leftovers).
@@ -67,7 +68,7 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
     """Count what a memcg leaves behind to reclaim; returns the tick until which that pins it, -1 if it does not."""
     lru_end, slab_end = NONE, NONE
     for i in range(size):
-        left[i].early = left[i].spot * life_s < rules.cache_creation_s * 4294967296.0
+        left[i].early = left[i].spot * life_s < rules.cache_creation_s * SPOTS
     for i in range(size):
         kind, end = left[i].kind, left[i].end
         if end < now:

@@ -32,7 +32,7 @@ from core.lifecycle.leftovers import (
     state,
     take_entries,
 )
-from core.lifecycle.population import NEVER, STEPS, Population
+from core.lifecycle.population import NEVER, NOT_SINGLE, SPOTS, STEPS, Population
 from core.lifecycle.reclaim import (
     CALENDAR_TICKS,
     MEMCG,
@@ -70,7 +70,7 @@ class Charged(NamedTuple):
     unused: NDArray[np.int64]  # [2] FRESH: entries from here on were never used; FREE: first of those given back; NONE
     of: NDArray[np.int64]  # [memcgs] first entry of a followed memcg; NONE
     due: NDArray[np.int64]  # [STEPS + 1] first entry of the first other memcg that goes offline in a step; NONE
-    by_rank: NDArray[np.int64]  # [arrivals] the step's memcgs: a followed one, or memcgs + its first entry
+    by_rank: NDArray[np.int64]  # [arrivals] first entry of the step's other memcgs
     by_rank_step: NDArray[np.int64]  # [arrivals] step for which by_rank holds
 
 
@@ -88,6 +88,19 @@ class Books(NamedTuple):
     release: NDArray[np.int64]  # [STEPS + 1] first memcg whose last pin lets go in a step; NONE
     release_next: NDArray[np.int64]  # [memcgs]
     ids_freed: NDArray[np.int64]  # [STEPS + 1] how many ids are free again in a step
+
+
+class Singles(NamedTuple):
+    """Memcgs that leave one thing, to reclaim, and are not charged for a common object: nearly all, where many leave.
+
+    Whatever such a memcg counts for ceases at one tick, so they are counted by what they are (`single_of`), and a
+    calendar of these is all that there is to keep.
+    """
+
+    effects: NDArray[np.int64]  # [singles, counts] what one of each counts for
+    zombies: NDArray[np.int64]  # [singles] whether it is pinned at all
+    came: NDArray[np.int64]  # [singles] in a step
+    leaves: NDArray[np.int32]  # [CALENDAR_TICKS, singles] how many cease at a tick
 
 
 class Walked(NamedTuple):
@@ -124,14 +137,21 @@ def pin(population: Population, rules: Rules) -> Walked:
             leaves=np.zeros((CALENDAR_TICKS, counts), np.int32),
             sums=np.zeros(counts, np.int64),
             samples=np.zeros((SAMPLES, counts), np.int64),
-            left=np.empty(objects + int(np.diff(population.followed.left_start).max(initial=0)), LEFT),
+            left=np.empty(objects + int(np.diff(population.followed.left_start).max(initial=1)), LEFT),
             seen=np.array([0, STEPS]),
             pinned_until=np.empty(held, np.int64),
             release=np.full(STEPS + 1, NONE, np.int64),
             release_next=np.empty(held, np.int64),
             ids_freed=np.zeros(STEPS + 1, np.int64),
         )
-        clock = _walk(population, rules, common, charged, books)
+        kinds_of_single = 4 * rules.kinds
+        singles = Singles(
+            effects=np.zeros((kinds_of_single, counts), np.int64),
+            zombies=np.zeros(kinds_of_single, np.int64),
+            came=np.zeros(kinds_of_single, np.int64),
+            leaves=np.zeros((CALENDAR_TICKS, kinds_of_single), np.int32),
+        )
+        clock = _walk(population, rules, common, charged, books, singles)
         capacity *= 4
     zombies, full_step = (int(each) for each in books.seen)
     gone = int(population.arrivals.sum() - population.online[-1])
@@ -139,7 +159,7 @@ def pin(population: Population, rules: Rules) -> Walked:
 
 
 @entry
-def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped-def]
+def _walk(population, rules, common, charged, books, singles):  # type: ignore[no-untyped-def]
     """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
     step_s, arrivals, _, followed, objects = population
     # Arrays by themselves: Numba counts references, atomically, whenever one is taken out of a tuple.
@@ -149,6 +169,8 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
         followed.left_start, followed.left_kind, followed.left_ticks, followed.left_spot
     )  # fmt: skip
     life_s, key, held_start = followed.life_s, followed.key, followed.held_start
+    single, came, single_leaves = followed.single, singles.came, singles.leaves
+    _weigh_singles(rules, books, singles)
     missing, zombies, clock = np.int64(0), np.int64(0), 0.0
     for j in range(objects.kind.size):  # at the start all are cached, and charged to the root
         end, kind = age_ticks(objects, j, np.int64(0)), np.int64(objects.kind[j])
@@ -167,14 +189,18 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
         now = int(clock)
         step = Step(number, before, now, arrivals[number])
 
-        missing = _reclaim(step, missing, objects, common, books)
-        for i in range(followed.birth_start[number], followed.birth_start[number + 1]):
-            charged.by_rank[followed.rank[i]] = followed.birth_order[i]
-            charged.by_rank_step[followed.rank[i]] = number
+        missing = _reclaim(step, missing, objects, common, books, singles)
         if unused[FRESH] + missing > entries.size:
             return -1.0
-        missing = _allocate(step, step_s, missing, objects, rules, common, charged)
+        missing = _allocate(step, step_s, missing, followed, objects, rules, common, charged)
         for m in range(followed.off_start[number], followed.off_start[number + 1]):
+            if single[m] != NOT_SINGLE and entry_of[m] == NONE:
+                end = (before + now) // 2 + left_ticks[left_start[m]]
+                if end >= now:
+                    came[single[m]] += 1
+                    if end < CALENDAR_TICKS:
+                        single_leaves[end, single[m]] += 1
+                continue
             size = np.int64(0)
             for k in range(left_start[m], left_start[m + 1]):
                 left[size].kind = left_kind[k]
@@ -188,6 +214,7 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
             if held_start[m] < held_start[m + 1] and _is_held(m, number, until, followed, rules, books):
                 until = np.int64(NEVER)
             zombies += die(until, now, has_caches, count, leaves)
+        zombies += _count_singles(books, singles)
         _let_go(number, now, followed, rules, books)
         e = charged.due[number]
         while e != NONE:
@@ -204,6 +231,35 @@ def _walk(population, rules, common, charged, books):  # type: ignore[no-untyped
                 books.samples[(number + 1) // (STEPS // SAMPLES) - 1, i] = count[i]
     books.seen[ZOMBIES] = zombies
     return clock
+
+
+@njit
+def _weigh_singles(rules, books, singles):  # type: ignore[no-untyped-def]
+    """Let one of each single go offline, and note what it counts for."""
+    count, left = books.counted, books.left
+    for each in range(singles.zombies.size):
+        early, has_caches = each // 2 % 2 == 1, each % 2 == 1
+        left[0].kind = each // 4
+        left[0].end = NEVER
+        left[0].spot = 0 if early else np.int64(SPOTS)
+        life_s = max(rules.cache_creation_s, 1.0)
+        until = go_offline(left, np.int64(1), NONE, life_s, np.int64(0), rules, count, books.leaves)
+        singles.zombies[each] = die(until, np.int64(0), has_caches, count, books.leaves)
+        singles.effects[each] = count
+        count[:] = 0
+
+
+@njit
+def _count_singles(books, singles):  # type: ignore[no-untyped-def]
+    """Count the step's singles; returns how many are pinned."""
+    zombies = np.int64(0)
+    for each in range(singles.came.size):
+        if singles.came[each]:
+            for i in range(books.counted.size):
+                books.counted[i] += singles.came[each] * singles.effects[each, i]
+            zombies += singles.came[each] * singles.zombies[each]
+            singles.came[each] = 0
+    return zombies
 
 
 @njit
@@ -240,11 +296,15 @@ def _let_go(number, now, followed, rules, books):  # type: ignore[no-untyped-def
 
 
 @njit
-def _reclaim(step, missing, objects, common, books):  # type: ignore[no-untyped-def]
+def _reclaim(step, missing, objects, common, books, singles):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
     for tick in range(step.before, step.now):
         for i in range(books.counted.size):
             books.counted[i] -= books.leaves[tick, i]
+        for each in range(singles.came.size):
+            if singles.leaves[tick, each]:
+                for i in range(books.counted.size):
+                    books.counted[i] -= singles.leaves[tick, each] * singles.effects[each, i]
         j = common.evicts[tick]
         while j != NONE:
             miss(j, tick, step.before, step.now, step.born, objects, common)
@@ -255,12 +315,12 @@ def _reclaim(step, missing, objects, common, books):  # type: ignore[no-untyped-
 
 
 @njit
-def _allocate(step, step_s, missing, objects, rules, common, charged):  # type: ignore[no-untyped-def]
+def _allocate(step, step_s, missing, followed, objects, rules, common, charged):  # type: ignore[no-untyped-def]
     """Give the missing objects to the memcgs born in this step that need them; returns how many are missing still.
 
     An object that is evicted again before the step is over may find its next memcg in the same step.
     """
-    still_missing, memcgs, entries, unused = 0, charged.of.size, charged.entries, charged.unused
+    still_missing, entries, unused = 0, charged.entries, charged.unused
     number, before, now, born = step
     for i in range(missing):
         j, end = common.missing[i], NONE
@@ -285,19 +345,28 @@ def _allocate(step, step_s, missing, objects, rules, common, charged):  # type: 
         entries[e].end = end
         entries[e].spot = random_bits(objects.seed, j, turn, PLACE) >> np.uint64(32)
         entries[e].sibling = NONE
-        if charged.by_rank_step[rank] != number:
+        m = _followed_at(number, rank, followed)
+        if m != NONE:
+            entries[e].sibling = charged.of[m]
+            charged.of[m] = e
+        elif charged.by_rank_step[rank] == number:
+            first = charged.by_rank[rank]
+            entries[e].sibling = entries[first].sibling
+            entries[first].sibling = e
+        else:
             charged.by_rank_step[rank] = number
-            charged.by_rank[rank] = memcgs + e
+            charged.by_rank[rank] = e
             its_key = np.int64(random_bits(objects.seed, j, turn, MEMCG) >> np.uint64(32))
             off = int(min(number + (rank + 0.5) / born + life_of(its_key, rules) / step_s, float(STEPS)))
             entries[e].key = its_key
             entries[e].next_due = charged.due[off]
             charged.due[off] = e
-        elif charged.by_rank[rank] < memcgs:
-            entries[e].sibling = charged.of[charged.by_rank[rank]]
-            charged.of[charged.by_rank[rank]] = e
-        else:
-            first = charged.by_rank[rank] - memcgs
-            entries[e].sibling = entries[first].sibling
-            entries[first].sibling = e
     return still_missing
+
+
+@njit
+def _followed_at(number, rank, followed):  # type: ignore[no-untyped-def]
+    """The followed memcg of a rank among those born in a step; NONE."""
+    low, high = followed.birth_start[number], followed.birth_start[number + 1]
+    at = low + np.searchsorted(followed.rank[low:high], rank)
+    return followed.birth_order[at] if at < high and followed.rank[at] == rank else NONE

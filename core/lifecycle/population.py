@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.checks import at_most
-from core.lifecycle.leaving import Laws, laws, leave
+from core.lifecycle.leaving import Laws, Lefts, laws, leave
 from core.params import Point
 from core.rng import generator
 from core.workload import Workload
@@ -22,6 +22,8 @@ from core.workload import Workload
 STEPS = 512  # of a scenario; counts are exact at their ends
 TICKS_PER_STEP = 4  # of the reclaim clock at its base speed
 NEVER = 2**30  # a tick that no run reaches
+SPOTS = 2.0**32  # places that `left_spot` tells apart
+NOT_SINGLE = -1
 MAX_FOLLOWED = 5_000_000  # memcgs that leave something behind; beyond it a worker's memory is at stake
 
 
@@ -34,7 +36,7 @@ class Followed(NamedTuple):
     """
 
     birth_start: NDArray[np.int64]  # [STEPS + 1] memcgs born before each step
-    birth_order: NDArray[np.int64]  # [memcgs] in the order in which they are born
+    birth_order: NDArray[np.int64]  # [memcgs] by the step in which they are born, then by rank
     rank: NDArray[np.int32]  # [memcgs] in that order: rank among all memcgs born in the same step
     off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
     life_s: NDArray[np.float64]  # [memcgs]
@@ -43,6 +45,7 @@ class Followed(NamedTuple):
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
     left_spot: NDArray[np.uint32]
+    single: NDArray[np.int8]  # [memcgs] what a memcg is that leaves one thing, to reclaim: see `single_of`; NOT_SINGLE
     held_start: NDArray[np.int64]  # [memcgs + 1]
     held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
     held_step: NDArray[np.int32]  # in which it lets go of the memcg
@@ -142,7 +145,8 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     birth_s, life_s = birth_s[by_off], life_s[by_off]
     off_step = _step(birth_s + life_s, step_s)
     birth_order = np.argsort(birth_s)
-    birth_start = np.searchsorted(_step(birth_s[birth_order], step_s), np.arange(STEPS + 1))
+    birth_step = _step(birth_s[birth_order], step_s)
+    birth_start = np.searchsorted(birth_step, np.arange(STEPS + 1))
     own = np.diff(birth_start)
     rank = np.concatenate(
         [rng.choice(total, n, replace=False) for total, n in zip(born + own, own, strict=True)]
@@ -150,10 +154,11 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     key = rng.integers(0, 2**32, memcgs, dtype=np.uint32)
 
     lefts = leave(rng, generator(point, "left by chance"), law, memcgs)
+    by_rank = np.lexsort((rank, birth_step))
     return Followed(
         birth_start=birth_start,
-        birth_order=birth_order,
-        rank=rank,
+        birth_order=birth_order[by_rank],
+        rank=rank[by_rank],
         off_start=np.searchsorted(off_step, np.arange(STEPS + 1)),
         life_s=life_s,
         key=key,
@@ -161,10 +166,25 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
         left_kind=lefts.left_kind.astype(np.int32),
         left_ticks=_ticks(lefts.left_turnovers, tick_turnovers(load, step_s)),
         left_spot=lefts.left_spot,
+        single=_singles(lefts, life_s, load.cache_creation_s),
         held_start=lefts.held_start,
         held_kind=lefts.held_kind.astype(np.int32),
         held_step=_step((birth_s + life_s)[lefts.held_memcg] + lefts.hold_s, step_s),
     )
+
+
+def single_of(kind: int, *, early: bool, has_caches: bool) -> int:
+    """Number what can become of a memcg that leaves one thing: its kind, and what existed when."""
+    return 4 * kind + 2 * early + has_caches
+
+
+def _singles(lefts: Lefts, life_s: NDArray[np.float64], cache_creation_s: float) -> NDArray[np.int8]:
+    alone = (np.diff(lefts.left_start) == 1) & (np.diff(lefts.held_start) == 0)
+    its = lefts.left_start[:-1][alone]
+    early = lefts.left_spot[its] * life_s[alone] < cache_creation_s * SPOTS
+    single = np.full(life_s.size, NOT_SINGLE, np.int8)
+    single[alone] = 4 * lefts.left_kind[its] + 2 * early + (life_s[alone] > cache_creation_s)
+    return single
 
 
 def _objects(point: Point, step_s: float) -> Objects:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.designs import DESIGNS
+from core.keys import resolved
 from core.lifecycle.age import COLUMNS, COMPONENT_GROUPS, SERIES_COLUMNS, age
 from core.lifecycle.leftovers import OWN_OBJECTS, SLABS, state
 from core.lifecycle.life import check_books, live
@@ -62,7 +63,7 @@ def test_every_byte_has_a_name(machine, **changes):
 
 def test_books_that_cannot_be_true_are_refused():
     """More slabs than objects on them is an error that names the design, the cache and by how much."""
-    point = small_point(leftovers={"dentry": leftover(private=1.0)}, design="page_ref")
+    point = resolved(small_point(leftovers={"dentry": leftover(private=1.0)}, design="page_ref"))
     life = live(point, DESIGNS["page_ref"], populate(point))
     life.counts[-1, state(SLABS, 0, 1)] += (
         life.counts[-1, state(OWN_OBJECTS, 0, 1)] + 3

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from core.designs import DESIGNS
+from core.keys import resolved
 from core.lifecycle.life import list_lrus, make_rules
 from core.lifecycle.population import populate
 from core.lifecycle.weights import weigh
@@ -47,6 +48,7 @@ def small_point(*, leftovers, load=None, **changes):
 
 def drawn(point):
     """The scenario of a point, and what its design makes of it."""
+    point = resolved(point)
     population = populate(point)
     design = DESIGNS[point.design]
     return population, make_rules(point, design, population, weigh(point, design), list_lrus(point, design, population))
