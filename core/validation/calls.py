@@ -1,8 +1,8 @@
 """The charge-path functions that a kernel calls for a program pinned to one CPU, counted.
 
 The program (conf/figures/README.md): in a cgroup whose kmem_caches exist already, create empty files on tmpfs;
-unlink them; then open and close pipes. Objects go to slabs on `core.slabs.allocator`, slabs or bytes to the stock on
-`core.charge.stock` and `core.charge.objcg`: the sweep's own charge path, held against a kernel's function profiler.
+unlink them; then open and close pipes. What is charged is the sweep's own charge path (`core.charge.streams`), held
+against what a kernel's function profiler, or its kprobes, counted.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from core.charge.objcg import run_objcg
 from core.charge.stock import DIRECT_FREE, run_stock
-from core.designs.objcg import AS_OF
+from core.charge.streams import page_stream
+from core.designs import DESIGNS
 from core.events import ALLOC, FREE
+from core.keys import resolved
 from core.lifecycle.memory import kmalloc
+from core.params import Point
 from core.profile import KernelProfile
+from core.validation.made import PIPE_BYTES
 from core.validation.program import Program
 
 MEMCG = 1
@@ -30,8 +33,6 @@ GRACE_PERIOD_US = 12_000  # as core.validation.tmpfs.GRACE_PERIOD_MS
 # ftrace_calls.csv). What waits is the work of 1 to 2 grace periods, 1.5 in the mean; so, on that emulated CPU:
 FILE_US = 27  # to create, or to unlink, a file
 PIPE_US = 7.5  # to open and close a pipe
-PIPE_INODE_INFO_BYTES = 152  # struct pipe_inode_info, fs/pipe.c, 5.2 to 5.9; kmalloc'ed and accounted
-PIPE_BUFFERS_BYTES = 16 * 40  # PIPE_DEF_BUFFERS of struct pipe_buffer
 PIPE_PHASE = re.compile(r"pipe(\d+)")
 
 
@@ -47,24 +48,26 @@ class Calls:
     uncharge_atomics: int
 
 
-def count_calls(
-    profile: KernelProfile, cpus: int, depth: int, files: int, phases: Mapping[str, float | None]
-) -> dict[str, Calls]:
+def count_calls(whole: Point, files: int, phases: Mapping[str, float | None]) -> dict[str, Calls]:
     """Run the program to the end of each phase; `phases` are 'create', 'unlink' and 'pipeN' for N pipes.
 
-    Each has its pace, us of an operation: how many fit a grace period decides what is freed in one go. None is the pace
-    of the machine that conf/figures/ftrace_calls.csv was counted on. Raises ValueError for any other phase.
+    whole: the kernel, the CPUs, the depth, and what else the charge path of a sweep reads of a point. A phase has its
+    pace, us of an operation: how many fit a grace period decides what is freed in one go. None is the pace of the
+    machine that conf/figures/ftrace_calls.csv was counted on. Raises ValueError for any other phase.
     """
-    program = _Pinned(profile, cpus)
+    point = resolved(whole)
+    program = _Pinned(point.kernel, point.cpus)
     ends, operations = [0], []
     for phase, pace_us in phases.items():
         operations.append(program.phase(phase, files, pace_us))
         ends.append(len(program))
-    so_far = [_count(program, end) for end in ends]
+    so_far = [_count(program, point, end) for end in ends]
     counted = {}
     for phase, number, (before, after) in zip(phases, operations, pairwise(so_far), strict=True):
         charges, charge_walks, uncharges, uncharge_walks = (int(number) for number in after - before)
-        counted[phase] = Calls(number, charges, charge_walks, uncharges, uncharge_walks, (depth + 1) * uncharge_walks)
+        counted[phase] = Calls(
+            number, charges, charge_walks, uncharges, uncharge_walks, (point.depth + 1) * uncharge_walks
+        )
     return counted
 
 
@@ -72,7 +75,7 @@ class _Pinned(Program):
     """What RCU frees is freed in one go when a grace period that began after it has ended."""
 
     def __init__(self, profile: KernelProfile, cpus: int) -> None:
-        self.pipe = [kmalloc(size, profile.page_bytes)[0] for size in (PIPE_INODE_INFO_BYTES, PIPE_BUFFERS_BYTES)]
+        self.pipe = [kmalloc(size, profile.page_bytes)[0] for size in PIPE_BYTES]
         self.pipe += ["dentry", "inode_cache"]
         super().__init__(profile, cpus, [*self.pipe, "shmem_inode_cache", "filp"])
         self.files: list[list[int]] = []
@@ -126,25 +129,12 @@ class _Pinned(Program):
             self.waiting, self.queued = self.queued, []
 
 
-def _count(program: _Pinned, stop: int) -> NDArray[np.int64]:
-    """Charges, their walks, uncharges and their walks of the first `stop` events."""
+def _count(program: _Pinned, point: Point, stop: int) -> NDArray[np.int64]:
+    """Charges, their walks, uncharges and their walks of the first `stop` events: as the sweep counts them."""
     if not stop:
         return np.zeros(4, np.int64)
-    profile = program.profile
-    if program.design.charges == "bytes":
-        sizes = np.array([profile.caches[name] for name in program.caches], np.int64)
-        reclaimable = np.zeros(sizes.size, np.bool_)  # decides on statistics, which are not looked at
-        version = AS_OF[max((name for name in AS_OF if _number(name) <= _number(profile.version)), key=_number)]
-        events = program.events(stop)
-        pages = run_objcg(events, sizes, reclaimable, version, cpus=program.cpus, page_bytes=profile.page_bytes).pages
-    else:
-        pages = program.slabs(stop).pages.copy()
-        pages["kind"][(pages["kind"] == FREE) & (not profile.uncharge_batched)] = DIRECT_FREE
-    batches = np.array([profile.charge_batch_pages])
-    tally = run_stock(pages, batches, cpus=program.cpus, slots=program.design.stock_slots)
+    design = DESIGNS[point.design]
+    pages = page_stream(point, design, program.machine(stop)).pages
+    tally = run_stock(pages, np.array([point.batch]), cpus=point.cpus, slots=design.stock_slots)
     charges, direct, stocked = (np.count_nonzero(pages["kind"] == kind) for kind in (ALLOC, DIRECT_FREE, FREE))
     return np.array([charges, charges - tally.hits[0], direct + stocked, direct + tally.drains[0]], np.int64)
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from core.params import Point
 from core.profile import KernelProfile
 from core.validation.calls import count_calls
 from core.validation.tmpfs import Left, replay
@@ -67,31 +68,23 @@ def _amounts(left: Left) -> dict[tuple[str, str], float]:
     }
 
 
-def call_figures(
-    profile: KernelProfile,
-    phases: Mapping[str, float | None],
-    *,
-    kernel: str,
-    cpus: int,
-    depth: int,
-    files: int,
-) -> list[Figure]:
+def call_figures(point: Point, phases: Mapping[str, float | None], *, kernel: str, files: int) -> list[Figure]:
     """Page charges per operation, counter walks per charge and per uncharge, and atomics per uncharge.
 
     phases: 'create', 'unlink' and 'pipeN', each with the us that an operation takes, None for the pace of the machine
     that the reference was counted on. A ratio to nothing is no figure.
     """
     found = []
-    for phase, calls in count_calls(profile, cpus, depth, files, phases).items():
+    for phase, calls in count_calls(point, files, phases).items():
         ratios = {
             "charges": (calls.charges, calls.operations, "1/operation"),
             "charge walks": (calls.charge_walks, calls.charges, "1/charge"),
             "uncharge walks": (calls.uncharge_walks, calls.uncharges, "1/uncharge"),
             "uncharge atomics": (calls.uncharge_atomics, calls.uncharges, "1/uncharge"),
         }
-        workload = f"{phase}, depth {depth}"
+        workload = f"{phase}, depth {point.depth}"
         found += [
-            Figure("calls", name, kernel, cpus, workload, unit, times / per)
+            Figure("calls", name, kernel, point.cpus, workload, unit, times / per)
             for name, (times, per, unit) in ratios.items()
             if per
         ]

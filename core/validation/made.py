@@ -10,7 +10,10 @@ from core.workload import TmpfsProgram
 
 FILE = ("dentry", "shmem_inode_cache", "filp")  # caches of an open tmpfs file, all SLAB_ACCOUNT
 DIRECTORY = FILE[:2]
-PIPE_BYTES = (152, 16 * 40)  # struct pipe_inode_info; PIPE_DEF_BUFFERS of struct pipe_buffer: kmalloc'ed and accounted
+PIPE_BYTES = (
+    152,
+    16 * 40,
+)  # pipe_inode_info (fs/pipe.c, 5.2 to 5.9), PIPE_DEF_BUFFERS of pipe_buffer: kmalloc'ed, accounted
 SOCKET = ("sock_inode_cache", "UNIX", "dentry", "filp")  # sock_alloc_inode(), sk_prot_alloc(); those that a profile has
 
 

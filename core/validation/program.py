@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.charge.machine import PARTIAL_RULES
+from core.charge.machine import Machine
 from core.designs import DESIGNS
 from core.events import ALLOC, EVENT, FREE, ROOT, cpu_hash
 from core.profile import KernelProfile
-from core.slabs.allocator import OWN, SHARED, run_slabs
-from core.slabs.geometry import slab_geometry
-from core.slabs.heap import CACHE, SlabTrace
+from core.slabs.geometry import RECLAIMABLE, slab_geometry
+from core.slabs.heap import CACHE
 
 
 class Program:
@@ -48,16 +47,18 @@ class Program:
         events["cpu_hash"] = cpu_hash(events["cpu_hash"], self.cpus)
         return events
 
-    def slabs(self, stop: int | None = None) -> SlabTrace:
-        """Replay the first `stop` events, or all, on the slabs of the profile's own design."""
+    def machine(self, stop: int | None = None) -> Machine:
+        """Return the machine that the first `stop` events, or all, run on: the sweep's own."""
         limits = [
             (g.objects, g.pages, g.min_partial, g.cpu_partial_objects + g.cpu_partial_slabs) for g in self.geometry
         ]
-        return run_slabs(
+        return Machine(
             self.events(stop),
             np.array(limits, CACHE),
+            object_bytes=np.array([g.object_bytes for g in self.geometry], np.int64),
+            reclaimable=np.array([g.cache in RECLAIMABLE for g in self.geometry]),
+            partial_rule=self.profile.cpu_partial_rule,
+            page_bytes=self.profile.page_bytes,
             cpus=self.cpus,
             nodes=1,
-            slabs_of=OWN if self.design.per_memcg_caches else SHARED,
-            rule=PARTIAL_RULES[self.profile.cpu_partial_rule],
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.charge.machine import slabs_of
 from core.events import OFFLINE, ONLINE, ROOT
 from core.lifecycle.memory import (
     KMALLOC,
@@ -123,7 +124,7 @@ class _Run(Program):
 
     def left(self) -> Left:
         """Replay the slabs, and count."""
-        slabs = self.slabs().instances["slabs"]  # [memcgs, caches]
+        slabs = self.machine().slabs(slabs_of(self.design)).instances["slabs"]  # [memcgs, caches]
         held = np.count_nonzero(slabs[1:], axis=1)  # caches of each memcg that have a slab
         pins_memcg = self.design.slab_pins == "memcg"
         by_slab = set((np.flatnonzero(held) + 1).tolist()) if pins_memcg else set()

@@ -12,9 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import hydra
 import pyarrow as pa
-from omegaconf import OmegaConf
 
 from core.params import Point
 from core.profile import KernelProfile
@@ -22,10 +20,9 @@ from core.validation import curves, figures, published_charging, published_memor
 from core.validation.figures import Figure
 from core.workload import TmpfsProgram
 from sweep.config import hosts
-from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError
-from sweep.real.options import named_profile, usual_program
+from sweep.real.options import named_profile, usual_point, usual_program
 from sweep.real.reference import Tables, is_run, read_run
 from sweep.version import core_digest
 
@@ -78,6 +75,7 @@ class Validation:
     profiles: Mapping[str, KernelProfile]  # by kernel, the version or what a run calls it
     points: Mapping[str, Point]  # that published figures start from
     programs: Mapping[str, TmpfsProgram]  # by workload
+    usual: Point  # whose kernel, CPUs and depth are set to a case's
     tables = ("figures",)
     grains = (1,)
     per_node = False
@@ -127,9 +125,8 @@ class Validation:
         rows = self.tables_read["ftrace_calls"]
         mine = [row for row in rows if _call_case(row) == case]
         phases = {row["phase"]: _number("us_per_operation", row) for row in mine}
-        return figures.call_figures(
-            self.profiles[case.kernel], phases, kernel=case.kernel, cpus=case.cpus, depth=case.depth, files=case.files
-        )
+        point = dataclasses.replace(self.usual, kernel=self.profiles[case.kernel], cpus=case.cpus, depth=case.depth)
+        return figures.call_figures(point, phases, kernel=case.kernel, files=case.files)
 
     def _in_flight(self, case: Case, control: str) -> float | None:
         """Return the removed cgroups that were in flight when the control ran; None where nobody looked."""
@@ -159,7 +156,12 @@ def job(config: Mapping[str, Any]) -> Validation:
     }
     overrides = {name: paths for module in PUBLISHED.values() for name, paths in module.POINTS.items()}
     return Validation(
-        cases, tables, profiles, {name: _point(paths) for name, paths in overrides.items()}, _programs(tables)
+        cases,
+        tables,
+        profiles,
+        {name: usual_point(paths) for name, paths in overrides.items()},
+        _programs(tables),
+        usual_point(),
     )
 
 
@@ -167,7 +169,7 @@ def _of_run(folder: Path) -> Validation:
     """Return the job that puts the model to what a run measured; published figures have no part in it."""
     tables, profiles = read_run(folder)
     cases = tuple(dict.fromkeys(case for case in _cases(tables) if case.kind not in PUBLISHED))
-    return Validation(cases, tables, profiles, {}, _programs(tables))
+    return Validation(cases, tables, profiles, {}, _programs(tables), usual_point())
 
 
 def read(folder: Path) -> Tables:
@@ -224,10 +226,3 @@ def _whole(name: str, text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"{name} must be a whole number in every row of the reference (got {text!r}); correct it")
     return int(text)
-
-
-def _point(overrides: tuple[str, ...]) -> Point:
-    """Return the point of the default config with some overrides."""
-    composed: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=True)
-    fields = {field.name for field in dataclasses.fields(Point)}
-    return build(Point, {key: value for key, value in composed.items() if key in fields} | {PLANNED: 0})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from core.params import Point
 from core.slabs.geometry import slab_geometry
 from core.validation.calls import count_calls
 from core.validation.tmpfs import replay
@@ -16,9 +19,12 @@ FUNCTIONS = {  # what the model counts -> the name it goes by in 5.13 and later
 }
 
 
-def replayed(row: Row) -> None:
+def replayed(row: Row, usual: Point) -> None:
     """Fill in a row by replaying its program on its kernel's profile. All starts at 0; `replicate` is a draw."""
-    (_churn if row.case.measure == "churn" else _counts)(row)
+    if row.case.measure == "churn":
+        _churn(row)
+    else:
+        _counts(row, usual)
 
 
 def _churn(row: Row) -> None:
@@ -36,10 +42,11 @@ def _churn(row: Row) -> None:
         row.slabs[name] = Slab(slab.object_bytes, slab.objects, slab.pages, before=(None, 0), after=(None, objects))
 
 
-def _counts(row: Row) -> None:
+def _counts(row: Row, usual: Point) -> None:
     case, program = row.case, row.case.program
     paces = {"create": program.file_us, "unlink": program.file_us, f"pipe{program.counted_pipes}": program.pipe_us}
-    counted = count_calls(row.profile, case.cpus, case.depth, program.counted_files, paces)
+    point = replace(usual, kernel=row.profile, cpus=case.cpus, depth=case.depth, cgroup_version=case.cgroup_version)
+    counted = count_calls(point, program.counted_files, paces)
     for phase, calls in counted.items():
         name = phase.rstrip("0123456789")
         row.operations[name] = calls.operations, paces[phase]

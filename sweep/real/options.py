@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import hydra
 from omegaconf import OmegaConf
 
+from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config import detect, kernels
-from sweep.config.schema import build
+from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError, first_line, not_one_of
 from sweep.real.kernels import Kernel
@@ -36,6 +39,13 @@ def named_profile(key: str, name: str) -> KernelProfile:
         return build(KernelProfile, kernels.profile(name), "kernel.")
     except InputError:
         raise InputError(not_one_of(key, name, kernels.profiles())) from None
+
+
+def usual_point(overrides: Iterable[str] = ()) -> Point:
+    """Return the point of the default config with some overrides; what is null is its kernel's own."""
+    composed: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=True)
+    fields = {field.name for field in dataclasses.fields(Point)}
+    return build(Point, {key: value for key, value in composed.items() if key in fields} | {PLANNED: 0})
 
 
 def usual_program() -> TmpfsProgram:

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
+from core.keys import resolved
+from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config.schema import Vm, build
@@ -25,7 +27,7 @@ from sweep.plan.expand import Expander
 from sweep.plan.planner import LoadOption, flat, plan
 from sweep.real import guest, qemu
 from sweep.real.kernels import Kernel, resolve, to_fetch
-from sweep.real.options import profile_of, usual_program
+from sweep.real.options import profile_of, usual_point, usual_program
 from sweep.real.rows import TABLES, Row, tables_of
 from sweep.version import core_digest
 
@@ -67,6 +69,7 @@ class Truth:
     kernels: Mapping[str, Kernel]
     profiles: Mapping[str, KernelProfile]
     vm: Vm
+    usual_point: Point  # whose kernel, CPUs and depth are set to a case's, where calls are counted
     made_with: Mapping[str, str]  # versions and digests of what is neither config nor kernel
     tables = TABLES
     grains = (1,)
@@ -138,7 +141,7 @@ class Truth:
         digest = blake2b(f"{case}{kernel.sha256}{dict(self.made_with)}".encode(), digest_size=10).hexdigest()
         row = Row(case, digest, self._name(case), kernel, profile, self._deterministic(case))
         if case.source == "model":
-            model.replayed(row)
+            model.replayed(row, self.usual_point)
         else:
             vm.measure(row, self.vm)
         return row
@@ -194,7 +197,7 @@ def truth(config: DictConfig, load_option: LoadOption, given: Sequence[str]) -> 
     if booted and fetches:
         made_with = {"qemu": qemu.qemu_version(), "program": guest.source_digest()}
     profiles = {kernel.name: profile_of(kernel, vm.profile) for kernel in kernels} if fetches else {}
-    return Truth(cases, usual, {kernel.name: kernel for kernel in kernels}, profiles, vm, made_with)
+    return Truth(cases, usual, {kernel.name: kernel for kernel in kernels}, profiles, vm, usual_point(), made_with)
 
 
 def _unresolved(text: str, vm: Vm) -> Kernel:
@@ -231,8 +234,6 @@ def _without(tree: Any, keys: Iterable[str], prefix: str = "") -> dict[str, Any]
 
 def _refuse_fixed(given: Sequence[str]) -> None:
     """Refuse what a booted kernel decides for itself."""
-    from core.params import Point
-
     for key in given:
         path = key.removeprefix("axes.")
         fixed = path.partition(".")[0] in {field.name for field in dataclasses.fields(Point)}
@@ -257,7 +258,7 @@ def _cases(
     points: Any, sources: Iterable[str], kernels: Iterable[str], measures: Iterable[str], usual: TmpfsProgram
 ) -> Iterator[Case]:
     """Yield every case, and after each that keeps something its control."""
-    found = [point for _, each, _ in Expander(points).scenarios(0, points.positions) for point in each]
+    found = [resolved(point) for _, each, _ in Expander(points).scenarios(0, points.positions) for point in each]
     for measure in measures:
         for point in found:
             if point.workload.tmpfs is None:

@@ -41,6 +41,7 @@ def test_each_kernel_has_its_model_beside_it():
 
     assert len(found.cases) == 2 * 2 * 2 * 3 * 3
     assert {case.source for case in found.cases} == {"model", "vm"}
+    assert {(case.depth, case.cgroup_version) for case in found.cases} == {(1, 2)}
     of_vm = {(c.kernel, c.measure, c.cpus, c.program.keep, c.replicate) for c in found.cases if c.source == "vm"}
     of_model = {(c.kernel, c.measure, c.cpus, c.program.keep, c.replicate) for c in found.cases if c.source == "model"}
     assert of_vm == of_model

@@ -5,13 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.validation.calls import Calls, count_calls
+from tests.support.points import default_point
+
+
+def at(profile, cpus, depth):
+    return default_point(kernel=profile, cpus=cpus, depth=depth)
+
 
 PHASES = {"create": None, "unlink": None, "pipe3": None}
 
 
 def test_one_file_charges_three_slabs_in_one_walk(profile_of):
     """Hand-worked on 5.2.1: slabs of dentry, inode and file take 1 + 4 + 1 of the 32 pages of one walk; all stay."""
-    counted = count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases=PHASES)
+    counted = count_calls(at(profile_of("tiny-5.2.1"), 2, 1), 1, PHASES)
 
     assert counted["create"] == Calls(1, 3, 1, 0, 0, 0)
     assert counted["unlink"] == Calls(1, 0, 0, 0, 0, 0)
@@ -19,14 +25,14 @@ def test_one_file_charges_three_slabs_in_one_walk(profile_of):
 
 def test_pipes_reuse_what_they_free_at_once(profile_of):
     """Hand-worked on 5.2.1: 3 pipes need new slabs of kmalloc-192, kmalloc-1k and inode_cache, 1 + 4 + 2 pages."""
-    counted = count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases=PHASES)
+    counted = count_calls(at(profile_of("tiny-5.2.1"), 2, 1), 1, PHASES)
 
     assert counted["pipe3"] == Calls(3, 3, 0, 0, 0, 0)
 
 
 def test_objcg_charges_bytes(profile_of):
     """Hand-worked on 5.9.1: 200 + 640 + 264 bytes of a file and its slots come out of one page."""
-    counted = count_calls(profile_of("tiny-5.9.1"), 2, 1, files=1, phases={"create": None})
+    counted = count_calls(at(profile_of("tiny-5.9.1"), 2, 1), 1, {"create": None})
 
     assert counted["create"] == Calls(1, 1, 1, 0, 0, 0)
 
@@ -34,7 +40,7 @@ def test_objcg_charges_bytes(profile_of):
 def test_an_unknown_phase_is_one_line(profile_of):
     """A phase that the program does not have is refused by name."""
     with pytest.raises(ValueError, match=r"phase must be create, unlink or pipe and a number \(got 'fork'\)"):
-        count_calls(profile_of("tiny-5.2.1"), 2, 1, files=1, phases={"fork": None})
+        count_calls(at(profile_of("tiny-5.2.1"), 2, 1), 1, {"fork": None})
 
 
 @settings(max_examples=20)
@@ -46,7 +52,7 @@ def test_an_unknown_phase_is_one_line(profile_of):
 )
 def test_every_uncharge_walks_each_level_until_5_10(profile_of, kernel, cpus, depth, files):
     """Where uncharges are not batched, each walks the counters, of which there are depth + 1; charges walk less."""
-    for calls in count_calls(profile_of(kernel), cpus, depth, files, PHASES | {"pipe1000": None}).values():
+    for calls in count_calls(at(profile_of(kernel), cpus, depth), files, PHASES | {"pipe1000": None}).values():
         assert calls.uncharge_walks == calls.uncharges
         assert calls.uncharge_atomics == (depth + 1) * calls.uncharges
         assert calls.charge_walks <= calls.charges
@@ -54,15 +60,15 @@ def test_every_uncharge_walks_each_level_until_5_10(profile_of, kernel, cpus, de
 
 def test_a_closed_file_is_freed_at_once_since_6_7(profile_of):
     """From 6.7 on pipes take their files again from slab and byte stock: none charges a page, once warm."""
-    counted = count_calls(profile_of("linux-6.19"), 1, 1, 1, {"create": None, "pipe20000": None})
+    counted = count_calls(at(profile_of("linux-6.19"), 1, 1), 1, {"create": None, "pipe20000": None})
 
     assert counted["pipe20000"].charges <= 1
-    assert count_calls(profile_of("linux-6.1"), 1, 1, 1, {"pipe20000": None})["pipe20000"].charges > 12_000
+    assert count_calls(at(profile_of("linux-6.1"), 1, 1), 1, {"pipe20000": None})["pipe20000"].charges > 12_000
 
 
 def test_the_pace_decides_what_a_grace_period_frees(profile_of):
     """Slower operations leave fewer files to be freed when the phase ends, so more pages were uncharged by then."""
-    fast, slow = (count_calls(profile_of("linux-6.1"), 1, 1, 2000, {"create": us})["create"] for us in (10, 250))
+    fast, slow = (count_calls(at(profile_of("linux-6.1"), 1, 1), 2000, {"create": us})["create"] for us in (10, 250))
 
     assert fast.uncharges < slow.uncharges
     assert slow.charges - fast.charges in {0, 1}
