@@ -11,6 +11,7 @@ from core.checks import at_least, one_of, within
 from core.keys import record
 
 KINDS = ("near", "far", "llsc")
+MOST_TIME = 1e9  # of any price, in its own unit
 GRADES = ("measured", "A", "B", "C")
 
 
@@ -29,6 +30,11 @@ class Transfer:
     socket_far_home: float | None  # the same two, the line homed on another socket
     cross: float | None  # two sockets, near ones where there are several distances
     cross_far: float | None  # two sockets in different halves of the machine
+
+    def __post_init__(self) -> None:
+        for key, value in vars(self).items():
+            if value is not None:
+                within(f"host.transfer_ns.{key}", value, 0, MOST_TIME, "null is for a pair that a host does not have")
 
 
 @record("price")
@@ -71,9 +77,11 @@ class Host:
         one_of("host.kind", self.kind, KINDS)
         one_of("host.grade", self.grade, GRADES)
         for key in ("sockets", "cores_per_socket", "cores_per_l3", "threads_per_core", "sockets_per_half"):
-            at_least(f"host.{key}", getattr(self, key), 1)
-        for key in ("t_plain_ns", "t_local_ns", "hold_ns", "far_weight", "page_think_ns", "object_think_ns"):
-            at_least(f"host.{key}", getattr(self, key), 0)
+            within(f"host.{key}", getattr(self, key), 1, 8192, "8192 is the most that x86 Linux is built for")
+        for key, value in vars(self).items():
+            if key.endswith(("_ns", "_ms", "_ms_per_memcg")) and key != "transfer_ns":
+                within(f"host.{key}", value, 0, MOST_TIME, "no price is longer than a second, nor below nothing")
+        within("host.far_weight", self.far_weight, 0, 1, "1 is random order")
         within("host.walk_overlap", self.walk_overlap, 0, 1)
         if self.kind == "far":
             at_least(

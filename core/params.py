@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.checks import one_of, within
+from core.checks import at_most, one_of, within
 from core.designs import DESIGNS
 from core.host import Host
 from core.keys import Own, key, own_of, record, resolved
@@ -27,6 +27,9 @@ def accounts_swap(kernel: bool, cgroup_version: int) -> bool:
     return kernel and cgroup_version == 1
 
 
+MOST_ALLOCATIONS = 1 << 28  # of a window, on all CPUs: some GiB of events
+MOST_COMMON = 5_000_000  # common objects of a host
+MOST_LEFT = 20_000_000  # objects and tasks that memcgs leave behind
 # fields whose value is a fact of a kernel
 _OF_KERNEL = ("design", "batch", "uncharge_batched", "objcg_as_of", "folio_reparenting")
 
@@ -103,11 +106,38 @@ class Point:
         within("churn_hz", point.churn_hz, 0, 10_000)
         within("duration_s", point.duration_s, 1, 1e9, "1e9 s are 32 years")
         within("seed", point.seed, 0, (1 << 63) - 1)
+        _check_cost(point)
         for inside, names in (("caches", point.workload.caches), ("charge.caches", point.workload.charge.caches)):
             if not names.keys() <= point.kernel.caches.keys():
                 unknown = min(names.keys() - point.kernel.caches.keys())
                 way_out = f"add it to kernel.caches of {point.kernel.name}"
                 one_of(f"workload.{inside}", unknown, point.kernel.caches, way_out)
+
+
+def _check_cost(point: Point) -> None:
+    """Raise ValueError, with the figure, where a point would need more memory than a worker may take."""
+    load, mix = point.workload, point.workload.charge
+    memcgs = max(mix.memcgs_per_cpu * point.cpus, 1)
+    for name, each, times in (
+        ("allocations_per_cpu", mix.allocations_per_cpu, point.cpus),
+        ("burst_allocations", mix.burst_allocations, memcgs),  # before the window, each memcg fills its slabs
+        ("memcgs_per_cpu", mix.memcgs_per_cpu, point.cpus),
+    ):
+        if not each * times <= MOST_ALLOCATIONS:
+            raise ValueError(
+                f"workload.charge.{name} must make a window of at most {MOST_ALLOCATIONS:,} allocations "
+                f"(got {each}, which on {point.cpus} CPUs makes {each * times:.3g}); lower it, or cpus"
+            )
+    common = sum(left.common for left in load.leftovers.values())
+    at_most(
+        "workload.leftovers.*.common", common, MOST_COMMON, "all common objects are followed one by one: have fewer"
+    )
+    each = sum(left.private + left.chance for left in load.leftovers.values()) + load.stray_tasks
+    if not (left := each * point.churn_hz * point.duration_s) <= MOST_LEFT:
+        raise ValueError(
+            f"workload.leftovers must leave at most {MOST_LEFT:,} objects and tasks behind (got {each:.6g} a memcg, "
+            f"{left:.3g} in all); lower their means, workload.stray_tasks, churn_hz or duration_s"
+        )
 
 
 def never_had(point: Point) -> dict[str, tuple[Any, Any]]:
