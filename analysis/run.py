@@ -152,6 +152,7 @@ def _stamp(what: str) -> Path | None:
 
 def open_run(where: str, verify: bool = False) -> Run:
     """The run at a path or URI; of an experiment's folder, its newest run."""
+    folder.within_reach(where, "RUN")
     filesystem, path = folder.filesystem(where, "RUN")
     try:
         info = filesystem.get_file_info(path)

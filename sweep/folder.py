@@ -16,15 +16,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EISDIR
 from hashlib import blake2b
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import IO, Any, NamedTuple
+from threading import enumerate as enumerate_threads
+from typing import IO, Any, NamedTuple, NoReturn
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -37,6 +39,7 @@ LOCK = "lock"  # a file; on an object store a folder of claims, one per driver
 STATES = ("running", "stopped", "partial", "complete")
 DIGEST = "digest"  # of a manifest's own content, or of a file's bytes
 DIGEST_BYTES = 16
+ASKING = "asks a store"  # name of a thread
 ANSWER_S = 20  # a store that does not answer for so long is out of reach
 
 Stretch = tuple[int, int]
@@ -197,7 +200,7 @@ def within_reach(where: str, key: str = "out") -> None:
         except BaseException as error:  # whatever it is, it is raised where it is waited for
             answers.put(error)
 
-    Thread(target=ask, daemon=True).start()
+    Thread(target=ask, name=ASKING, daemon=True).start()
     try:
         error = answers.get(timeout=ANSWER_S)
     except Empty:
@@ -210,6 +213,16 @@ def within_reach(where: str, key: str = "out") -> None:
             f"{key} must be a place one can reach (got {where!r}: {reason}); correct the address, the network or the "
             "credentials"
         ) from error
+
+
+def leave(status: int) -> NoReturn:
+    """End the process; at once where a store still keeps it waiting, whose library would have it wait for minutes."""
+    if any(thread.name == ASKING for thread in enumerate_threads()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 @contextmanager
