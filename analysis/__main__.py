@@ -20,7 +20,7 @@ from analysis.run import InputError, Run, open_run
 from analysis.sheets import Shown, sheets
 from analysis.tables import Form, write
 from analysis.validate import judged, score
-from sweep.folder import leave
+from sweep.folder import end_process
 
 OUT = 1
 BAD_INPUT = 2
@@ -340,7 +340,7 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         print(_usage(error), file=sys.stderr)
-    leave(BAD_INPUT)
+    end_process(BAD_INPUT)
 
 
 def _usage(error: Any) -> str:

@@ -30,7 +30,7 @@ from sweep.engine.loop import Job
 from sweep.engine.progress import say
 from sweep.engine.warm import keep_compiled
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, not_one_of, one_line
-from sweep.folder import leave, within_reach
+from sweep.folder import end_process, within_reach
 from sweep.plan.planner import GROUPS, counterfactual, flat, plan
 
 CHOICES = {
@@ -98,7 +98,7 @@ def main() -> None:
     except signals.Stopped as stop:
         print("stopped; the same command resumes", file=sys.stderr)
         statuses.append(stop.status)
-    leave(max(statuses, default=0))
+    end_process(max(statuses, default=0))
 
 
 def _start() -> str:

@@ -215,7 +215,7 @@ def within_reach(where: str, key: str = "out") -> None:
         ) from error
 
 
-def leave(status: int) -> NoReturn:
+def end_process(status: int) -> NoReturn:
     """End the process; at once where a store still keeps it waiting, whose library would have it wait for minutes."""
     if any(thread.name == ASKING for thread in enumerate_threads()):
         for stream in (sys.stdout, sys.stderr):
