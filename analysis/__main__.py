@@ -15,7 +15,8 @@ import typer
 
 from analysis import output
 from analysis.answers import Answers, answers
-from analysis.db import connect
+from analysis.db import connect, lacking
+from analysis.marts import marts
 from analysis.run import InputError, Run, open_run
 from analysis.sheets import Shown, sheets
 from analysis.tables import Form, write
@@ -124,7 +125,10 @@ def sql(
         )
     try:
         rows = con.sql(text)
-    except duckdb.Error:
+    except duckdb.Error as error:
+        missing = re.search(r"Table with name (\w+) does not exist", str(error))
+        if missing and missing[1] in marts() and (lacks := lacking(con, missing[1])):
+            raise InputError(f"SQL must do without {missing[1]} (it needs {lacks}, which the run lacks)") from error
         con.execute(text)  # says where in the text, which sql() does not
         raise
     output.write(rows.to_arrow_reader(output.BATCH_ROWS), form, to)
@@ -350,6 +354,8 @@ def _usage(error: Any) -> str:
         return _one_of(error.param.opts[-1], choice[1], re.findall(r"'([^']*)'", choice[2]))
     if unknown := re.match(r"No such command '([^']*)'", said):
         return _one_of("COMMAND", unknown[1], error.ctx.command.commands)
+    if (wrong := re.match(r"Invalid value for '(-[\w-]+)'", said)) and wrong[1] in sys.argv[:-1]:
+        said = f"{said.rstrip('.')} (got {sys.argv[sys.argv.index(wrong[1]) + 1]!r})"
     return f"{said.rstrip('.')}; --help says what can be given"
 
 

@@ -82,7 +82,7 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
         _views(con, "main", set(marts()) - set(BASES))
         _views(con, "main", BASES)
         if hold is not None:
-            _hold(con, hold)
+            _hold(con, run, hold)
     return con
 
 
@@ -98,15 +98,26 @@ def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *,
                 con.execute(f"create view {schema}.{name} as {marts()[name].sql}")
 
 
-def _hold(con: duckdb.DuckDBPyConnection, where: str) -> None:
+def lacking(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """Why a mart is not there: the column that it, or what it is made of, needs and the run lacks; None where it is."""
+    for mart in dict.fromkeys((*BASES, name)):
+        try:
+            con.execute(f"from ({marts()[mart].sql}) limit 0")
+        except duckdb.BinderException as error:
+            column = re.search(r'column "?(\w+)"? not found|column named "(\w+)"', str(error))
+            return f"column {column[1] or column[2]}" if column else " ".join(str(error).split())
+    return None
+
+
+def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
     """Shadow the views by tables of what other marts and the tables for people read of them, and by views of those."""
     from analysis.measures import MEASURES
 
-    try:
-        columns = [column for column, *_ in con.execute("describe main.cells").fetchall()]
-    except duckdb.CatalogException:
-        con.execute(f"from ({marts()['cells'].sql})")  # says which column is missing
-        raise
+    if lacks := lacking(con, BASES[-1]):
+        raise InputError(
+            f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
+        )
+    columns = [column for column, *_ in con.execute("describe main.cells").fetchall()]
     read = {*MEASURES, *re.findall(r"\w+", " ".join(mart.sql for mart in marts().values()))}
     wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in read)
     con.execute(f"create table held.cells as select {wanted} from main.cells")

@@ -157,7 +157,8 @@ def open_run(where: str, verify: bool = False) -> Run:
     try:
         info = filesystem.get_file_info(path)
         if info.type != fs.FileType.Directory:
-            raise InputError(f"RUN must be the folder of a run (got {where!r}, which is not there)")
+            what = "is not there" if info.type == fs.FileType.NotFound else "is a file; give the folder it lies in"
+            raise InputError(f"RUN must be the folder of a run (got {where!r}, which {what})")
         if not _is_run(filesystem, path):
             path = _newest_run(filesystem, path, where)
         manifest = None
