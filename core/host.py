@@ -72,6 +72,11 @@ class Host:
     object_think_ns: float  # the caller's own time between two accounted objects
     grace_period_ms: float  # one RCU grace period
     shrink_ms_per_memcg: float  # __kmem_cache_shrink of one memcg's caches, in one workqueue under slab_mutex
+    ipi_ns: float  # one CPU interrupted and waited for
+    work_ns: float  # one work queued on a CPU and run there
+    cpu_check_ns: float  # one look at another CPU's stock or slab
+    kernfs_node_ns: float  # one kernfs node removed and freed
+    percpu_area_ns: float  # free_percpu() of one area
 
     def __post_init__(self) -> None:
         one_of("host.kind", self.kind, KINDS)

@@ -80,7 +80,7 @@ class KernelProfile:
     cgroup_v1: bool = key("own")  # the build can mount the memory controller as cgroup v1
     memsw: bool = key("own")  # cgroup v1 charges memory plus swap unless booted with swapaccount=0 (5.8 and later)
     # CONFIG_SLUB_MEMCG_SYSFS_ON: per-memcg caches get a directory under /sys/kernel/slab
-    memcg_slab_sysfs: bool = key("lifecycle")
+    memcg_slab_sysfs: bool = key("lifecycle", "price")
     page_bytes: int = key("machine", "lifecycle")  # 4096, 16384 or 65536
     # the version whose calculate_order() rules: see core.slabs.geometry
     slab_order_rule: str = key("machine", "lifecycle")
@@ -88,9 +88,10 @@ class KernelProfile:
     slub_max_order: int = key("machine", "lifecycle")  # boot parameter, PAGE_ALLOC_COSTLY_ORDER unless given
     # what a CPU's partial list is bounded by: objects, slabs (5.16) or off
     cpu_partial_rule: str = key("machine", "lifecycle")
-    stat_copies: int = key("lifecycle")  # copies of the per-CPU statistics: 2 from 5.2 to 5.12 (local and hierarchical)
-    cgroup_files: int = key("lifecycle")  # kernfs nodes of a cgroup directory with the memory controller on
-    cache_files: int = key("lifecycle")  # kernfs nodes of a cache's directory under /sys/kernel/slab
+    # copies of the per-CPU statistics: 2 from 5.2 to 5.12 (local and hierarchical)
+    stat_copies: int = key("lifecycle", "price")
+    cgroup_files: int = key("lifecycle", "price")  # kernfs nodes of a cgroup directory with the memory controller on
+    cache_files: int = key("lifecycle", "price")  # kernfs nodes of a cache's directory under /sys/kernel/slab
     structs: Structs = key()  # sizes
     # kmem_cache -> bytes from one object to the next, with alignment and free pointer
     caches: dict[str, int] = key("machine", "lifecycle", "price")

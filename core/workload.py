@@ -195,7 +195,7 @@ class Workload:
     memory_limit_mib: float  # memory.max of one memcg (reuse_dead: what inherited bytes are held against)
     working_set_mib: float  # of one memcg, besides what it inherits
     file_kib: float  # page cache of one file that is left behind
-    mounts: int = key("lifecycle")  # superblocks of the host, each with two list_lrus that know memcgs
+    mounts: int = key("lifecycle", "price")  # superblocks of the host, each with two list_lrus that know memcgs
     mounts_used: int = key("lifecycle")  # of these, how many have inodes or dentries of one given memcg
     # memcgs that were online at once before the run: before 5.18 a list_lru has room for as many ids, ever after
     peak_memcg_ids: int = key("lifecycle")

