@@ -204,7 +204,7 @@ class Workload:
     tmpfs: TmpfsProgram | None  # replayed exactly by core.validation.tmpfs
 
     def __post_init__(self) -> None:
-        at_least("workload.memcgs_per_unit", self.memcgs_per_unit, 1)
+        within("workload.memcgs_per_unit", self.memcgs_per_unit, 1, 1000)
         way_out = "a unit has no more levels than memcgs"
         within("workload.levels_per_unit", self.levels_per_unit, 1, self.memcgs_per_unit, way_out)
         within("workload.depth", self.depth, 1, 64)
@@ -219,7 +219,7 @@ class Workload:
         at_least("workload.memory_limit_mib", self.memory_limit_mib, 1)
         at_least("workload.working_set_mib", self.working_set_mib, 0)
         at_least("workload.file_kib", self.file_kib, 0)
-        at_least("workload.mounts", self.mounts, 0)
+        within("workload.mounts", self.mounts, 0, 1_000_000)
         within("workload.mounts_used", self.mounts_used, 0, self.mounts, "a memcg uses no more mounts than there are")
         within("workload.peak_memcg_ids", self.peak_memcg_ids, 0, 65535, "the kernel has no more ids")
         within("workload.in_use", self.in_use, 0, 1)
