@@ -1,0 +1,115 @@
+"""A run on real kernels as the reference that the model is held against."""
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import hydra
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.run import open_run
+from analysis.validate import judged
+from sweep.config import detect, hosts, kernels, schema
+from sweep.errors import InputError
+from sweep.jobs import validate
+from sweep.real import vm
+from sweep.real.guest import read
+from sweep.real.kernels import Kernel
+from sweep.real.rows import Row, tables_of
+from sweep.real.truth import Case
+from tests.real.test_truth import usual
+from tests.support import CONF
+
+KERNEL = Kernel("6.1", "6.1", "6.1.0-x", "ab", "", None)
+COUNTS = """
+@calls create before try_charge_memcg 0 0
+@calls create after try_charge_memcg {charges} 0
+@calls create before page_counter_try_charge 0 0
+@calls create after page_counter_try_charge 1 0
+@time create 50000000 200
+@done
+"""
+
+
+def churn(slab_kib, dying=0):
+    return (
+        "@memory before 0 0 1000 600 400 100\n@slab before dentry 21 21 192 21 1\n@slab after dentry 21 63 192 21 1\n"
+        f"@memory after {dying} 0 {slab_kib} 600 400 100\n@flight 1 1\n@done"
+    )
+
+
+def write_run(folder, profile, consoles):
+    """Write a run's folder as the truth job lands it, of consoles by (measure, keep, replicate)."""
+    rows = []
+    for (measure, keep, replicate), console in consoles.items():
+        program = replace(usual(), cgroups=10, keep=keep, counted_files=200, counted_pipes=200)
+        case = Case("vm", "6.1", measure, 1, 1, 2, program, replicate)
+        name = "counts" if measure == "counts" else f"keep{keep}-cgroups10"
+        row = Row(case, f"{measure}{keep}{replicate}", name, KERNEL, profile, deterministic=False)
+        records = read(console)
+        row.settings = {"in_flight_memcgs": records.in_flight}
+        vm.read(row, records)
+        rows.append(row)
+    for table, content in tables_of(rows).items():
+        (folder / table).mkdir(parents=True)
+        pq.write_table(content, folder / table / "00000.parquet")
+    files = [{"path": f"{table}/00000.parquet"} for table in ("slabs", "calls", "points")]
+    real = {"kernels": [dataclasses.asdict(KERNEL) | {"profile": dataclasses.asdict(profile)}]}
+    manifest = {"state": "complete", "config": {}, "files": files, "real": real}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def figures(folder, out):
+    """Return the verdicts of the model on a run, by figure and workload."""
+    for each in (schema, detect, hosts, kernels):
+        each.register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        job = validate.job({"reference": str(folder)})
+    (out / "figures").mkdir(parents=True)
+    pq.write_table(job.work(0, job.count())["figures"], out / "figures" / "00000.parquet")
+    manifest = {"state": "complete", "config": {"reference": str(folder)}, "files": [{"path": "figures/00000.parquet"}]}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    con = judged(open_run(str(out)), None)
+    rows = con.sql("from verdicts")
+    found = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
+    con.sql("from bias").fetchall()
+    return {(row["figure"], row["workload"]): row for row in found}
+
+
+def consoles(control_dying=0):
+    """Three boots of keep1 (1,040, 1,050 and 1,060 KiB) and of keep0 (1,020 each), and one of counts."""
+    found = {("churn", 1, n): churn(1040 + 10 * n) for n in range(3)}
+    found |= {("churn", 0, n): churn(1020, dying=control_dying) for n in range(3)}
+    return found | {("counts", 0, 0): COUNTS.format(charges=61)}
+
+
+def test_a_run_is_a_reference_with_the_kernels_own_standard_error(profile_of, tmp_path):
+    """Hand-worked: (50 - 20) / 10 KiB per cgroup; boots 1 KiB apart, so 1 / sqrt(3); charges at the guest's pace."""
+    found = figures(write_run(tmp_path / "run", profile_of("linux-6.1"), consoles()), tmp_path / "out")
+
+    slab = found["slab", "keep1-cgroups10"]
+    assert slab["reference"] == pytest.approx(3)
+    assert slab["standard_error"] == pytest.approx(1 / 3**0.5)
+    assert found["dying memcgs", "keep1-cgroups10"]["verdict"] == "ok"
+    charges = found["charges", "create, depth 1"]
+    assert charges["reference"] == pytest.approx(61 / 200)
+    assert charges["verdict"] == "ok"
+
+
+def test_rows_without_a_clean_control_are_refused(profile_of, tmp_path):
+    """Where removed cgroups of the control were still there, nothing can be judged by it, and the verdict says so."""
+    found = figures(write_run(tmp_path / "run", profile_of("linux-6.1"), consoles(control_dying=2)), tmp_path / "out")
+
+    of_memory = {row["verdict"] for (_, workload), row in found.items() if workload == "keep1-cgroups10"}
+    assert of_memory == {"refused: its control is not clean"}
+
+
+def test_another_kind_of_run_is_one_line(tmp_path):
+    """A run of a sweep measured nothing, so it is no reference."""
+    (tmp_path / "manifest.json").write_text(json.dumps({"state": "complete", "files": []}))
+
+    with pytest.raises(InputError, match=r"reference must be .* an ended run of \+experiment=truth") as error:
+        validate.job({"reference": str(tmp_path)})
+    assert "\n" not in str(error.value)
