@@ -99,6 +99,23 @@ def test_bad_input_is_answered_in_one_line(line, part, tmp_path, monkeypatch, ca
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [([], ("+experiment=churn", "kernel=", "smoke", "analysis")), (["--version"], ("memcg-sweep ",))],
+)
+def test_bare_says_what_one_can_do(arguments, says, tmp_path, monkeypatch, capsys):
+    """Without an argument it says what there is and runs nothing; --version is the project's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sweep", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    out = capsys.readouterr().out
+
+    assert end.value.code == 0
+    assert all(word in out for word in says)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_swept_key_cannot_be_set_beside_its_axis(monkeypatch, capfd):
     """A value that no point would see is refused, not dropped."""
     status = run_here(["+experiment=smoke", "cpus=0"], monkeypatch)
