@@ -19,7 +19,7 @@ from analysis.db import connect, lacking
 from analysis.marts import marts
 from analysis.run import InputError, Run, open_run
 from analysis.sheets import Shown, sheets
-from analysis.tables import Form, write
+from analysis.tables import Form, write_sheets
 from analysis.validate import judged, score
 from sweep.folder import end_process
 
@@ -35,11 +35,11 @@ app = typer.Typer(
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, or of an experiment's runs.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Go on although points are missing.")]
 To = Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")]
-Values = Annotated[str, typer.Option(metavar="A,B", help="Show these values, or all; by default some.")]
+ShownValues = Annotated[str, typer.Option(metavar="A,B", help="Show these values, or all; by default some.")]
 
 
 @app.callback(invoke_without_command=True)
-def start(
+def common_options(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
@@ -57,9 +57,9 @@ def tables(
     form: Annotated[Form, typer.Option("--format", help="text: 72 ASCII columns, for a mail.")] = Form.table,
     width: Annotated[int | None, typer.Option(min=40, help="Columns; what is wider is stacked.")] = None,
     only: Annotated[str, typer.Option(metavar="A,B", help="Only these tables, such as debate.")] = "",
-    cpus: Values = "",
-    batch: Values = "",
-    churn: Values = "",
+    cpus: ShownValues = "",
+    batch: ShownValues = "",
+    churn: ShownValues = "",
     setting: Annotated[str | None, typer.Option(metavar="TEXT", help="Settings that contain this; '' is all.")] = None,
     to: To = None,
     partial: Partial = False,
@@ -76,7 +76,7 @@ def tables(
     chosen = [sheet for sheet in found if sheet.name in wanted or not wanted]
     intro = _intro(several, len(asked) - len(several))
     with output.place(to) as file:
-        write(chosen, form, width, intro, file)
+        write_sheets(chosen, form, width, intro, file)
 
 
 @app.command()
@@ -131,7 +131,7 @@ def sql(
             raise InputError(f"SQL must do without {missing[1]} (it needs {lacks}, which the run lacks)") from error
         con.execute(text)  # says where in the text, which sql() does not
         raise
-    output.write(rows.to_arrow_reader(output.BATCH_ROWS), form, to)
+    output.write_rows(rows.to_arrow_reader(output.BATCH_ROWS), form, to)
 
 
 @app.command()
@@ -146,10 +146,10 @@ def validate(
     con = judged(_whole(run, partial), reference)
     rows = con.sql("from verdicts")
     printed = rows.project("* exclude (source)") if form is output.Format.table else rows
-    output.write(printed.to_arrow_reader(output.BATCH_ROWS), form, to)
+    output.write_rows(printed.to_arrow_reader(output.BATCH_ROWS), form, to)
     if form is output.Format.table and to is None:
         print("\nMean of model minus reference, by figure and CPUs:")
-        output.write(con.sql("from bias").to_arrow_reader(output.BATCH_ROWS), form, None)
+        output.write_rows(con.sql("from bias").to_arrow_reader(output.BATCH_ROWS), form, None)
     within, of = score(rows)
     refused = rows.filter("starts_with(verdict, 'refused')").shape[0]
     fitted = rows.filter("verdict = 'fitted'").shape[0]
@@ -197,7 +197,7 @@ def compare(
     if form is output.Format.table and not every:
         shown = shown.slice(0, comparing.ENOUGH)
     if every or beyond.num_rows:
-        output.write(shown.drop(["known"]).to_reader(), form, to)
+        output.write_rows(shown.drop(["known"]).to_reader(), form, to)
     print(
         *comparing.told(found, tolerance), sep="\n", file=sys.stderr if form is not output.Format.table else sys.stdout
     )
@@ -210,7 +210,7 @@ def status(run: RunArgument, form: Annotated[output.Format, typer.Option("--form
     """Say how far a run is: from progress.json, or from its manifest and files."""
     from analysis import status as asking
 
-    output.write(_reader([asking.how_far(open_run(run))]), form, None)
+    output.write_rows(_reader([asking.how_far(open_run(run))]), form, None)
 
 
 @app.command()
@@ -221,7 +221,7 @@ def runs(
     """List the runs of a folder: experiment, state, points, start."""
     from analysis import status as asking
 
-    output.write(_reader(list(asking.listed(out))), form, None)
+    output.write_rows(_reader(list(asking.listed(out))), form, None)
 
 
 def _reader(rows: list[dict[str, Any]]) -> pa.RecordBatchReader:

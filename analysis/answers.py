@@ -13,7 +13,7 @@ from analysis.marts import marts
 from analysis.units import human
 from core.designs import DESIGNS
 
-Row = dict[str, Any]
+Answer = dict[str, Any]
 # the point of a setting nearest to the configured one, in ratios; what the config leaves to the kernel is its own
 NEAREST = """
 with asked as (
@@ -33,7 +33,7 @@ limit 1
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One point of the grid of a setting."""
 
     cpus: int
@@ -49,7 +49,7 @@ class Answers:
     setting: str
     units: dict[str, str]
 
-    def rows(self, query: str, **values: Any) -> list[Row]:
+    def rows(self, query: str, **values: Any) -> list[Answer]:
         """Rows of a query about `$setting` as dicts."""
         result = self.con.execute(query, {"setting": self.setting} | values)
         names = [column[0] for column in result.description]
@@ -66,10 +66,10 @@ class Answers:
         return [name for name, design in DESIGNS.items() if name in values and design.accounts]
 
     @cached_property
-    def point(self) -> Point:
+    def point(self) -> GridPoint:
         """The point of the grid that is nearest to the configured one."""
         [row] = self.rows(NEAREST)
-        return Point(**row)
+        return GridPoint(**row)
 
     @cached_property
     def replicates(self) -> int:
@@ -82,7 +82,7 @@ class Answers:
         """At the configured point: 1, -1 or 0 by measure and two designs, as sql/uncertainty.sql tells them apart."""
         return {(row["measure"], row["design"], row["against"]): row["told"] for row in self.at_point("uncertainty")}
 
-    def at_point(self, mart: str) -> list[Row]:
+    def at_point(self, mart: str) -> list[Answer]:
         """The rows of a mart at the configured point."""
         query = f"from {mart} where setting = $setting and cpus = $cpus and batch = $batch and churn_hz = $churn_hz"
         return self.rows(query, **vars(self.point))

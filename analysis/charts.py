@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from analysis.answers import Answers, Row, few
+from analysis.answers import Answer, Answers, few
 from analysis.measures import TIE_RULE, head, title
 from core.designs import DESIGNS
 
@@ -19,8 +19,8 @@ COMPONENT_COLORS = (
 )
 SYMBOLS = ("circle", "square", "triangle", "diamond", "down", "plus", "cross", "star")
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "5 2 1 2 1 2", "12 4", "1 2", "8 2 2 2")
-MOST_ROWS = 40_000  # of a chart in a page that is sent by mail; longer axes are thinned, and that is said
-AXES = {"cpus": "CPUs", "batch": "charge batch, pages", "churn_hz": "memcgs that come online per second"}
+MOST_CHART_ROWS = 40_000  # of a chart in a page that is sent by mail; longer axes are thinned, and that is said
+AXIS_TITLES = {"cpus": "CPUs", "batch": "charge batch, pages", "churn_hz": "memcgs that come online per second"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Chart:
     x: str
     y: tuple[str, ...]
     menus: tuple[str, ...]
-    rows: list[Row]
-    start: Row  # what the menus say first: the configured point
+    rows: list[Answer]
+    start: Answer  # what the menus say first: the configured point
     labels: dict[str, str]  # of columns
     units: dict[str, str]
     colors: dict[str, str] = field(default_factory=dict)  # of components
     note: str = ""
 
-    def first(self) -> list[Row]:
+    def first(self) -> list[Answer]:
         """The rows that are shown first."""
         return [row for row in self.rows if all(row[menu] == self.start[menu] for menu in self.menus)]
 
@@ -115,11 +115,11 @@ def _lines(
 ) -> Chart | None:
     """Means of `cells` over one axis, a line per design; menus pick the other axes."""
     if len(ask.axis(x)) == 1:
-        x = max(AXES, key=lambda axis: len(ask.axis(axis)))
-    menus = tuple(axis for axis in AXES if axis != x)
+        x = max(AXIS_TITLES, key=lambda axis: len(ask.axis(axis)))
+    menus = tuple(axis for axis in AXIS_TITLES if axis != x)
     values, note = _thinned(ask, (x, *menus))
     figures = ", ".join(f"{column}, {column}_pm" for column in y)
-    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXES)
+    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXIS_TITLES)
     rows = ask.rows(
         f"""
         select design, cpus, batch, churn_hz, {figures}{"".join(f", {column}" for column in more)}, out_of_memory
@@ -274,8 +274,8 @@ def _pareto(ask: Answers) -> Chart | None:
     """Memory against atomics and time, a mark per design."""
     if len(ask.axis("design")) == 1:
         return None
-    values, note = _thinned(ask, tuple(AXES))
-    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXES)
+    values, note = _thinned(ask, tuple(AXIS_TITLES))
+    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXIS_TITLES)
     rows = ask.rows(
         f"""
         select design, cpus, batch, churn_hz, dead_bytes_end, dead_bytes_end_pm, atomics_per_object,
@@ -294,7 +294,7 @@ def _pareto(ask: Answers) -> Chart | None:
         kind="scatter",
         x="dead_bytes_end",
         y=y,
-        menus=tuple(AXES),
+        menus=tuple(AXIS_TITLES),
         rows=rows,
         note=note,
     )
@@ -310,7 +310,7 @@ def _chart(
     x: str,
     y: tuple[str, ...],
     menus: tuple[str, ...],
-    rows: list[Row],
+    rows: list[Answer],
     note: str,
 ) -> Chart:
     columns = rows[0] if rows else {}
@@ -325,7 +325,7 @@ def _chart(
         menus=menus,
         rows=rows,
         start=vars(ask.point) | {"measure": ""},
-        labels={column: AXES.get(column, head(column)) for column in (*columns, "days")}
+        labels={column: AXIS_TITLES.get(column, head(column)) for column in (*columns, "days")}
         | {column: title(column) for column in y},
         units={column: ask.unit(column.removesuffix("_pm")) for column in columns},
         note=note,
@@ -342,7 +342,7 @@ def _thinned(ask: Answers, axes: Sequence[str], each: int = 1) -> tuple[dict[str
     """The values of axes that a chart shows, all where that is no more than MOST_ROWS rows, and what is left out."""
     values = {axis: ask.axis(axis) for axis in axes}
     most = max(map(len, values.values()))
-    while most > 2 and prod(min(len(there), most) for there in values.values()) * each * 8 > MOST_ROWS:
+    while most > 2 and prod(min(len(there), most) for there in values.values()) * each * 8 > MOST_CHART_ROWS:
         most -= 1
     thin = {axis: few(there, most, getattr(ask.point, axis)) for axis, there in values.items()}
     left = [f"{len(there) - len(thin[axis])} of {len(there)} values of {axis}" for axis, there in values.items()]

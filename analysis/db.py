@@ -218,14 +218,19 @@ def _flat(value: Any, key: str = "") -> Iterator[dict[str, str]]:
 def _units(tables: Mapping[str, ds.Dataset]) -> pa.Table:
     """One row per column of the run: what its Parquet metadata says of it."""
     rows = [
-        {"table": name, "column": field.name, "unit": text(field, b"unit"), "doc": text(field, b"doc")}
+        {
+            "table": name,
+            "column": field.name,
+            "unit": metadata_text(field, b"unit"),
+            "doc": metadata_text(field, b"doc"),
+        }
         for name, dataset in tables.items()
         for field in dataset.schema
     ]
     return pa.Table.from_pylist(rows)
 
 
-def text(field: pa.Field, key: bytes) -> str | None:
+def metadata_text(field: pa.Field, key: bytes) -> str | None:
     """What a column's Parquet metadata says under `key`."""
     value = (field.metadata or {}).get(key)
     return value.decode() if value is not None else None

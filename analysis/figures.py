@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.answers import Answers
-from analysis.charts import AXES, Chart, charts, styles
+from analysis.charts import AXIS_TITLES, Chart, charts, styles
 from analysis.measures import title
 from analysis.output import writable
 from analysis.run import InputError
@@ -31,7 +31,7 @@ INCHES = (7.0, 4.2)
 OVERVIEW = ("memory", "dying", "atomics")  # side by side in the picture that goes by the run's name
 PANEL_INCHES = (4.6, 4.0)
 DOTS_PER_INCH = 150
-SPREAD = 30  # values that differ by more than this factor want a logarithmic axis
+LOG_SPREAD = 30  # values that differ by more than this factor want a logarithmic axis
 WORDS = {"cpus": "{:g} CPUs", "batch": "batch {:g}", "churn_hz": "{:.3g} Hz"}
 
 
@@ -209,7 +209,7 @@ def _scatter(ax: Any, chart: Chart) -> None:
 def _log(ax: Any, axis: str, values: Iterable[float]) -> None:
     """A logarithmic axis with its own values as ticks, as many as can be read."""
     there = sorted(set(values))
-    if axis not in AXES or not there or there[0] <= 0:
+    if axis not in AXIS_TITLES or not there or there[0] <= 0:
         return
     ax.set_xscale("log")
     step = -(-len(there) // 5)
@@ -233,7 +233,7 @@ def _log_figures(ax: Any, axis: str, values: Iterable[float], unit: str, size: f
 
 def _spread(values: Iterable[float]) -> bool:
     positive = [value for value in values if value > 0]
-    return bool(positive) and max(positive) > SPREAD * min(positive)
+    return bool(positive) and max(positive) > LOG_SPREAD * min(positive)
 
 
 def _where(chart: Chart) -> str:

@@ -26,7 +26,7 @@ from analysis.run import InputError
 from sweep.folder import written_aside
 
 BATCH_ROWS = 100_000  # read and written at once
-MOST_ROWS = 1000  # of a table, which is for eyes
+MOST_TABLE_ROWS = 1000  # of a table, which is for eyes
 UNBOUNDED_COLUMNS = 10_000  # a pipe has no width; rich would cut at 80
 
 
@@ -48,7 +48,7 @@ def console(width: int | None = None, file: IO[str] | None = None) -> Console:
     return Console(file=file, width=None if file.isatty() else width or UNBOUNDED_COLUMNS, highlight=False)
 
 
-def write(batches: pa.RecordBatchReader, form: Format, to: Path | None) -> None:
+def write_rows(batches: pa.RecordBatchReader, form: Format, to: Path | None) -> None:
     """Write rows to the file `to`, whole or not at all, or else to stdout."""
     if form is Format.parquet and to is None and sys.stdout.isatty():
         raise InputError("--format parquet is binary (got a terminal to print to); add -o FILE, or pipe it")
@@ -162,11 +162,11 @@ def _table(batches: pa.RecordBatchReader, file: IO[str]) -> None:
     for field in batches.schema:
         table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
     rows = _rows(batches)
-    for row in islice(rows, MOST_ROWS):
+    for row in islice(rows, MOST_TABLE_ROWS):
         table.add_row(*(Text(_cell(value)) for value in row))
     console(file=file).print(table)
     if next(rows, None) is not None:
-        print(f"only the first {MOST_ROWS} rows are shown; every other --format writes all", file=sys.stderr)
+        print(f"only the first {MOST_TABLE_ROWS} rows are shown; every other --format writes all", file=sys.stderr)
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -2,9 +2,9 @@
 
 from core.designs import DESIGNS
 
-LOST = "#8c8c8c"  # of a design that the registry no longer knows
+UNREGISTERED = "#8c8c8c"  # of a design that the registry no longer knows
 
 
 def color(design: str) -> str:
     """The colour of a design; grey where the registry has lost it."""
-    return DESIGNS[design].colour if design in DESIGNS else LOST
+    return DESIGNS[design].colour if design in DESIGNS else UNREGISTERED

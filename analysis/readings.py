@@ -10,7 +10,7 @@ import math
 from itertools import groupby
 from operator import itemgetter
 
-from analysis.answers import Answers, Row
+from analysis.answers import Answer, Answers
 from analysis.measures import title
 from analysis.units import three_digits
 
@@ -98,7 +98,7 @@ def prices(ask: Answers) -> str:
     return _sentence("; ".join(said)) if said else ""
 
 
-def crossover(ask: Answers) -> str:
+def best_by_cpus(ask: Answers) -> str:
     """For each measure the best design by CPU count, at the configured batch and churn."""
     rows = ask.rows(
         """
@@ -157,7 +157,7 @@ def upgrade(ask: Answers) -> str:
     return f"{_where(ask, with_batch=False)} dead memory given back: {'; '.join(said)}." if said else ""
 
 
-def upgrades(ask: Answers) -> list[Row]:
+def upgrades(ask: Answers) -> list[Answer]:
     """Rows of `upgrade` from this setting's kernel to every other, at the configured point."""
     return ask.rows(
         """
@@ -194,19 +194,19 @@ def _extremes(ask: Answers, mart: str, column: str, does: str, of_what: str) -> 
     )
 
 
-def _fitting(ask: Answers, mart: str, column: str) -> list[Row]:
+def _fitting(ask: Answers, mart: str, column: str) -> list[Answer]:
     """Rows at the configured point whose host has the memory, least first."""
     rows = [row for row in ask.at_point(mart) if row[column] is not None and not row.get("out_of_memory")]
     return sorted(rows, key=lambda row: (row[column], row["design"]))
 
 
-def _tied(ask: Answers, measure: str, best: str, rows: list[Row]) -> list[str]:
+def _tied(ask: Answers, measure: str, best: str, rows: list[Answer]) -> list[str]:
     """The designs of `rows` that are not told apart from `best`, in the order of the registry."""
     here = {row["design"] for row in rows} - {best}
     return [name for name in ask.axis("design") if name in here and ask.told.get((measure, name, best)) == 0]
 
 
-def _or(ask: Answers, row: Row) -> str:
+def _or(ask: Answers, row: Answer) -> str:
     names = [name for name in ask.axis("design") if name == row["best_design"] or name in row["tied"]]
     return " or ".join(names)
 
@@ -217,7 +217,7 @@ def _where(ask: Answers, *, with_batch: bool = True) -> str:
     return f"At {_cpus(ask.point.cpus)}{batch_too} and {three_digits(ask.point.churn_hz)} Hz"
 
 
-def _figure(ask: Answers, column: str, row: Row) -> str:
+def _figure(ask: Answers, column: str, row: Answer) -> str:
     return ask.say(column, row[column], row.get(f"{column}_pm"))
 
 

@@ -26,7 +26,7 @@ ANSWERS: tuple[tuple[str, Callable[[Answers], str]], ...] = (
     ("Which charge batch is enough?", readings.batch),
     ("What would another kernel give back?", readings.upgrade),
     ("Does an atomic reference per slab page matter?", readings.prices),
-    ("Where does the best design change?", readings.crossover),
+    ("Where does the best design change?", readings.best_by_cpus),
 )
 
 

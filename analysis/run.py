@@ -20,7 +20,12 @@ from sweep import folder
 from sweep.folder import InputError as InputError  # noqa: PLC0414 (what is asked here, too, may be impossible)
 
 ALWAYS_BYTES = 64 << 20  # files up to this are verified whenever they are opened, larger ones once
-LOST = {"state": "damaged", "files": [], "failed": [], "config": {}}  # what is known where the manifest is lost
+LOST_MANIFEST = {
+    "state": "damaged",
+    "files": [],
+    "failed": [],
+    "config": {},
+}  # what is known where the manifest is lost
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def open_run(where: str, verify: bool = False) -> Run:
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"RUN cannot be read (got {where!r}): {_one_line(error)}") from error
     scheme = where.split("://", maxsplit=1)[0] + "://" if "://" in where else ""
-    return Run(scheme + path, filesystem, path, LOST | (manifest or {}), verify)
+    return Run(scheme + path, filesystem, path, LOST_MANIFEST | (manifest or {}), verify)
 
 
 def _folders(filesystem: fs.FileSystem, path: str) -> list[fs.FileInfo]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis import readings
-from analysis.answers import Answers, Row, few
+from analysis.answers import Answer, Answers, few
 from analysis.measures import TIE_RULE, head, title
 from analysis.units import three_digits
 
 PLACES = 4  # values of an axis across a sheet unless more are asked for
 CPU_ROWS = 3  # CPU counts down a sheet unless others are asked for
-AXES = {"cpus": "CPU counts", "batch": "batches", "churn_hz": "churn rates"}
-DIMENSIONS = ("setting", "design", *AXES)
+AXIS_COUNTS = {"cpus": "CPU counts", "batch": "batches", "churn_hz": "churn rates"}
+DIMENSIONS = ("setting", "design", *AXIS_COUNTS)
 SIDE_BY_SIDE = (
     *("dead_bytes_end", "lost_bytes_end", "total_bytes_end", "dying_memcgs_end"),
     *("atomics_per_charge", "atomics_per_uncharge", "refs_per_page", "locks_per_page", "ns_per_object"),
@@ -29,17 +29,17 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A mean of a column at one place of the grid, half its interval, and whether the host ran out of memory there."""
 
     column: str
     value: float | None
     half_width: float | None = None
     out_of_memory: bool = False
-    at: Row = field(default_factory=dict)
+    at: Answer = field(default_factory=dict)
 
 
-Cell = Figure | str
+Entry = Estimate | str
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Line:
     """One row: its keys, and a cell per column. design: whose colour it has. section: lines alike stand together."""
 
     keys: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[Entry, ...]
     design: str = ""
     section: str = ""
 
@@ -113,7 +113,7 @@ def _side_by_side(
     asked: Sequence[Answers], shown: Shown, name: str, heading: str, *, figures: Sequence[str], said: str
 ) -> Sheet:
     """One line per setting, design and place; a column per figure that any has."""
-    found = [(ask, row) for ask in asked for row in _cells(ask, shown, dict.fromkeys(AXES, 1))]
+    found = [(ask, row) for ask in asked for row in _cells(ask, shown, dict.fromkeys(AXIS_COUNTS, 1))]
     columns = [
         column
         for column in figures
@@ -164,7 +164,7 @@ def _upgrades(asked: Sequence[Answers]) -> Sheet:
     lines = [
         Line(
             tuple(f"{row[f'{end}_kernel']} {row[f'{end}_design']} {row[f'{end}_batch']}" for end in ("from", "to")),
-            tuple(Figure(name, row[name], row.get(f"{name}_pm"), at={"setting": ask.setting}) for name in columns),
+            tuple(Estimate(name, row[name], row.get(f"{name}_pm"), at={"setting": ask.setting}) for name in columns),
             section=row["elsewhere"],
         )
         for ask in asked
@@ -196,7 +196,7 @@ def _prices(asked: Sequence[Answers], shown: Shown) -> Sheet:
         for row in rows:
             span = dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end])
             keys = (f"{row['host_prices']} ({row['host_grade']})", f"{row['cpus']}", f"{row['batch']}")
-            figures = (Figure(name, row[name], at=_place(ask, row)) for name in columns)
+            figures = (Estimate(name, row[name], at=_place(ask, row)) for name in columns)
             lines.append(Line(keys, (*figures, "-".join(span) or "never"), section=ask.setting))
     said = "\n".join(_of(ask, reading) for ask in asked if (reading := readings.prices(ask)))
     heads = (*columns.values(), "over 5 % at")
@@ -211,11 +211,11 @@ def _pivot(ask: Answers, shown: Shown, name: str, column: str, *, across: str, r
         across = "cpus"
     if len(ask.axis(across)) == 1:
         return None  # the designs side by side say it
-    most = dict.fromkeys(AXES, 1) | {"cpus": CPU_ROWS} | {across: PLACES}
+    most = dict.fromkeys(AXIS_COUNTS, 1) | {"cpus": CPU_ROWS} | {across: PLACES}
     rows = [row for row in _cells(ask, shown, most) if row["design"] in ask.axis("design")]
     varying = [axis for axis in _varying(rows) if axis != across]
     places = sorted({row[across] for row in rows})
-    grid: dict[tuple[Any, ...], dict[Any, Figure]] = {}
+    grid: dict[tuple[Any, ...], dict[Any, Estimate]] = {}
     for row in rows:
         line = grid.setdefault((row["design"], *(row[axis] for axis in varying)), {})
         line[row[across]] = _figure(ask, row, column)
@@ -230,7 +230,7 @@ def _pivot(ask: Answers, shown: Shown, name: str, column: str, *, across: str, r
         lines=[
             Line(
                 (keys[0], *map(three_digits, keys[1:])),
-                tuple(figures.get(place, Figure(column, None)) for place in places),
+                tuple(figures.get(place, Estimate(column, None)) for place in places),
                 keys[0],
             )
             for keys, figures in grid.items()
@@ -302,7 +302,7 @@ def _best(ask: Answers, shown: Shown) -> Sheet | None:
     return Sheet(
         name="best",
         title=f"The best design by CPUs (down) and churn (across){_at({'batch': batch[0]}, ('cpus', 'churn_hz'))}",
-        reading=readings.crossover(ask),
+        reading=readings.best_by_cpus(ask),
         keys=("least", *(["batch"] if len(batch) > 1 else []), "CPUs"),
         columns=tuple(f"{three_digits(hz)} Hz" for hz in churn),
         ask=ask,
@@ -320,8 +320,8 @@ def _pareto(ask: Answers, shown: Shown) -> Sheet | None:
     if len(ask.axis("design")) == 1:
         return None
     columns = ("dead_bytes_end", "atomics_per_object", "ns_per_object")
-    lists = {axis: shown.of(ask, axis, 1) for axis in AXES}
-    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXES)
+    lists = {axis: shown.of(ask, axis, 1) for axis in AXIS_COUNTS}
+    where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXIS_COUNTS)
     rows = _by_design(ask.rows(f"from pareto where setting = $setting and {where} order by all", **lists))
     varying = _varying(rows)
     return Sheet(
@@ -343,7 +343,7 @@ def _pareto(ask: Answers, shown: Shown) -> Sheet | None:
     )
 
 
-def _cells(ask: Answers, shown: Shown, most: dict[str, int]) -> list[Row]:
+def _cells(ask: Answers, shown: Shown, most: dict[str, int]) -> list[Answer]:
     """Rows of `cells` at the values of the axes that are shown, in the order of the registry."""
     lists = {axis: shown.of(ask, axis, n) for axis, n in most.items()}
     where = " and ".join(f"list_contains(${axis}, {axis})" for axis in lists)
@@ -351,32 +351,32 @@ def _cells(ask: Answers, shown: Shown, most: dict[str, int]) -> list[Row]:
     return _by_design(ask.rows(query, **lists))
 
 
-def _by_design(rows: list[Row]) -> list[Row]:
+def _by_design(rows: list[Answer]) -> list[Answer]:
     from core.designs import DESIGNS
 
     order = {name: place for place, name in enumerate(DESIGNS)}
     return sorted(rows, key=lambda row: order.get(row["design"], len(order)))
 
 
-def _figure(ask: Answers, row: Row, column: str) -> Figure:
+def _figure(ask: Answers, row: Answer, column: str) -> Estimate:
     out = bool(row.get("out_of_memory"))
-    return Figure(column, row[column], row.get(f"{column}_pm"), out, _place(ask, row))
+    return Estimate(column, row[column], row.get(f"{column}_pm"), out, _place(ask, row))
 
 
-def _place(ask: Answers, row: Row) -> Row:
+def _place(ask: Answers, row: Answer) -> Answer:
     return {"setting": ask.setting} | {name: row[name] for name in DIMENSIONS if name in row and name != "setting"}
 
 
-def _varying(rows: Iterable[Row]) -> list[str]:
+def _varying(rows: Iterable[Answer]) -> list[str]:
     """Axes that have more than one value in these rows."""
-    seen: dict[str, set[Any]] = {axis: set() for axis in AXES}
+    seen: dict[str, set[Any]] = {axis: set() for axis in AXIS_COUNTS}
     for row in rows:
         for axis, values in seen.items():
             values.add(row[axis])
     return [axis for axis, values in seen.items() if len(values) > 1]
 
 
-def _values(row: Row, axes: Iterable[str]) -> tuple[str, ...]:
+def _values(row: Answer, axes: Iterable[str]) -> tuple[str, ...]:
     return tuple(three_digits(row[axis]) for axis in axes)
 
 
@@ -384,22 +384,22 @@ def _key(axis: str) -> str:
     return {"cpus": "CPUs", "churn_hz": "churn, Hz"}.get(axis, axis)
 
 
-def _at(row: Row | None, varying: Iterable[str]) -> str:
+def _at(row: Answer | None, varying: Iterable[str]) -> str:
     """', at 64 CPUs, batch 64, 0.01 Hz': what the lines of a sheet have in common."""
-    values = {axis: row[axis] for axis in AXES if row and axis in row and axis not in set(varying)}
+    values = {axis: row[axis] for axis in AXIS_COUNTS if row and axis in row and axis not in set(varying)}
     says = {"cpus": "{} CPUs", "batch": "batch {}", "churn_hz": "{} Hz"}
     said = [says[axis].format(three_digits(value)) for axis, value in values.items()]
     return f", at {', '.join(said)}" if said else ""
 
 
-def _not_shown(ask: Answers, rows: Sequence[Row], axes: Iterable[str] = AXES) -> list[str]:
+def _not_shown(ask: Answers, rows: Sequence[Answer], axes: Iterable[str] = AXIS_COUNTS) -> list[str]:
     """How many values of the axes a sheet leaves out, and how to ask for them."""
     left = []
     for axis in axes:
         there = ask.axis(axis)
         if hidden := len(there) - len({row[axis] for row in rows} & {*there}):
             option = {"cpus": "--cpus", "batch": "--batch", "churn_hz": "--churn"}[axis]
-            left.append(f"{hidden} of {len(there)} {AXES[axis]} ({option} A,B or all)")
+            left.append(f"{hidden} of {len(there)} {AXIS_COUNTS[axis]} ({option} A,B or all)")
     return [f"Not shown: {'; '.join(left)}."] if left else []
 
 

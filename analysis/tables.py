@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.palette import color
-from analysis.sheets import DIMENSIONS, Cell, Figure, Line, Sheet
+from analysis.sheets import DIMENSIONS, Entry, Estimate, Line, Sheet
 
 WIDTH = 72  # characters of a line of a mail
 GAP = "  "
@@ -30,7 +30,7 @@ class Form(StrEnum):
     csv = "csv"
 
 
-def write(sheets: Iterable[Sheet], form: Form, width: int | None, intro: Sequence[str], file: IO[str]) -> None:
+def write_sheets(sheets: Iterable[Sheet], form: Form, width: int | None, intro: Sequence[str], file: IO[str]) -> None:
     """Write sheets to a file: `width` columns, by default 72 for text, the terminal's for a table, any for Markdown."""
     match form:
         case Form.csv:
@@ -58,9 +58,9 @@ def _csv(sheets: Iterable[Sheet], file: IO[str]) -> None:
     for sheet in sheets:
         for line in sheet.lines:
             for head, cell in zip(sheet.columns, line.cells, strict=True):
-                place = cell.at if isinstance(cell, Figure) else {"design": line.design}
+                place = cell.at if isinstance(cell, Estimate) else {"design": line.design}
                 row = [sheet.name, *(place.get(name) for name in DIMENSIONS), " / ".join(line.keys)]
-                if isinstance(cell, Figure):
+                if isinstance(cell, Estimate):
                     row += [cell.column, cell.value, cell.half_width, sheet.ask.unit(cell.column), cell.out_of_memory]
                 else:
                     row += [head, cell, None, None, None]
@@ -133,7 +133,7 @@ def _grid(sheet: Sheet, width: int, plus_minus: str) -> Iterator[list[tuple[list
     """The sheet as one grid of padded texts, or as several on top of each other where one would be too wide."""
     heads, keys = [*sheet.keys, *sheet.columns], len(sheet.keys)
     cells = [[*line.keys, *(_say(sheet, cell, plus_minus) for cell in line.cells)] for line in sheet.lines]
-    figures = {keys + n for line in sheet.lines for n, cell in enumerate(line.cells) if isinstance(cell, Figure)} | {
+    figures = {keys + n for line in sheet.lines for n, cell in enumerate(line.cells) if isinstance(cell, Estimate)} | {
         n for n in range(1, keys) if all(row[n][:1].isdigit() for row in cells)
     }
     for columns in _stacks(heads, cells, keys, width, len(GAP)):
@@ -174,7 +174,7 @@ def _filled(columns: Sequence[int], widths: Sequence[int], room: int | None, gap
     return stacks
 
 
-def _say(sheet: Sheet, cell: Cell, plus_minus: str) -> str:
+def _say(sheet: Sheet, cell: Entry, plus_minus: str) -> str:
     if isinstance(cell, str):
         return cell
     said = sheet.ask.say(cell.column, cell.value, cell.half_width, plus_minus)
@@ -182,7 +182,7 @@ def _say(sheet: Sheet, cell: Cell, plus_minus: str) -> str:
 
 
 def _notes(sheet: Sheet) -> list[str]:
-    marked = any(isinstance(cell, Figure) and cell.out_of_memory for line in sheet.lines for cell in line.cells)
+    marked = any(isinstance(cell, Estimate) and cell.out_of_memory for line in sheet.lines for cell in line.cells)
     return [*([MARKS] if marked else []), *sheet.notes]
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import duckdb
 
 from analysis.run import InputError, Run, open_run
-from sweep.folder import MANIFEST
+from sweep.folder import MANIFEST, OWN_REFERENCE
 
-OWN = Path(__file__).resolve().parent.parent / "conf" / "figures"
 MEASURED = ("vm_memory", "vm_slabs", "ftrace_calls", "workloads")
-PUBLISHED = "figures_*.csv"
+PUBLISHED_FILES = "figures_*.csv"
 PUBLISHED_FIGURES = """
 create view published as
 select
@@ -36,7 +35,7 @@ VIEWS = (
     "verdicts",
     "bias",
 )  # in the order in which they are made of one another
-UNTOUCHED = (  # caches of tasks, which both programs make and end alike: a kept file keeps nothing in them
+TASK_CACHES = (  # caches of tasks, which both programs make and end alike: a kept file keeps nothing in them
     *("task_struct", "signal_cache", "sighand_cache", "mm_struct", "vm_area_struct", "files_cache", "fs_cache"),
     *("anon_vma", "anon_vma_chain", "pid", "vmap_area", "maple_node"),
 )
@@ -60,7 +59,7 @@ def judged(run: Run, reference: Path | None) -> duckdb.DuckDBPyConnection:
     tables = run.tables()
     if "figures" not in tables:
         raise InputError(f"RUN must be of +experiment=validate (got {run.url!r}, which has no figures)")
-    chosen = reference or Path(run.manifest["config"]["reference"] or OWN)
+    chosen = reference or Path(run.manifest["config"]["reference"] or OWN_REFERENCE)
     if not chosen.is_dir():
         raise InputError(
             f"--reference must be a folder with CSV files (got {str(chosen)!r}); leave it out for the run's own"
@@ -72,7 +71,7 @@ def judged(run: Run, reference: Path | None) -> duckdb.DuckDBPyConnection:
     else:
         _of_tables(con, chosen)
     con.execute("create table untouched (kmem_cache varchar)")
-    con.executemany("insert into untouched values (?)", [(name,) for name in UNTOUCHED])
+    con.executemany("insert into untouched values (?)", [(name,) for name in TASK_CACHES])
     for name in VIEWS:
         con.execute(f"create view {name} as {_text(name)}")
     return con
@@ -96,7 +95,7 @@ def _of_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
         columns = con.table(f"{name}_text").columns
         lacking = [f"{value} as {key}" for key, value in LACKING.get(name, {}).items() if key not in columns]
         con.execute(f"create view {name} as select {', '.join(['*', *lacking])} from {name}_text")
-    published = {path.name: path for where in (OWN, folder) for path in sorted(where.glob(PUBLISHED))}
+    published = {path.name: path for where in (OWN_REFERENCE, folder) for path in sorted(where.glob(PUBLISHED_FILES))}
     _view(con, "published_text", list(published.values()))
     con.execute(PUBLISHED_FIGURES)
 
@@ -114,7 +113,7 @@ def score(rows: duckdb.DuckDBPyRelation) -> tuple[int, int]:
 
 def _file(folder: Path, name: str) -> Path:
     """A table of the folder, or of the project's own where it is missing."""
-    return folder / name if (folder / name).is_file() else OWN / name
+    return folder / name if (folder / name).is_file() else OWN_REFERENCE / name
 
 
 def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[Path]) -> None:

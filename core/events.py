@@ -15,12 +15,12 @@ START, SAMPLE = 5, 6  # what happened before is not counted; how full stocks are
 ROOT = 0  # the root memcg: its objects are never charged
 
 
-def record(**fields: str) -> np.dtype[np.void]:
+def record_dtype(**fields: str) -> np.dtype[np.void]:
     """Return the dtype of records whose fields are attributes, under Numba and, to find a fault, without it."""
     return np.dtype((np.record, list(fields.items())))
 
 
-EVENT = record(
+EVENT = record_dtype(
     kind="u1",
     early="u1",  # ALLOC: the memcg's own kmem_cache does not exist yet
     cache="u2",  # ALLOC: index into the caches

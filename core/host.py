@@ -10,7 +10,7 @@ from __future__ import annotations
 from core.checks import at_least, one_of, within
 from core.keys import record
 
-KINDS = ("near", "far", "llsc")
+LINE_KINDS = ("near", "far", "llsc")
 MOST_TIME = 1e9  # of any price, in its own unit
 GRADES = ("measured", "A", "B", "C")
 
@@ -79,7 +79,7 @@ class Host:
     percpu_area_ns: float  # free_percpu() of one area
 
     def __post_init__(self) -> None:
-        one_of("host.kind", self.kind, KINDS)
+        one_of("host.kind", self.kind, LINE_KINDS)
         one_of("host.grade", self.grade, GRADES)
         for key in ("sockets", "cores_per_socket", "cores_per_l3", "threads_per_core", "sockets_per_half"):
             within(f"host.{key}", getattr(self, key), 1, 8192, "8192 is the most that x86 Linux is built for")

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, dataclass_transform
 T = TypeVar("T")
 
 # part -> the parts whose fields it sees beside its own: it works on what is shared by points that are equal in those
-PARTS: dict[str, tuple[str, ...]] = {
+PART_SEES: dict[str, tuple[str, ...]] = {
     "label": (),  # names and sources, for rows and messages: no number depends on them
     "realisation": (),  # which of the scenarios that are alike
     "own": (),  # what a null of the point stands for on this kernel
@@ -69,8 +69,8 @@ def key(
     own: what null stands for, the path of another value or a rule. A part never sees the null.
     """
     for part in readers:
-        if part not in PARTS:
-            raise TypeError(f"key() must name readers among {', '.join(PARTS)} (got {part!r}); correct it")
+        if part not in PART_SEES:
+            raise TypeError(f"key() must name readers among {', '.join(PART_SEES)} (got {part!r}); correct it")
     if isinstance(own, str):
         own = Own((own,), lambda value: value)
     return dataclasses.field(default=default, metadata={"declared": Declared(frozenset(readers), own, neutral, named)})
@@ -93,7 +93,7 @@ def record(*readers: str) -> Callable[[type[T]], type[T]]:
             elif own is None or not (own.readers or _record_in(hints[field.name])):
                 raise TypeError(
                     f"{cls.__name__}.{field.name} must say who reads it (got nobody); declare "
-                    f'{field.name}: {field.type} = key("charge"), or which of {", ".join(PARTS)} do'
+                    f'{field.name}: {field.type} = key("charge"), or which of {", ".join(PART_SEES)} do'
                 )
         return whole
 
@@ -148,7 +148,7 @@ def setting(whole: Any, part: str) -> tuple[Hashable, ...]:
 
 def seen_by(whole: T, part: str) -> T:
     """Return a record with what a part may see, which raises AttributeError, naming the field, for anything else."""
-    may = {part, *PARTS[part]}
+    may = {part, *PART_SEES[part]}
     cls: Any = type(whole)
     seen: T = object.__new__(_narrowed(cls, part))
     for name, own in fields_of(cls).items():

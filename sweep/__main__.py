@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import conf
-from sweep.config import detect, hosts, kernels, schema
+from sweep.config import detect, hosts, kernels, options, schema
 from sweep.config.multirun import as_axes
 from sweep.config.units import as_said, in_own_unit
 from sweep.engine import signals
@@ -31,7 +31,7 @@ from sweep.engine.progress import say
 from sweep.engine.warm import keep_compiled
 from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, not_one_of, one_line
 from sweep.folder import end_process, within_reach
-from sweep.plan.planner import GROUPS, counterfactual, flat, plan
+from sweep.plan.planner import counterfactual, flat, plan
 
 CHOICES = {
     "job": ("sweep", "validate", "truth", "calibrate", "host", "sensitivity"),
@@ -180,7 +180,7 @@ def _check_cluster(cluster: Mapping[str, Any]) -> None:
 
 def _check_groups(config: DictConfig, swept: Mapping[str, Any]) -> None:
     chosen = HydraConfig.get().runtime.choices
-    for group in GROUPS:
+    for group in options.GROUPS:
         if not isinstance(one := chosen.get(group), str):
             raise InputError(f"{group} must be one option (got {one or 'several'}); axes.{group}=[...] has several")
     if config.kernel.image and "image" not in (chosen["kernel"], *(swept.get("kernel") or ())):
@@ -258,10 +258,8 @@ def _load_option(group: str, name: str) -> Mapping[str, Any]:
         kernels.profile(name)  # says what there is, if there is none
     elif name not in known:
         raise InputError(not_one_of(f"axes.{group}", name, (option for option in known if option[0] != "_")))
-    rest = [each for each in HydraConfig.get().overrides.task if each.partition("=")[0] != group]
-    composed = hydra.compose("config", [*rest, f"{group}='{name}'"])
-    options: dict[str, Any] = OmegaConf.to_container(composed[group], resolve=True)  # type: ignore[assignment]
-    return options
+    values: dict[str, Any] = options.composed_with(group, name)[group]
+    return values
 
 
 def _arguments() -> None:

@@ -40,6 +40,7 @@ STATES = ("running", "stopped", "partial", "complete")
 DIGEST = "digest"  # of a manifest's own content, or of a file's bytes
 DIGEST_BYTES = 16
 ASKING = "asks a store"  # name of a thread
+OWN_REFERENCE = Path(__file__).resolve().parents[1] / "conf" / "figures"  # what `reference: null` stands for
 ANSWER_S = 20  # a store that does not answer for so long is out of reach
 
 Stretch = tuple[int, int]

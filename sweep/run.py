@@ -37,7 +37,7 @@ from sweep.engine.store import Store, TornPartError
 from sweep.engine.warm import is_compiled
 from sweep.errors import FAILED, ClusterError
 from sweep.folder import MANIFEST, PARTS, PROGRESS, disjoint
-from sweep.version import commit, core_digest, simulation_digest, versions
+from sweep.version import commit, core_digest, package_versions, simulation_digest
 
 COUNTED = 1_000_000  # positions among which points are counted at once
 LISTED = 20  # failed points that are listed on stderr
@@ -96,7 +96,7 @@ def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
 
 def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, Any]) -> int:
     began, outcome, files = time.monotonic(), Outcome(), list[dict[str, Any]]()
-    executor = executors.start(config["cluster"], job, store.root, core_digest())
+    executor = executors.start_executor(config["cluster"], job, store.root, core_digest())
     manifest = names | _provenance(config, executor.nodes) | {"deterministic": True}
     if isinstance(job, Measuring):
         manifest |= job.about()
@@ -189,7 +189,7 @@ def _provenance(config: Mapping[str, Any], nodes: list[dict[str, Any]]) -> dict[
         "config": config,
         "core": core_digest(),
         "commit": commit(),
-        "versions": versions(),
+        "versions": package_versions(),
         "driver": platform.node(),
         "nodes": nodes,
         "profiles": {key: {"name": config[key]["name"], "source": config[key].get("source")} for key in groups},

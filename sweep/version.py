@@ -45,7 +45,7 @@ def refusal(code: str) -> str | None:
     )
 
 
-def versions() -> dict[str, str | None]:
+def package_versions() -> dict[str, str | None]:
     """Return the version of Python and of each package that rows depend on; None where one is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -11,7 +11,7 @@ import pytest
 
 from core import keys, params
 from core.designs import DESIGNS, Design
-from core.keys import PARTS, canonical, fields_of, identity, key, record, resolved, seen_by, setting
+from core.keys import PART_SEES, canonical, fields_of, identity, key, record, resolved, seen_by, setting
 from core.params import Point
 from core.profile import OBJCG_VERSIONS, STAT_FLUSHES
 from core.rng import scenario_id
@@ -169,7 +169,7 @@ def test_whoever_is_declared_to_read_a_key_reads_it(reads):
         for cls in records
         for name, own in fields_of(cls).items()
         for part in own.readers - shared
-        if not any(part in {by, *PARTS[by]} for by in reads.get((cls.__name__, name), ()))
+        if not any(part in {by, *PART_SEES[by]} for by in reads.get((cls.__name__, name), ()))
     }
 
     assert idle == set()

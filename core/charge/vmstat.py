@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import entry
-from core.events import ROOT, record
+from core.events import ROOT, record_dtype
 
 UNSEEN = -1
-STAT_EVENT = record(cpu="i4", memcg="i4", item="i4", delta="i4")
+STAT_EVENT = record_dtype(cpu="i4", memcg="i4", item="i4", delta="i4")
 """A statistic of `memcg` (ROOT: the parent of all) changes by `delta` pages or bytes on a CPU; `item` is 0 or 1."""
 
 

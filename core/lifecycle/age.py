@@ -96,7 +96,7 @@ SERIES_COLUMNS: dict[str, Column] = {
     **{f"{name}_bytes": Column("int64", "B", f"components {name}*, of memcgs") for name in COMPONENT_GROUPS},
 }
 
-Row = dict[str, float | str]
+AgeRow = dict[str, float | str]
 Samples = dict[str, NDArray[np.generic]]
 
 
@@ -119,7 +119,7 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
 
     found: dict[Hashable, int] = {}  # what is alike in kernel, machine and design is one row, told once
     which: list[int] = []
-    rows: list[Row] = []
+    rows: list[AgeRow] = []
     series: list[Samples] = []
     for point in points:
         machine = setting(point, "lifecycle")
@@ -138,7 +138,7 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
     )
 
 
-def _told(point: Point, population: Population, mine: Life, floor: Life) -> tuple[Row, Samples]:
+def _told(point: Point, population: Population, mine: Life, floor: Life) -> tuple[AgeRow, Samples]:
     """Tell a life in columns: a row of the points, and the rows of the series."""
     load, design = point.workload, DESIGNS[point.design]
     online = population.online[SAMPLED] * load.memcgs_per_unit + load.resident_memcgs
@@ -147,7 +147,7 @@ def _told(point: Point, population: Population, mine: Life, floor: Life) -> tupl
     dangling = _dangling(mine.counts, len(load.leftovers)) * (design.slab_pins == "kmem_cache")
     held = mine.live + mine.dead
     dead, lost = mine.dead.sum(axis=(1, 2)), (mine.dead - floor.dead).sum(axis=(1, 2))
-    row: Row = {
+    row: AgeRow = {
         "dying_memcgs_end": dying[-1],
         "dying_memcgs_mean": mine.mean_counts[DYING] * load.levels_per_unit,
         "zombie_share": mine.zombie_share,

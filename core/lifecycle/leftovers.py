@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.events import record
+from core.events import record_dtype
 from core.lifecycle.population import SPOTS
 from core.lifecycle.reclaim import ANGLE, CALENDAR_TICKS, CPU, LIFE, NONE, int64s, random_bits, uniform
 
@@ -20,11 +20,11 @@ DYING, DYING_WITH_CACHES, OBJCGS, IDS = int64s(*range(4))  # IDS: dying memcgs t
 CACHES, SLABS, OWN_OBJECTS, SHARED_OBJECTS, ROOT_OBJECTS = int64s(*range(5))
 FIRST_OF_KINDS, NUMBERS_OF_KIND = int64s(4, 5)
 
-LEFT = record(kind="i8", end="i8", spot="i8", early="u1")
+LEFT = record_dtype(kind="i8", end="i8", spot="i8", early="u1")
 """A leftover of the memcg that goes offline: its kind, the tick at which it is reclaimed, its place among what the
 memcg allocated, and whether it is older than the memcg's kmem_caches."""
 
-ENTRY = record(kind="i8", end="i8", spot="i8", sibling="i8", next_due="i8", key="i8")
+ENTRY = record_dtype(kind="i8", end="i8", spot="i8", sibling="i8", next_due="i8", key="i8")
 """A common object that an online memcg is charged for. Siblings are of the same memcg; the first entry of a memcg that
 is not followed also stands for the memcg."""
 

@@ -30,7 +30,7 @@ FIRST_LRU_IDS = 4  # MEMCG_CACHES_MIN_SIZE, mm/memcontrol.c, 5.17
 MAX_IDS = 65535  # MEM_CGROUP_ID_MAX, MEMCG_CACHES_MAX_SIZE
 RCU_HEAD_BYTES = 16
 
-Objects = dict[str, list[tuple[str, int]]]
+ObjectsOf = dict[str, list[tuple[str, int]]]
 """By component, the cache and the bytes of each object; what kmalloc() takes from the page allocator has cache ''."""
 
 
@@ -42,7 +42,7 @@ def kmalloc(size: int, page_bytes: int) -> tuple[str, int]:
     return "", page_bytes << max(-(-size // page_bytes) - 1, 0).bit_length()
 
 
-def memcg_objects(profile: KernelProfile, nodes: int) -> Objects:
+def memcg_objects(profile: KernelProfile, nodes: int) -> ObjectsOf:
     """What creating a memcg and its cgroup allocates, but for kernfs nodes.
 
     mem_cgroup_alloc(), alloc_mem_cgroup_per_node_info(), alloc_shrinker_info(), cgroup_create(), psi_cgroup_alloc(),
@@ -111,7 +111,7 @@ def kmem_cache_bytes(profile: KernelProfile, possible_cpus: int, nodes: int, *, 
     }
 
 
-def objcg_objects(profile: KernelProfile) -> Objects:
+def objcg_objects(profile: KernelProfile) -> ObjectsOf:
     """What obj_cgroup_alloc() allocates."""
     sizes = [profile.structs.obj_cgroup, profile.structs.percpu_ref_data]
     return {"objcg_struct": [kmalloc(size, profile.page_bytes) for size in sizes if size]}
@@ -159,5 +159,5 @@ def total(*parts: Bytes) -> Bytes:
     return {name: sum(part.get(name, 0) for part in parts) for name in names}
 
 
-def _heap(objects: Objects) -> Bytes:
+def _heap(objects: ObjectsOf) -> Bytes:
     return {(component, SUNRECLAIM): sum(size for _, size in each) for component, each in objects.items()}

@@ -76,7 +76,7 @@ class Fairness(NamedTuple):
     forced_bytes: float  # reclaimed so, in all
 
 
-class Taking(NamedTuple):
+class ReuseWalk(NamedTuple):
     """A scenario under `reuse_dead`: what is given, and what changes as it is walked through."""
 
     followed: Followed
@@ -105,7 +105,7 @@ def take_over(population: Population, rules: Rules, charges: Charges) -> tuple[W
     births = _simulated(population)
     counts = counts_of(kinds)
     sums, samples = np.zeros(counts, np.int64), np.zeros((SAMPLES, counts), np.int64)
-    taking = Taking(
+    taking = ReuseWalk(
         followed=population.followed,
         objects=population.objects,
         rules=rules,

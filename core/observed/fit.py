@@ -16,9 +16,11 @@ from core.observed.mean_field import Hosts, Numbers, Pinning, leaves, moments
 from core.workload import Workload
 
 WALKERS, STEPS, KEPT = 64, 300, 3  # steps of each walker; every so many is kept of the second half
-MOST_ROWS = 12  # that are fitted: what happens between close rows is one process seen again
+MOST_FITTED_ROWS = 12  # that are fitted: what happens between close rows is one process seen again
 STRETCH = 2.0  # Goodman and Weare's a
-SPREAD = np.log([2.0, 2.0, 4.0])  # standard deviations of logarithms: slab, page cache (95 %: within 4 times), turnover
+PRIOR_SPREAD = np.log(
+    [2.0, 2.0, 4.0]
+)  # standard deviations of logarithms: slab, page cache (95 %: within 4 times), turnover
 CHURN_BOUNDS_HZ = (1e-5, 100.0)  # one memcg a day to a hundred a second
 UP_BOUNDS_S = (60.0, 3e7)  # a minute to a year; where uptime is not known
 MODEL_ERROR = 0.03  # of the closed form's mean against the simulation's, relative
@@ -119,7 +121,9 @@ def _stretch(  # one half moves along lines to walkers of the other
 
 
 def _thinned(seen: Observations) -> Observations:
-    rows = np.unique(np.linspace(0, seen.times_s.size - 1, min(seen.times_s.size, MOST_ROWS)).round().astype(int))
+    rows = np.unique(
+        np.linspace(0, seen.times_s.size - 1, min(seen.times_s.size, MOST_FITTED_ROWS)).round().astype(int)
+    )
     return Observations(
         times_s=seen.times_s[rows],
         dying=seen.dying[rows],
@@ -144,7 +148,7 @@ class _Target:
         drawn = np.column_stack(
             [
                 rng.uniform(self.low[0], self.high[0], many),
-                rng.normal(0.0, 1.0, (many, 3)) * SPREAD,
+                rng.normal(0.0, 1.0, (many, 3)) * PRIOR_SPREAD,
                 rng.uniform(self.low[1], self.high[1], many),
             ]
         )
@@ -167,7 +171,7 @@ class _Target:
         inside = np.all((edges > self.low) & (edges < self.high), axis=1) & np.all(np.abs(walkers) < 30, axis=1)
         safe = np.where(inside[:, None], walkers, 0.0)
         safe[~inside] = [log(0.01), 0, 0, 0, log(86400.0)]
-        result = -((safe[:, 1:4] / SPREAD) ** 2).sum(axis=1) / 2 + self._likelihood(self.hosts(safe))
+        result = -((safe[:, 1:4] / PRIOR_SPREAD) ** 2).sum(axis=1) / 2 + self._likelihood(self.hosts(safe))
         return np.asarray(np.where(inside, result, -np.inf))
 
     def _likelihood(self, hosts: Hosts) -> Numbers:
@@ -206,7 +210,7 @@ def unseen(load: Workload, turnover_s: float, kind: Kind, seed: int, draws: int)
     """Return draws from what a host may be of which nothing was seen."""
     rng = np.random.default_rng(seed)
     churn, up = (rng.uniform(log(low), log(high), draws) for low, high in (CHURN_BOUNDS_HZ, UP_BOUNDS_S))
-    factors = rng.normal(0.0, 1.0, (draws, 3)) * SPREAD
+    factors = rng.normal(0.0, 1.0, (draws, 3)) * PRIOR_SPREAD
     nothing = Observations(
         times_s=np.zeros(1), dying=np.zeros(1), live_too=False, up_s=None, churn_hz=None, slab_bytes=None
     )

@@ -13,27 +13,27 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.events import ALLOC, FREE, ROOT, record
+from core.events import ALLOC, FREE, ROOT, record_dtype
 
 NONE = -1
 
-CACHE = record(objects="i8", pages="i8", min_partial="i8", cpu_partial="i8")
+CACHE = record_dtype(objects="i8", pages="i8", min_partial="i8", cpu_partial="i8")
 """Geometry of a kmem_cache: objects and pages of a slab, empty slabs a node keeps, bound of a CPU's partial list.
 
 Under SLAB, `cpu_partial` is the limit of a CPU's array of free objects and `min_partial` that of the array they share.
 """
 
-PAGE_EVENT = record(kind="i4", cpu="i4", memcg="i4", cache="i4", pages="i4", dead="i4")
+PAGE_EVENT = record_dtype(kind="i4", cpu="i4", memcg="i4", cache="i4", pages="i4", dead="i4")
 """A slab of `memcg` taken (ALLOC) or given back (FREE), or the memcg going ONLINE or OFFLINE; or START, or SAMPLE.
 
 `dead`: after offline.
 """
 
 # all of one width, so that Numba compiles each function once
-INSTANCE = record(min_partial="i8", cpu_partial="i8", created="i8", slabs="i8", free_objects="i8", shared="i8")
-_SLAB = record(cache="i8", node="i8", inuse="i8", frozen="i8", prev="i8", next="i8", taken="i8")
-_CPU = record(slab="i8", free="i8", partial="i8")
-_NODE = record(head="i8", tail="i8", nr_partial="i8")
+INSTANCE = record_dtype(min_partial="i8", cpu_partial="i8", created="i8", slabs="i8", free_objects="i8", shared="i8")
+_SLAB = record_dtype(cache="i8", node="i8", inuse="i8", frozen="i8", prev="i8", next="i8", taken="i8")
+_CPU = record_dtype(slab="i8", free="i8", partial="i8")
+_NODE = record_dtype(head="i8", tail="i8", nr_partial="i8")
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from core.host import Host
 from core.params import Point
 from core.prices.fit import executor, hold_and_weight, loop_prices, rows_of_pair, shapes_ns
 from core.prices.lines import Floats, hammer_ns, ticket_ns, transfer_ns, turn_ns
-from core.validation.figures import Figure
+from core.validation.figures import Figure, Tables
 
-Tables = Mapping[str, Sequence[Mapping[str, str]]]
 Model = Callable[[Floats], Floats]
 
 MILAN_GUEST = "epyc_milan_guest"  # one socket of 83 cores, two threads each, with the latencies of another Milan

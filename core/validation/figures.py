@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -16,6 +16,8 @@ DRAWS = 8  # ways to wander over which a replay is averaged; their standard erro
 KIB_PER_CGROUP = "KiB/cgroup"
 OF_CACHE = "slab of "
 NO_CHANGE_KIB = 0.1  # per cgroup: caches whose memory differs by less, in the model, make no figure of their own
+
+Tables = Mapping[str, Sequence[Mapping[str, str]]]  # CSV files of references by name, as rows of text
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ RADIX_HEADER_BYTES = 72  # struct radix_tree_node (xa_node) without its slots, 4
 
 
 @dataclass(frozen=True)
-class Node:
+class KernfsNode:
     """A kernfs node: its inode number, its own object and, if it is not a constant of the kernel's, its name."""
 
     ino: int
@@ -31,7 +31,7 @@ class KernfsRoot:
         self._objects: dict[tuple[int, int], int] = {}  # radix tree node at (height, place) -> its object
         self._used: dict[tuple[int, int], set[int]] = {}  # -> numbers or places below it that are in use
 
-    def node(self, cpu: int, name: str | None = None) -> Node:
+    def node(self, cpu: int, name: str | None = None) -> KernfsNode:
         """Create a node; `name` if it is copied."""
         program, ino = self._program, self._next_ino
         self._next_ino += 1
@@ -44,9 +44,9 @@ class KernfsRoot:
             if known:
                 break
             self._objects[at] = program.alloc("radix_tree_node", cpu)
-        return Node(ino, tuple(program.alloc(cache, cpu) for cache in caches))
+        return KernfsNode(ino, tuple(program.alloc(cache, cpu) for cache in caches))
 
-    def remove(self, node: Node, cpu: int) -> None:
+    def remove(self, node: KernfsNode, cpu: int) -> None:
         """Remove a node, and the radix tree nodes that it leaves empty."""
         for number in node.objects:
             self._program.free(number, cpu)

@@ -16,9 +16,8 @@ from core.charge.count import count
 from core.params import Point
 from core.prices.contention import price
 from core.prices.lines import Floats, Stations, in_order, queue
-from core.validation.figures import Figure
+from core.validation.figures import Figure, Tables
 
-Tables = Mapping[str, Sequence[Mapping[str, str]]]
 Rows = Mapping[str, float]
 
 POINTS: dict[str, tuple[str, ...]] = {  # name -> overrides of the config: the points that `figures` starts from

@@ -7,7 +7,7 @@ state that the table starts from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import median
 
@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.lifecycle.age import COMPONENT_GROUPS, age
+from core.lifecycle.life import KIB
 from core.lifecycle.memory import by_component, memcg_bytes, memcg_percpu
 from core.params import Point
-from core.validation.figures import Figure
+from core.validation.figures import Figure, Tables
 from core.workload import Leftover
-
-Tables = Mapping[str, Sequence[Mapping[str, str]]]
 
 POINTS: dict[str, tuple[str, ...]] = {  # name -> overrides of the config: the points that `figures` starts from
     # The hosts' size is unpublished: 56 CPUs on 2 nodes is a common server of 2019. Kernel: the series predates the
@@ -35,8 +34,8 @@ POINTS: dict[str, tuple[str, ...]] = {  # name -> overrides of the config: the p
     "5.15": ("kernel=linux-5.15",),
     "6.19": ("kernel=linux-6.19",),
 }
-SERIES = "v4-v7"  # of published_dying.csv: the other one, v1-v3, is of other kernels and hosts
-DAY_S, KIB, MB = 86400.0, 1024, 1e6
+PATCH_SERIES = "v4-v7"  # of published_dying.csv: the other one, v1-v3, is of other kernels and hosts
+DAY_S, MB = 86400.0, 1e6
 SPARE_DAYS = 2.0  # simulated beyond the table, for hosts that were up before its day 0
 FIT_REPLICATES, REPLICATES = 8, 32  # over which a trajectory is averaged
 CHURN_HZ = (0.002, 0.5)  # where the fit looks
@@ -58,7 +57,7 @@ def figures(tables: Tables, points: Mapping[str, Point]) -> list[Figure]:
 
 
 def _seven_days(tables: Tables, point: Point) -> list[Figure]:
-    rows = [row for row in tables["published_dying"] if row["series"] == SERIES]
+    rows = [row for row in tables["published_dying"] if row["series"] == PATCH_SERIES]
     days = np.array([float(row["day"]) for row in rows])
     original = np.array([float(row["original_dying"]) for row in rows])
     churn_hz, up_days = fit_churn(point, days, original)
@@ -71,7 +70,7 @@ def _seven_days(tables: Tables, point: Point) -> list[Figure]:
     later = days > 0
 
     def figure(name: str, unit: str, model: float) -> Figure:
-        return Figure("published", name, SERIES, point.cpus, point.workload.name, unit, float(model))
+        return Figure("published", name, PATCH_SERIES, point.cpus, point.workload.name, unit, float(model))
 
     return [
         figure("original dying per day", "1/d", np.polyfit(days, dying, 1)[0]),

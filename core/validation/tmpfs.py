@@ -19,6 +19,7 @@ import numpy as np
 
 from core.charge.machine import slabs_of
 from core.events import OFFLINE, ONLINE, ROOT
+from core.lifecycle.life import KIB
 from core.lifecycle.memory import (
     KMALLOC,
     PERCPU_REF_BYTES,
@@ -34,7 +35,6 @@ from core.validation.made import DIRECTORY, FILE, made
 from core.validation.program import Program
 from core.workload import TmpfsProgram
 
-KIB = 1024
 BLOB = "lsm_inode_cache"  # security_inode_alloc(): one per inode where the kernel has it; not accounted
 KERNEL = ("kernfs_node_cache", "radix_tree_node", "kmem_cache", "kmem_cache_node", "mem_cgroup", "mem_cgroup_per_node")
 GRACE_PERIODS = 4  # from rmdir to freed: kill_css(), deactivation of the caches, css_release(), css_free_rwork_fn()

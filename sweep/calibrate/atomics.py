@@ -51,7 +51,7 @@ def compare_exchange(_typing: Any, address: Any, old: Any, new: Any) -> Any:
 
 
 @intrinsic
-def load(_typing: Any, address: Any) -> Any:
+def load_acquire(_typing: Any, address: Any) -> Any:
     """smp_load_acquire(): a load that is neither hoisted nor folded."""
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> ir.Value:
@@ -112,9 +112,9 @@ def add(lines: Words, me: int, n: int, setting: int) -> int:
 def cas_add(lines: Words, me: int, n: int, setting: int) -> int:
     """n additions by loops of compare-and-swap."""
     for _ in range(n):
-        old = load(lines[0])
+        old = load_acquire(lines[0])
         while compare_exchange(lines[0], old, old + 1) == 0:
-            old = load(lines[0])
+            old = load_acquire(lines[0])
     return n
 
 
@@ -122,7 +122,7 @@ def cas_add(lines: Words, me: int, n: int, setting: int) -> int:
 def plain_add(lines: Words, me: int, n: int, setting: int) -> int:
     """n loads and stores that are no atomic operation: this_cpu_add() on an own line, lost updates on a shared one."""
     for _ in range(n):
-        store(lines[0], load(lines[0]) + 1)
+        store(lines[0], load_acquire(lines[0]) + 1)
     return n
 
 
@@ -154,7 +154,7 @@ def stock(lines: Words, me: int, n: int, setting: int) -> int:
     """n charges of one page through a stock of `setting` pages in lines[0]; a miss walks the other lines."""
     over = 0
     for _ in range(n):
-        left = load(lines[0])
+        left = load_acquire(lines[0])
         if left == 0:
             for level in range(1, len(lines)):
                 if fetch_add(lines[level], setting) < 0:
@@ -179,10 +179,10 @@ def get_put(lines: Words, me: int, n: int, setting: int) -> int:
 def percpu_get_put(lines: Words, me: int, n: int, setting: int) -> int:
     """n gets and puts of a percpu_ref: read the mode word in lines[1], add to the own line."""
     for _ in range(n):
-        if load(lines[1]) == 0:
-            store(lines[0], load(lines[0]) + 1)
-        if load(lines[1]) == 0:
-            store(lines[0], load(lines[0]) - 1)
+        if load_acquire(lines[1]) == 0:
+            store(lines[0], load_acquire(lines[0]) + 1)
+        if load_acquire(lines[1]) == 0:
+            store(lines[0], load_acquire(lines[0]) - 1)
     return n
 
 
@@ -191,17 +191,17 @@ def list_push(lines: Words, me: int, n: int, setting: int) -> int:
     """n times spin_lock(lines[0]), list_add() to the head in lines[1], spin_unlock()."""
     for node in range(n):
         while compare_exchange(lines[0], 0, 1) == 0:
-            while load(lines[0]) != 0:
+            while load_acquire(lines[0]) != 0:
                 pause()
-        store(lines[1], load(lines[1]) + 1)
+        store(lines[1], load_acquire(lines[1]) + 1)
         store(lines[0], 0)
     return n
 
 
 @njit(_LOOP, nogil=True, cache=True)
-def ping_pong(lines: Words, me: int, n: int, setting: int) -> int:
+def cas_ping_pong(lines: Words, me: int, n: int, setting: int) -> int:
     """n round trips of a compare-and-swap between two threads: one-way time is half of a round."""
-    start = (load(lines[0]) & ~1) + me  # even when a burst begins; at most thread 0 has moved it since
+    start = (load_acquire(lines[0]) & ~1) + me  # even when a burst begins; at most thread 0 has moved it since
     for turn in range(n):
         while compare_exchange(lines[0], start + 2 * turn, start + 2 * turn + 1) == 0:
             pass
@@ -215,10 +215,10 @@ def chase(lines: Words, me: int, n: int, setting: int) -> int:
     The other thread has modified each of them since, and each address needs the result before: nothing overlaps.
     `setting` is 0, which the compiler cannot know.
     """
-    start = (load(lines[0]) & ~1) + me
+    start = (load_acquire(lines[0]) & ~1) + me
     x = 1
     for turn in range(n):
-        while load(lines[0]) != start + 2 * turn:
+        while load_acquire(lines[0]) != start + 2 * turn:
             pause()
         for i in range(1, len(lines)):
             x = fetch_add(lines[i] + (x & setting), 1)
@@ -229,10 +229,10 @@ def chase(lines: Words, me: int, n: int, setting: int) -> int:
 @njit(_LOOP, nogil=True, cache=True)
 def gather(lines: Words, me: int, n: int, setting: int) -> int:
     """As chase(), but every address is known from the start, as those of a page counter's ancestors are."""
-    start = (load(lines[0]) & ~1) + me
+    start = (load_acquire(lines[0]) & ~1) + me
     x = 1
     for turn in range(n):
-        while load(lines[0]) != start + 2 * turn:
+        while load_acquire(lines[0]) != start + 2 * turn:
             pause()
         for i in range(1, len(lines)):
             x += fetch_add(lines[i], 1)
@@ -257,7 +257,7 @@ def bursts(loop: Loop, lines: Words, gate: Words, threads: int, me: int, n: int,
     """
     for i in range(len(windows)):
         fetch_add(gate[0], 1)
-        while load(gate[0]) < threads * (i + 1):
+        while load_acquire(gate[0]) < threads * (i + 1):
             pause()
         windows[i, 0] = cycles()
         loop(lines, me, n, setting)

@@ -166,7 +166,7 @@ def near(a: float, b: float, tolerance: float) -> bool:
 def ping_pong(pair: Sequence[Cpu], **options: Any) -> Series:
     """Compare-and-swap ping-pong of two CPUs; a turn is two one-way trips."""
     passed: Check = lambda w, done: w[0, 0] == 2 * done  # noqa: E731
-    return Series("ping_pong", atomics.ping_pong, pair, [[0]] * 2, passed, operations=2, **options)
+    return Series("ping_pong", atomics.cas_ping_pong, pair, [[0]] * 2, passed, operations=2, **options)
 
 
 def _arena() -> NDArray[np.int64]:

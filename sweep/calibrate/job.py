@@ -27,7 +27,7 @@ from sweep.engine.store import Store
 ROUNDS = 25  # of every series, measured in one place
 LEAST_ROUNDS = 4
 BUDGET_S = 50.0
-SPREAD = 0.25  # interquartile range over median above which rounds disagree
+MOST_SPREAD = 0.25  # interquartile range over median above which rounds disagree
 AGREES = 0.15  # with the measurement before
 HEADLINES = (("xadd", 1), ("hammer", 2), ("chase", 2))  # series and threads that two runs must agree on
 SAME_CLASS = 0.25  # ping-pongs this near to each other are of one place
@@ -86,7 +86,7 @@ class Calibration:
     def work(self, start: int, stop: int) -> dict[str, pa.Table]:  # noqa: ARG002 (a task is a node)
         """Measure this node, keep its price table here, and return it with the measurements."""
         cpus = usable_cpus()
-        rows = measure(cpus, BUDGET_S)
+        rows = measure_node(cpus, BUDGET_S)
         doubts = list(_doubts(rows, _before()))
         node = Node(hosts.name(), cpus, machine(), hosts.preset())
         text = price_table(node, rows, doubts, datetime.now(UTC))
@@ -111,7 +111,7 @@ def job(config: Mapping[str, Any]) -> Calibration:  # noqa: ARG001 (nothing of a
     return Calibration(datetime.now(UTC).isoformat())
 
 
-def measure(cpus: Sequence[Cpu], budget_s: float) -> list[dict[str, Any]]:
+def measure_node(cpus: Sequence[Cpu], budget_s: float) -> list[dict[str, Any]]:
     """Measure the series of a node and return a row of COLUMNS for each."""
     bench = Bench(cpus)
     try:
@@ -182,7 +182,7 @@ def _row(pair: str, each: Series, planned: Sequence[tuple[str, Series]]) -> dict
         doubts.append("its counters are wrong")
     if rounds < LEAST_ROUNDS:
         doubts.append(f"{rounds} of {len(each.rounds)} rounds count: the machine is busy or its CPUs move")
-    elif high - low > SPREAD * middle:
+    elif high - low > MOST_SPREAD * middle:
         doubts.append(f"rounds disagree: half of them are outside {low:.3g} to {high:.3g} ns")
     return {
         "node_type": hosts.name(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,12 +14,12 @@ from omegaconf import OmegaConf
 from core.host import Host
 from core.prices import fit
 from sweep.calibrate.topology import Cpu
+from sweep.config.options import option
 from sweep.config.schema import build
 
-PRESETS = Path(__file__).resolve().parents[2] / "conf" / "host"
 SMT_NS = 15.0  # threads of one core are 7 to 10 ns apart on every machine published, cores 16 ns and more
 TRANSFERS = ("smt", "l3", "socket", "cross")
-Row = Mapping[str, Any]
+SeriesRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Node:
     preset: str
 
 
-def price_table(node: Node, rows: Sequence[Row], doubts: Sequence[str], now: datetime) -> str:
+def price_table(node: Node, rows: Sequence[SeriesRow], doubts: Sequence[str], now: datetime) -> str:
     """Return the YAML of the table. What could not be measured is the nearest preset's."""
     machine = node.machine
     table: dict[str, Any] = {
@@ -51,19 +50,11 @@ def price_table(node: Node, rows: Sequence[Row], doubts: Sequence[str], now: dat
             # threads of one core, sold as cores
             table["transfer_ns"] |= {"smt": table["transfer_ns"]["socket"], "socket": None}
             table |= {"cores_per_socket": 1, "cores_per_l3": 1, "threads_per_core": table["cores_per_socket"]}
-        host = build(Host, _option(node.preset) | table, "host.")
+        host = build(Host, option("host", node.preset) | table, "host.")
         table |= _curve(host, rows, machine["architecture"])
-    build(Host, _option(node.preset) | table, "host.")  # what is written can be read
+    build(Host, option("host", node.preset) | table, "host.")  # what is written can be read
     body = OmegaConf.to_yaml({"defaults": [node.preset, "_self_"]} | table)
     return f"# Written by python -m sweep +experiment=calibrate\n{body}"
-
-
-def _option(name: str) -> dict[str, Any]:
-    """Return an option of the group `host`, which is one of ours: its own keys over those of `_assumed`."""
-    files = [PRESETS / f"{each}.yaml" for each in dict.fromkeys(("_assumed", name))]
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))
-    merged.pop("defaults", None)
-    return dict(merged)
 
 
 def _topology(cpus: Sequence[Cpu]) -> dict[str, int]:
@@ -79,14 +70,14 @@ def _topology(cpus: Sequence[Cpu]) -> dict[str, int]:
     }
 
 
-def _own_prices(rows: Sequence[Row]) -> dict[str, float]:
+def _own_prices(rows: Sequence[SeriesRow]) -> dict[str, float]:
     """What one CPU pays alone."""
     alone = {row["series"]: row["ns"] for row in rows if row["threads"] == 1}
     wanted = (("t_plain_ns", "percpu_ref", 2), ("t_local_ns", "xadd", 1), ("lock_ns", "list_push", 1))
     return {key: round(alone[series] / n, 3) for key, series, n in wanted if alone[series] is not None}
 
 
-def _shared_prices(rows: Sequence[Row]) -> dict[str, Any]:
+def _shared_prices(rows: Sequence[SeriesRow]) -> dict[str, Any]:
     """What lines cost that CPUs share."""
     prices: dict[str, Any] = {}
     found = {name: _transfer(rows, (name,)) for name in TRANSFERS}
@@ -101,13 +92,13 @@ def _shared_prices(rows: Sequence[Row]) -> dict[str, Any]:
     return prices
 
 
-def _transfer(rows: Sequence[Row], pairs: Sequence[str]) -> float | None:
+def _transfer(rows: Sequence[SeriesRow], pairs: Sequence[str]) -> float | None:
     """A dependent miss of a class of pairs: median over pairs."""
     found = [row["ns"] for row in rows if row["series"] == "chase" and row["pair"] in pairs and row["ns"] is not None]
     return round(median(found), 3) if found else None
 
 
-def _curve(host: Host, rows: Sequence[Row], architecture: str) -> dict[str, Any]:
+def _curve(host: Host, rows: Sequence[SeriesRow], architecture: str) -> dict[str, Any]:
     """What the N-curve says: phi on a machine of several distances, and on Arm who executes an atomic."""
     curve = sorted((row["threads"], row["ns"]) for row in rows if row["series"] == "hammer" and row["ns"] is not None)
     if len(curve) < 3:

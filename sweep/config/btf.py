@@ -15,7 +15,7 @@ POINTER_KIND, STRUCT_KIND, FUNC_KIND = 2, 4, 12
 # bytes that follow the type of each kind, for each of its vlen elements and once; kinds not listed have none
 PER_ELEMENT = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # struct, union, enum, func_proto, datasec, enum64
 ONCE = {1: 4, 3: 12, 14: 4, 17: 4}  # int, array, var, decl_tag
-KINDS = 20
+BTF_KINDS = 20
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _types(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]
     while at < end:
         name_off, info, size = TYPE.unpack_from(data, at)
         kind, at = info >> 24 & 0x1F, at + TYPE.size
-        if kind >= KINDS:
+        if kind >= BTF_KINDS:
             raise ValueError(f"BTF has a type of kind {kind}, which is newer than this reader")
         yield at, name_off, info, size
         at += PER_ELEMENT.get(kind, 0) * (info & 0xFFFF) + ONCE.get(kind, 0)

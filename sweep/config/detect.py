@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from core.profile import OBJCG_VERSIONS
 from sweep.config import btf, image, kernels
 from sweep.config.kernels import Version
+from sweep.config.options import option
 from sweep.errors import InputError
 
 BTF_HERE = "sys/kernel/btf/vmlinux"
@@ -107,7 +108,7 @@ def register() -> None:
 
 @functools.cache
 def _here() -> DictConfig:
-    found = profile(Path("/"), platform.release())
+    found = detected_profile(Path("/"), platform.release())
     print(f"kernel=detected: {found['source']}", file=sys.stderr)
     return OmegaConf.create(found)
 
@@ -119,7 +120,7 @@ def _there(path: str) -> DictConfig:
     return OmegaConf.create(found)
 
 
-def profile(root: Path, release: str) -> dict[str, Any]:
+def detected_profile(root: Path, release: str) -> dict[str, Any]:
     """Return the values of a kernel profile, as `conf/kernel/` spells them, of the system whose files are below `root`.
 
     Raises InputError if `release` does not start with a version.
@@ -148,7 +149,7 @@ def of_image(path: Path) -> dict[str, Any]:
     """Return the values of a kernel profile of the image at `path`; raises InputError if it cannot be read."""
     if path == Path():
         raise InputError("kernel.image must be set (got nothing); give kernel.image=PATH of a kernel image or its BTF")
-    read = image.read(path)
+    read = image.read_image(path)
     try:
         types = btf.types(read.btf, WANTED)
     except ValueError as error:
@@ -161,8 +162,10 @@ def of_image(path: Path) -> dict[str, Any]:
     return _profile(
         Build(
             name=release or "image",
-            release=release or kernels.text(_looks_like(types)),
-            found=f"Linux {release}" if release else f"a kernel that looks like {kernels.text(_looks_like(types))}",
+            release=release or kernels.version_text(_looks_like(types)),
+            found=f"Linux {release}"
+            if release
+            else f"a kernel that looks like {kernels.version_text(_looks_like(types))}",
             types=types,
             page_bytes=read.page_bytes,
             caches={},
@@ -176,15 +179,15 @@ def _profile(build: Build) -> dict[str, Any]:
     if version is None:
         raise InputError(f"kernel.image must be of Linux (got release {build.release!r}); name a kernel")
     as_of = max(version, _looks_like(build.types) if build.types else version)  # vendors take code of later versions
-    by_version, whose = kernels.rules(as_of), f"by version {kernels.text(as_of)}"
+    by_version, whose = kernels.rules(as_of), f"by version {kernels.version_text(as_of)}"
     vendor = kernels.enterprise(build.release)
     if vendor:
-        base = kernels.load(vendor[0])
+        base = option("kernel", vendor[0])
         by_version = {key: base[key] for key in by_version} | {"charge_batch_pages": vendor[1]}
         whose = f"by release {build.release}, of {vendor[0]}"
     shown = _rules(build.types, by_version) if build.types else {}
     nearest = vendor[0] if vendor else kernels.nearest(as_of, {**by_version, **shown}["design"])
-    assumed = kernels.load(nearest)
+    assumed = option("kernel", nearest)
     sizes = _structs(build.types) if build.types else {}
     derived = _derived(build.types, assumed["caches"]) if build.types else {}
     missing = [
@@ -203,7 +206,7 @@ def _profile(build: Build) -> dict[str, Any]:
         **by_version,
         **shown,
         "name": build.name,
-        "version": kernels.text(version),
+        "version": kernels.version_text(version),
         "page_bytes": build.page_bytes or assumed["page_bytes"],
         "structs": assumed["structs"] | sizes,
         "caches": assumed["caches"] | derived | build.caches,
@@ -228,7 +231,7 @@ def _looks_like(types: btf.Types) -> Version:
         (7, 1): types.has("mem_cgroup_per_node", "objcg"),
         (7, 2): types.count("obj_stock_pcp", "cached") > 1,
     }
-    return max((version for version, seen in ages.items() if seen), default=kernels.versions()[0])
+    return max((version for version, seen in ages.items() if seen), default=kernels.profile_versions()[0])
 
 
 def _rules(types: btf.Types, by_version: dict[str, Any]) -> dict[str, Any]:

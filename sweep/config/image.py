@@ -19,7 +19,7 @@ import pyarrow as pa
 from sweep.config import btf
 from sweep.errors import InputError, first_line
 
-KINDS = "a bzImage, Image, vmlinux, .deb or a copy of /sys/kernel/btf/vmlinux"
+IMAGE_KINDS = "a bzImage, Image, vmlinux, .deb or a copy of /sys/kernel/btf/vmlinux"
 BTF_START = struct.pack("<HBBI", btf.MAGIC, 1, 0, btf.HEADER.size)
 BANNER = re.compile(rb"Linux version (\d+\.\d+[^\s\0]*) \(")
 IN_NAME = re.compile(r"(?<![\d.])\d+\.\d+(\.\d+)?(-[\w.+-]*\w)?")
@@ -42,13 +42,13 @@ class Image:
     page_bytes: int | None
 
 
-def read(path: Path) -> Image:
+def read_image(path: Path) -> Image:
     """Return what is in the kernel image at `path`; raises InputError, in one line, if there is no BTF in it."""
     try:
         data = path.expanduser().read_bytes()
     except OSError as error:
         raise InputError(
-            f"kernel.image must be a file that can be read (got '{path}': {error.strerror}); give {KINDS}"
+            f"kernel.image must be a file that can be read (got '{path}': {error.strerror}); give {IMAGE_KINDS}"
         ) from None
     release = None
     for layer in _layers(data, path):
@@ -62,7 +62,7 @@ def read(path: Path) -> Image:
             f"kernel.image must have BTF (got '{path}', Linux {release} built without CONFIG_DEBUG_INFO_BTF); "
             "name the kernel by its version"
         )
-    raise InputError(f"kernel.image must be {KINDS} (got '{path}', which holds no kernel that this reader knows)")
+    raise InputError(f"kernel.image must be {IMAGE_KINDS} (got '{path}', which holds no kernel that this reader knows)")
 
 
 def _layers(data: bytes, path: Path) -> Iterator[bytes]:

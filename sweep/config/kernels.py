@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from hydra.core.object_type import ObjectType
@@ -18,9 +17,10 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
+from sweep.config import options
 from sweep.errors import InputError
 
-PROFILES = Path(__file__).resolve().parents[2] / "conf" / "kernel"
+PROFILES = options.CONF / "kernel"
 READ = ("detected", "image")  # profiles that are read from a kernel, not from conf/
 Version = tuple[int, int]
 
@@ -75,69 +75,74 @@ def profile(name: str) -> dict[str, Any]:
     """
     known = profiles()
     if name in known:
-        return load(name)
+        return options.option("kernel", name)
     means = aliases().get(name.lower(), name)
     if means in known:
         _say(name, f"{means} stands for it")
-        return load(means)
+        return options.option("kernel", means)
     release = means.lower().removeprefix("linux-").removeprefix("v")
     if vendor := enterprise(release):
         base, batch = vendor
-        if batch == load(base)["charge_batch_pages"]:
+        if batch == options.option("kernel", base)["charge_batch_pages"]:
             _say(name, f"{base} stands for it")
-            return load(base)
+            return options.option("kernel", base)
         _say(name, f"{base} stands for it, with a charge batch of {batch} pages")
-        return load(base) | {"name": release, "charge_batch_pages": batch}
+        return options.option("kernel", base) | {"name": release, "charge_batch_pages": batch}
     version = version_of(release)
     if version is None or version[1] > LAST_MINORS.get(version[0], version[1]):
         raise InputError(
             "kernel must be a version such as 5.10, a release as uname -r prints it, a distribution such as debian-12, "
             f"or one of {', '.join((*READ, *known))} (got {name!r}); docs/kernels.md has the distributions"
         )
-    exact = f"linux-{text(version)}"
+    exact = f"linux-{version_text(version)}"
     if exact in known:
-        if name not in (exact, text(version)):
+        if name not in (exact, version_text(version)):
             _say(name, f"{exact} stands for it")
-        return load(exact)
+        return options.option("kernel", exact)
     _within(name, version, "" if means == name else f", Linux {means}")
     return _between(name, version)
 
 
 def _within(name: str, version: Version, means: str) -> None:
-    oldest, *_, newest = versions()
+    oldest, *_, newest = profile_versions()
     if version < oldest:
         way_out = "older ones, RHEL 7's 3.10 too, charge in ways that no design here has; RHEL 8's 4.18 is rhel-8"
     elif version > newest:
         way_out = "kernel=image reads what a newer build has"
     else:
         return
-    raise InputError(f"kernel must be from {text(oldest)} to {text(newest)} (got {name!r}{means}); {way_out}")
+    raise InputError(
+        f"kernel must be from {version_text(oldest)} to {version_text(newest)} (got {name!r}{means}); {way_out}"
+    )
 
 
 def _between(name: str, version: Version) -> dict[str, Any]:
     of_version = rules(version)
     base = nearest(version, of_version["design"])
-    _say(name, f"rules of {text(version)}, sizes of {base}, the nearest profile of its design, {of_version['design']}")
-    sizes = load(base)
+    _say(
+        name,
+        f"rules of {version_text(version)}, sizes of {base}, the nearest profile of its design, {of_version['design']}",
+    )
+    sizes = options.option("kernel", base)
     return {
         **sizes,
         **of_version,
-        "name": f"linux-{text(version)}",
-        "version": text(version),
-        "source": f"rules of {text(version)}; sizes borrowed from {base}: {sizes['source']}",
+        "name": f"linux-{version_text(version)}",
+        "version": version_text(version),
+        "source": f"rules of {version_text(version)}; sizes borrowed from {base}: {sizes['source']}",
     }
 
 
 def rules(version: Version) -> dict[str, Any]:
     """Return what the version alone decides of a profile, as conf/kernel/_rules-*.yaml say."""
     since = {_parse(path.stem.removeprefix("_rules-")): path.stem for path in PROFILES.glob("_rules-*.yaml")}
-    return load(since[max(each for each in since if each <= max(version, min(since)))])
+    return options.option("kernel", since[max(each for each in since if each <= max(version, min(since)))])
 
 
 def nearest(version: Version, design: str) -> str:
     """Return the profile of the nearest version whose kernel has the same design; of two as near, the newer."""
-    same = [each for each in versions() if rules(each)["design"] == design]
-    return f"linux-{text(min(same, key=lambda each: (abs(_index(each) - _index(version)), -_index(each))))}"
+    same = [each for each in profile_versions() if rules(each)["design"] == design]
+    return f"linux-{version_text(min(same, key=lambda each: (abs(_index(each) - _index(version)), -_index(each))))}"
 
 
 def enterprise(release: str) -> tuple[str, int] | None:
@@ -146,7 +151,7 @@ def enterprise(release: str) -> tuple[str, int] | None:
     if not found or found[2] not in ENTERPRISE:
         return None
     base, since = ENTERPRISE[found[2]]
-    return base, load(base)["charge_batch_pages"] if int(found[1]) >= since else OLD_BATCH_PAGES
+    return base, options.option("kernel", base)["charge_batch_pages"] if int(found[1]) >= since else OLD_BATCH_PAGES
 
 
 def version_of(release: str) -> Version | None:
@@ -155,7 +160,7 @@ def version_of(release: str) -> Version | None:
     return _parse(found[1]) if found else None
 
 
-def text(version: Version) -> str:
+def version_text(version: Version) -> str:
     """Return a version as people write it."""
     return "{}.{}".format(*version)
 
@@ -167,7 +172,7 @@ def profiles() -> tuple[str, ...]:
 
 
 @functools.cache
-def versions() -> tuple[Version, ...]:
+def profile_versions() -> tuple[Version, ...]:
     """Return the versions that have a profile of their own, oldest first."""
     return tuple(sorted(_parse(name.removeprefix("linux-")) for name in profiles() if name.startswith("linux-")))
 
@@ -175,19 +180,7 @@ def versions() -> tuple[Version, ...]:
 @functools.cache
 def aliases() -> dict[str, str]:
     """Return what people call kernels, and what each name stands for."""
-    found: Any = OmegaConf.to_container(OmegaConf.load(PROFILES / "_aliases.yaml"))
-    return dict(found)
-
-
-@functools.cache
-def load(name: str) -> dict[str, Any]:
-    """Return a file of conf/kernel/ with what it is based on."""
-    values: Any = OmegaConf.to_container(OmegaConf.load(PROFILES / f"{name}.yaml"))
-    merged: dict[str, Any] = {}
-    for base in values.pop("defaults", ["_self_"]):
-        for key, value in (values if base == "_self_" else load(base)).items():
-            merged[key] = merged.get(key, {}) | value if isinstance(value, dict) else value
-    return merged
+    return options.file_values("kernel/_aliases")
 
 
 def _parse(version: str) -> Version:

@@ -43,7 +43,7 @@ class Observed:
         return self.columns[self.counted]
 
 
-def read(path: str) -> Observed:
+def read_observed(path: str) -> Observed:
     """Read a host's CSV. Raises InputError, with column and line, for what cannot be used."""
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:

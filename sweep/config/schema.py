@@ -64,7 +64,7 @@ class Vm:
 
 
 @dataclasses.dataclass
-class Run:
+class RunKeys:
     """The keys of a run that are no parameter of a point. Values and their reasons are in `conf/config.yaml`."""
 
     job: str = MISSING
@@ -86,12 +86,12 @@ class Run:
 
 PLANNED = "replicate"  # a field of Point that no key sets: the plan counts it from 0 to `replicates`
 FREE_KEYS = ("axes", "sample")  # keys whose own keys are the user's, and are checked by the planner
-RUN_KEYS = tuple(field.name for field in dataclasses.fields(Run))
+RUN_KEYS = tuple(field.name for field in dataclasses.fields(RunKeys))
 
 
 def register() -> None:
     """Tell Hydra the type of every key, so that a misspelt key or a wrong type is an error."""
-    hints = typing.get_type_hints(_twin(Point)) | typing.get_type_hints(Run)
+    hints = typing.get_type_hints(_twin(Point)) | typing.get_type_hints(RunKeys)
     fields = [(name, hint, dataclasses.field(default=MISSING)) for name, hint in hints.items() if name != PLANNED]
     node = OmegaConf.structured(dataclasses.make_dataclass("Config", fields))
     for free in FREE_KEYS:
@@ -123,14 +123,14 @@ def _optional(cls: type[Any]) -> set[str]:
 
 def every_key() -> list[str]:
     """Return every key that a config may have, groups included."""
-    return [path for cls in (Point, Run) for path, _ in _leaves(cls) if path != PLANNED]
+    return [path for cls in (Point, RunKeys) for path, _ in _leaves(cls) if path != PLANNED]
 
 
 @functools.cache
 def text_keys() -> frozenset[str]:
     """Return every key whose value is text, or the name of an option: there, 5.10 is not the number 5.1."""
     return frozenset(
-        path for cls in (Point, Run) for path, hint in _leaves(cls) if hint in (str, str | None) or _is_group(hint)
+        path for cls in (Point, RunKeys) for path, hint in _leaves(cls) if hint in (str, str | None) or _is_group(hint)
     )
 
 

@@ -38,7 +38,7 @@ class Inline:
         self._tasks.clear()
 
 
-def start(cluster: dict[str, Any], job: Job, root: str, code: str) -> Executor:
+def start_executor(cluster: dict[str, Any], job: Job, root: str, code: str) -> Executor:
     """Return the executor that `cluster.kind` names."""
     if cluster["kind"] == "inline":
         return Inline(job, root, code)

@@ -89,7 +89,7 @@ class Resources:
 
 
 @runtime_checkable
-class Taking(Job, Protocol):
+class HeavyJob(Job, Protocol):
     """A job whose positions take more than a core, and long: each is a task of its own."""
 
     def resources(self, position: int) -> Resources:
@@ -216,7 +216,7 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
     that fits: its parts do what they share once each. Until a task has ended, a task is one grain.
     """
     first, last = todo.ends()
-    if isinstance(job, Taking):
+    if isinstance(job, HeavyJob):
         return Task(*todo.take_first(first + 1))
     from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
     each_s = cost.predict(job.features(last if from_last else first))

@@ -15,7 +15,7 @@ from typing import Any
 
 from sweep.engine import signals
 from sweep.engine.local_ray import QUIET, LocalRay, own_signals
-from sweep.engine.loop import Done, Failed, Job, Resources, Taking, Task, run_task
+from sweep.engine.loop import Done, Failed, HeavyJob, Job, Resources, Task, run_task
 from sweep.engine.warm import compile_once, keep_compiled
 from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
@@ -59,7 +59,7 @@ class OnRay:
     def serve(self, job: Job) -> None:
         """Take tasks of this job from now on."""
         self._per_node = job.per_node
-        self._takes = job.resources if isinstance(job, Taking) else None
+        self._takes = job.resources if isinstance(job, HeavyJob) else None
         with self._node():
             if job.per_node:
                 self.nodes = self._one_of_each_type()
@@ -222,7 +222,7 @@ def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
     if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
         return Failed(task, reason, "fatal")
     found = _unpickled(job)
-    alone = found.per_node or isinstance(found, Taking)  # its positions take long, and have their cores to themselves
+    alone = found.per_node or isinstance(found, HeavyJob)  # its positions take long, and have their cores to themselves
     if not alone:
         compile_once(folder, lambda: found.work(task.start, task.start + 1))
     return run_task(found, root, code, task)

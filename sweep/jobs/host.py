@@ -14,11 +14,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pyarrow as pa
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 from core.columns import Column
 from core.designs import DESIGNS
@@ -33,6 +31,7 @@ from core.params import Point
 from core.workload import PAGE_CACHE, Workload
 from sweep.config import observed
 from sweep.config.observed import HELD_BACK, Observed
+from sweep.config.options import composed_with
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError
@@ -157,7 +156,7 @@ def _anchor(at: dict[str, np.ndarray], counted: float, each_bytes: float) -> Non
 
 def job(config: Mapping[str, Any]) -> HostJob:
     """Return the job of a config: `observed` is the CSV; null: the host is what the keys say."""
-    seen = observed.read(config["observed"]) if config["observed"] is not None else None
+    seen = observed.read_observed(config["observed"]) if config["observed"] is not None else None
     given = {each.partition("=")[0].lstrip("+") for each in HydraConfig.get().overrides.task}
     kernels = _kernels(seen, given, config["upgrades"])
     points = tuple(_point(name, given, seen) for name in kernels)
@@ -208,7 +207,7 @@ def _kernels(seen: Observed | None, given: set[str], steps: Sequence[str]) -> li
     own = str(HydraConfig.get().runtime.choices["kernel"])
     if seen is not None and seen.kernel and "kernel" not in given:
         own = seen.kernel
-    profiles = {name: _composed(name)["kernel"] for name in (own, *steps)}
+    profiles = {name: composed_with("kernel", name)["kernel"] for name in (own, *steps)}
     newer = [name for name in steps if _version(profiles[name]) > _version(profiles[own])]
     return [own, *sorted(newer, key=lambda name: _version(profiles[name]))]
 
@@ -217,15 +216,9 @@ def _version(kernel: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(int(part) for part in str(kernel["version"]).split(".")[:2])
 
 
-def _composed(kernel: str) -> dict[str, Any]:
-    rest = [each for each in HydraConfig.get().overrides.task if each.partition("=")[0] != "kernel"]
-    composed: Any = OmegaConf.to_container(hydra.compose("config", [*rest, f"kernel='{kernel}'"]), resolve=True)
-    return dict(composed)
-
-
 def _point(kernel: str, given: set[str], seen: Observed | None) -> Point:
     """Return the host on a kernel: what the command line says, else what was seen, else the config's defaults."""
-    values = _composed(kernel)
+    values = composed_with("kernel", kernel)
     fields = {field.name for field in dataclasses.fields(Point)}
     flat = {name: value for name, value in values.items() if name in fields} | {PLANNED: 0}
     if seen is not None:

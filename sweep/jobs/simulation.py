@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from core.columns import Column
 from core.params import Point
-from sweep.plan.expand import GROUPS, Expander
+from sweep.config.options import GROUPS
+from sweep.plan.expand import Expander
 from sweep.plan.plan import Plan
 
 ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}

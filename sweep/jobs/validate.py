@@ -22,11 +22,11 @@ from core.workload import TmpfsProgram
 from sweep.config import hosts
 from sweep.engine.progress import say
 from sweep.errors import InputError
+from sweep.folder import OWN_REFERENCE
 from sweep.real.options import named_profile, usual_point, usual_program
-from sweep.real.reference import Tables, is_run, read_run
+from sweep.real.reference import ReadTables, is_run, read_run
 from sweep.version import core_digest
 
-OWN = Path(__file__).resolve().parents[2] / "conf" / "figures"
 NEEDED = {  # columns that a table must have
     "kernels": ("kernel", "profile"),
     "workloads": ("workload", "control", "cgroups", "files", "keep", "warm_ms"),
@@ -55,7 +55,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Case:
+class Replay:
     """What is replayed once: a workload with its control, a program of the function profiler, or published tables."""
 
     kind: str  # memory, calls, or a key of PUBLISHED
@@ -70,8 +70,8 @@ class Case:
 class Validation:
     """A position is a case; its rows are its figures."""
 
-    cases: tuple[Case, ...]
-    tables_read: Tables
+    cases: tuple[Replay, ...]
+    tables_read: ReadTables
     profiles: Mapping[str, KernelProfile]  # by kernel, the version or what a run calls it
     points: Mapping[str, Point]  # that published figures start from
     programs: Mapping[str, TmpfsProgram]  # by workload
@@ -108,7 +108,7 @@ class Validation:
         found = [figure for case in self.cases[start:stop] for figure in self._figures(case)]
         return {"figures": pa.Table.from_pylist([dataclasses.asdict(figure) for figure in found], SCHEMA)}
 
-    def _figures(self, case: Case) -> list[Figure]:
+    def _figures(self, case: Replay) -> list[Figure]:
         if case.kind in PUBLISHED:
             published_figures: list[Figure] = PUBLISHED[case.kind].figures(self.tables_read, self.points)
             return published_figures
@@ -128,7 +128,7 @@ class Validation:
         point = dataclasses.replace(self.usual, kernel=self.profiles[case.kernel], cpus=case.cpus, depth=case.depth)
         return figures.call_figures(point, phases, kernel=case.kernel, files=case.files)
 
-    def _in_flight(self, case: Case, control: str) -> float | None:
+    def _in_flight(self, case: Replay, control: str) -> float | None:
         """Return the removed cgroups that were in flight when the control ran; None where nobody looked."""
         for row in self.tables_read["vm_memory"]:
             if (row["kernel"], row["cpus"], row["workload"]) == (case.kernel, str(case.cpus), control):
@@ -138,10 +138,10 @@ class Validation:
 
 def job(config: Mapping[str, Any]) -> Validation:
     """Return the job of a config: its `reference` names the folder, null the project's own."""
-    folder = Path(config["reference"]) if config["reference"] is not None else OWN
+    folder = Path(config["reference"]) if config["reference"] is not None else OWN_REFERENCE
     if is_run(folder):
         return _of_run(folder)
-    tables = read(folder)
+    tables = read_tables(folder)
     measured = hosts.newest_rows()
     if measured:
         say(f"calibration of this node, {hosts.rows_path()}, stands in for calibration.csv")
@@ -172,12 +172,12 @@ def _of_run(folder: Path) -> Validation:
     return Validation(cases, tables, profiles, {}, _programs(tables), usual_point())
 
 
-def read(folder: Path) -> Tables:
+def read_tables(folder: Path) -> ReadTables:
     """Return the CSV files of a folder as rows of text, and of the project's own folder those that it lacks."""
     if not folder.is_dir():
         raise InputError(f"reference must be a folder (got {str(folder)!r}); leave it out for the project's own")
-    paths = {path.stem: path for where in (OWN, folder) for path in sorted(where.glob("*.csv"))}
-    tables: Tables = {}
+    paths = {path.stem: path for where in (OWN_REFERENCE, folder) for path in sorted(where.glob("*.csv"))}
+    tables: ReadTables = {}
     for name, path in paths.items():
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
@@ -189,24 +189,24 @@ def read(folder: Path) -> Tables:
     return tables
 
 
-def _cases(tables: Tables) -> Iterator[Case]:
+def _cases(tables: ReadTables) -> Iterator[Replay]:
     workloads = {row["workload"]: row for row in tables["workloads"]}
     for row in tables["vm_memory"]:
         for needed in (row["workload"], workloads.get(row["workload"], {}).get("control")):
             if needed and needed not in workloads:
                 raise InputError(f"workload {needed} must stand in workloads.csv (got {', '.join(workloads)}); add it")
         if workloads[row["workload"]]["control"]:
-            yield Case("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
+            yield Replay("memory", row["kernel"], _whole("cpus", row["cpus"]), workload=row["workload"])
     yield from map(_call_case, tables["ftrace_calls"])
-    yield from map(Case, PUBLISHED)
+    yield from map(Replay, PUBLISHED)
 
 
-def _call_case(row: Mapping[str, str]) -> Case:
+def _call_case(row: Mapping[str, str]) -> Replay:
     cpus, depth, files = (_whole(column, row[column]) for column in ("cpus", "depth", "files"))
-    return Case("calls", row["kernel"], cpus, depth=depth, files=files)
+    return Replay("calls", row["kernel"], cpus, depth=depth, files=files)
 
 
-def _programs(tables: Tables) -> dict[str, TmpfsProgram]:
+def _programs(tables: ReadTables) -> dict[str, TmpfsProgram]:
     """Return the program of each row of workloads.csv; what it does not say is usual."""
     usual, found = usual_program(), {}
     for row in tables["workloads"]:

@@ -15,7 +15,7 @@ from sweep.errors import InputError
 SPACINGS = ("log", "lin")
 FORMS = "a list, {log: [low, high, n]}, {lin: [low, high, n]} or {pow2: [low, high]}"
 Index = NDArray[np.int64]
-Column = NDArray[Any]
+AxisValues = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Listed:
     def __len__(self) -> int:
         return len(self.values)
 
-    def at(self, index: Index) -> Column:
+    def at(self, index: Index) -> AxisValues:
         """Return the values at `index`."""
         return self._column[index]
 
@@ -37,7 +37,7 @@ class Listed:
         return None in self.values
 
     @functools.cached_property
-    def _column(self) -> Column:
+    def _column(self) -> AxisValues:
         return np.array(self.values, dtype=object if self.nulls else None)
 
     def probes(self) -> Sequence[int]:
@@ -59,7 +59,7 @@ class Spaced:
     def __len__(self) -> int:
         return self.n
 
-    def at(self, index: Index) -> Column:
+    def at(self, index: Index) -> AxisValues:
         """Return the values at `index`."""
         values = spread(self.spacing, self.low, self.high, index / max(self.n - 1, 1))
         return np.rint(values).astype(np.int64) if self.whole else values

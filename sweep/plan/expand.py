@@ -11,15 +11,11 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
-from core.host import Host
 from core.keys import identity, resolved
 from core.params import Point
-from core.profile import KernelProfile
-from core.workload import Workload
+from sweep.config.options import GROUPS
 from sweep.config.schema import build
 from sweep.plan.plan import Plan
-
-GROUPS: dict[str, type[Any]] = {"kernel": KernelProfile, "workload": Workload, "host": Host}
 
 
 class Expander:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from core.keys import fields_of, read_by
 from core.params import Point
 from sweep.plan import where
-from sweep.plan.axes import Column, Index, Values
+from sweep.plan.axes import AxisValues, Index, Values
 
 SCENARIO = read_by(Point, "scenario")
-OWN = {name: field.own for name, field in fields_of(Point).items() if field.own}  # what nulls stand for
+OWN_RULES = {name: field.own for name, field in fields_of(Point).items() if field.own}  # what nulls stand for
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
 PROBE_CHUNK = 1 << 12
 SHORT = 8  # values of an axis that are all met with those of another
@@ -135,7 +135,7 @@ class Plan:
         while todo:
             path = todo.pop()
             group = path.partition(".")[0]
-            new = {group, *(OWN[path].paths if path in OWN else ())} - found
+            new = {group, *(OWN_RULES[path].paths if path in OWN_RULES else ())} - found
             found |= new
             todo += new
         return found
@@ -175,7 +175,7 @@ class Plan:
     def _known(self) -> set[str]:
         return {*self.paths, *(path for path, value in self.base.items() if not isinstance(value, Mapping))}
 
-    def _resolved(self, path: str, columns: Mapping[str, Column]) -> Any:
+    def _resolved(self, path: str, columns: Mapping[str, AxisValues]) -> Any:
         """Return the values of a path at the positions of `columns`, or one for all; a null is what it stands for."""
         values = columns.get(path)
         if values is None:
@@ -184,21 +184,21 @@ class Plan:
                 names, back = np.unique(columns[group], return_inverse=True)
                 return np.array([_inside(self.options[group][str(name)], rest) for name in names])[back]
             value = _inside(self.base, path)
-            return self._own(path, columns) if value is None and path in OWN else value
+            return self._own(path, columns) if value is None and path in OWN_RULES else value
         if values.dtype != object:
             return values
         nulls = np.array([value is None for value in values.tolist()])
         return np.array(np.where(nulls, self._own(path, columns), values).tolist())
 
-    def _own(self, path: str, columns: Mapping[str, Column]) -> Any:
-        own = OWN[path]
+    def _own(self, path: str, columns: Mapping[str, AxisValues]) -> Any:
+        own = OWN_RULES[path]
         theirs = [self._resolved(each, columns) for each in own.paths]
         if not any(isinstance(each, np.ndarray) for each in theirs):
             return own.rule(*theirs)
         return np.array(np.frompyfunc(own.rule, len(theirs), 1)(*theirs).tolist())
 
-    def _columns(self, positions: Index) -> dict[str, Column]:
-        columns: dict[str, Column] = {}
+    def _columns(self, positions: Index) -> dict[str, AxisValues]:
+        columns: dict[str, AxisValues] = {}
         rest = positions
         for dim in reversed(self.dims):
             rest, digit = np.divmod(rest, len(dim))

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from core.params import never_had
+from sweep.config.options import GROUPS
 from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
 from sweep.config.units import plain
 from sweep.errors import InputError, choose_from, not_one_of, one_line
@@ -16,8 +17,7 @@ from sweep.plan.axes import SPACINGS, Listed, Sampled, Spaced, Values, parse
 from sweep.plan.expand import Expander
 from sweep.plan.plan import Dim, Plan
 
-GROUPS = ("kernel", "workload", "host")
-KINDS = {*SPACINGS, "pow2"}
+RANGE_KINDS = {*SPACINGS, "pow2"}
 MOST_POSITIONS = 1 << 62  # positions are int64
 SAMPLERS = {"lhs": "LatinHypercube", "sobol": "Sobol"}  # classes of scipy.stats.qmc
 
@@ -80,7 +80,7 @@ def _names(axis: Values | Sampled) -> tuple[str, ...]:
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the config path and the values of every axis of a tree."""
     for name, node in tree.items():
-        if isinstance(node, Mapping) and node and not KINDS & set(node):
+        if isinstance(node, Mapping) and node and not RANGE_KINDS & set(node):
             yield from flat(node, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", node

@@ -25,7 +25,7 @@ COMPARISONS: dict[type[ast.AST], Any] = {
     ast.NotIn: lambda value, options: ~np.isin(value, options),
 }  # fmt: skip
 LOGIC: dict[type[ast.AST], Any] = {ast.And: np.logical_and, ast.Or: np.logical_or, ast.Not: np.logical_not}
-KINDS = {"b": "true or false", "i": "a number", "u": "a number", "f": "a number", "U": "text"}
+TYPE_NAMES = {"b": "true or false", "i": "a number", "u": "a number", "f": "a number", "U": "text"}
 TRUTHS = {"true": True, "false": False}  # as YAML writes them
 GRAMMAR = "use names of keys, numbers, strings, lists after `in`, comparisons, and, or, not, + - * / // % of numbers"
 
@@ -118,4 +118,4 @@ def _of(kind: str, node: ast.expr, columns: Mapping[str, Any]) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return KINDS.get(np.asarray(value).dtype.kind, "neither")
+    return TYPE_NAMES.get(np.asarray(value).dtype.kind, "neither")

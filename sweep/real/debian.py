@@ -26,7 +26,7 @@ SUITES = {  # series of a release's own kernel -> suites that have its updates; 
     "6.12": ("trixie-security", "trixie"),
 }
 BACKPORTS = ("trixie-backports",)
-SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
+APT_SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TOOLS = ("apt-get", "apt-cache", "dpkg-deb", "dpkg")
 CONFIGURATION = """\
@@ -126,7 +126,7 @@ def _archive(mirror: str | None, suite: str) -> str:
 @functools.cache
 def _own_archives() -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return address and suites of each entry of the machine's own apt sources that is of a Debian release."""
-    files = [SOURCES[0], *sorted(SOURCES[1].glob("*.list")), *sorted(SOURCES[1].glob("*.sources"))]
+    files = [APT_SOURCES[0], *sorted(APT_SOURCES[1].glob("*.list")), *sorted(APT_SOURCES[1].glob("*.sources"))]
     entries = [
         entry
         for path in files

@@ -24,8 +24,8 @@ from sweep.real.cache import once_per_node
 
 SOURCE = Path(__file__).with_name("guest.c")
 COMPILE = ("gcc", "-O2", "-static")
-MEASURES = ("churn", "counts")
-MEMORY = ("dying_memcgs", "memcg_kmem_caches", "slab_kib", "sunreclaim_kib", "sreclaimable_kib", "percpu_kib")
+GUEST_MEASURES = ("churn", "counts")
+GUEST_FIGURES = ("dying_memcgs", "memcg_kmem_caches", "slab_kib", "sunreclaim_kib", "sreclaimable_kib", "percpu_kib")
 SLAB = ("active_objects", "total_objects", "object_bytes", "objects_per_slab", "pages_per_slab")
 WHENS = ("before", "after")
 
@@ -123,7 +123,7 @@ def _member(name: str, mode: int, content: bytes = b"", device: tuple[int, int] 
     return header + b"\0" * (-len(header) % 4) + content + b"\0" * (-len(content) % 4)
 
 
-def read(console: str) -> Records:
+def read_console(console: str) -> Records:
     """Return the records of a console.
 
     Raises GuestError if the program says that it failed, or did not come to its end.

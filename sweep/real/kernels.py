@@ -14,7 +14,7 @@ from sweep.places import cache_folder
 from sweep.real import debian
 from sweep.real.cache import once_per_node
 
-SERIES = re.compile(r"\d+\.\d+")
+KERNEL_SERIES = re.compile(r"\d+\.\d+")
 SETUP_HEADER, VERSION_AT = 0x202, 0x20E  # Documentation/arch/x86/boot.rst: 'HdrS', and where the release is, less 0x200
 
 
@@ -52,7 +52,7 @@ def resolve(asked: Iterable[str], mirror: str | None) -> list[Kernel]:
 
 def is_series(text: str) -> bool:
     """Return whether a text names a series, such as 6.12; all else is a path."""
-    return SERIES.fullmatch(text) is not None
+    return KERNEL_SERIES.fullmatch(text) is not None
 
 
 def to_fetch(asked: Iterable[str]) -> list[str]:

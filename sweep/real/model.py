@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.lifecycle.life import KIB
 from core.params import Point
 from core.slabs.geometry import slab_geometry
 from core.validation.calls import count_calls
 from core.validation.tmpfs import replay
 from sweep.real.rows import Call, Row, Slab
 
-KIB = 1024
 FUNCTIONS = {  # what the model counts -> the name it goes by in 5.13 and later
     "charges": "try_charge_memcg",
     "charge_walks": "page_counter_try_charge",

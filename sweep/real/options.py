@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
-
-import hydra
-from omegaconf import OmegaConf
 
 from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config import detect, kernels
+from sweep.config.options import composed, option
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError, first_line, not_one_of
@@ -43,12 +40,10 @@ def named_profile(key: str, name: str) -> KernelProfile:
 
 def usual_point(overrides: Iterable[str] = ()) -> Point:
     """Return the point of the default config with some overrides; what is null is its kernel's own."""
-    composed: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=True)
     fields = {field.name for field in dataclasses.fields(Point)}
-    return build(Point, {key: value for key, value in composed.items() if key in fields} | {PLANNED: 0})
+    return build(Point, {key: value for key, value in composed(overrides).items() if key in fields} | {PLANNED: 0})
 
 
 def usual_program() -> TmpfsProgram:
     """Return the program as `conf/workload/tmpfs_churn.yaml` has it, whatever the command line says."""
-    composed: Any = OmegaConf.to_container(hydra.compose("config", ["workload=tmpfs_churn"])["workload"], resolve=True)
-    return build(TmpfsProgram, composed["tmpfs"], "workload.tmpfs.")
+    return build(TmpfsProgram, option("workload", "tmpfs_churn")["tmpfs"], "workload.tmpfs.")

@@ -15,9 +15,9 @@ from pathlib import Path
 from sweep.errors import InputError
 from sweep.places import cache_folder
 from sweep.real.cache import once_per_node
-from sweep.real.guest import GuestError, Records, initramfs, read
+from sweep.real.guest import GuestError, Records, initramfs, read_console
 
-PROGRAM = "qemu-system-x86_64"
+QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
 PROBE_S = 20  # a guest that has not come up on KVM by then never will; TCG takes some 4 s
 QEMU_MIB = 256  # QEMU's own memory beside the guest's: 240 MB resident under TCG
@@ -28,7 +28,7 @@ DETERMINISTIC = ("-icount", "shift=3,sleep=off", "-rtc", "base=2026-01-01,clock=
 
 
 @dataclass(frozen=True)
-class Machine:
+class VirtualMachine:
     """A virtual machine, but for what runs in it."""
 
     cpus: int
@@ -41,10 +41,10 @@ class Machine:
 
 def qemu() -> str:
     """Return QEMU's path; raise InputError if there is none."""
-    found = shutil.which(PROGRAM)
+    found = shutil.which(QEMU)
     if found is None:
         raise InputError(
-            f"backend=vm must have {PROGRAM} (got none on PATH); install it (Debian: qemu-system-x86), or use "
+            f"backend=vm must have {QEMU} (got none on PATH); install it (Debian: qemu-system-x86), or use "
             "backend=model"
         )
     return found
@@ -83,13 +83,13 @@ def _boot_id() -> str:
 
 def _probe(kernel: Path) -> bool:
     try:
-        boot(kernel, Machine(1, 512, "kvm", icount=False, time_limit_s=PROBE_S), {"measure": "boot"})
+        boot(kernel, VirtualMachine(1, 512, "kvm", icount=False, time_limit_s=PROBE_S), {"measure": "boot"})
     except GuestError:
         return False
     return True
 
 
-def boot(kernel: Path, machine: Machine, parameters: Mapping[str, str | int]) -> Records:
+def boot(kernel: Path, machine: VirtualMachine, parameters: Mapping[str, str | int]) -> Records:
     """Boot `kernel` once with the guest program and its parameters; return what it measured.
 
     Raises GuestError, in one line that says where the console is kept, if it panics, hangs or stops.
@@ -122,7 +122,7 @@ def boot(kernel: Path, machine: Machine, parameters: Mapping[str, str | int]) ->
         said = (done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}").splitlines()[-1]
         raise GuestError(_kept(f"QEMU failed: {said}", command, done.stdout, done.stderr))
     try:
-        return read(done.stdout.decode(errors="replace"))
+        return read_console(done.stdout.decode(errors="replace"))
     except GuestError as error:
         raise GuestError(_kept(str(error), command, done.stdout, done.stderr)) from None
 

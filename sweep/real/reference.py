@@ -16,8 +16,8 @@ from sweep.config.schema import build
 from sweep.errors import InputError, first_line
 from sweep.folder import MANIFEST
 
-Tables = dict[str, list[dict[str, str]]]
-PROGRAM = ("cgroups", "files", "keep", "warm_ms", "data_kib", "hold", "pin")
+ReadTables = dict[str, list[dict[str, str]]]
+PROGRAM_KEYS = ("cgroups", "files", "keep", "warm_ms", "data_kib", "hold", "pin")
 
 
 def is_run(folder: Path) -> bool:
@@ -25,7 +25,7 @@ def is_run(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def read_run(folder: Path) -> tuple[Tables, dict[str, KernelProfile]]:
+def read_run(folder: Path) -> tuple[ReadTables, dict[str, KernelProfile]]:
     """Return the tables that a run on real kernels stands for, and the profile of each of its kernels.
 
     `vm_memory` has the removed cgroups that were in flight, `ftrace_calls` the guest's pace: of the run, not fitted.
@@ -49,7 +49,7 @@ def read_run(folder: Path) -> tuple[Tables, dict[str, KernelProfile]]:
             f"reference must be a run of this version (got {str(folder)!r}: {first_line(error)}); run it again"
         ) from error
     churned = [row for row in points if row["measure"] == "churn"]
-    tables: Tables = {
+    tables: ReadTables = {
         "kernels": [{"kernel": name, "profile": profile.name} for name, profile in profiles.items()],
         "workloads": _workloads(churned),
         "vm_memory": _memory(churned),
@@ -68,7 +68,7 @@ def _workloads(points: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
     for row in points:
         kept, _, rest = row["workload"].partition("-")
         control = "-".join(["keep0", rest]).rstrip("-") if kept != "keep0" else ""
-        found[row["workload"]] = {"control": control} | {name: str(row[name]) for name in PROGRAM}
+        found[row["workload"]] = {"control": control} | {name: str(row[name]) for name in PROGRAM_KEYS}
     return [{"workload": name} | row for name, row in found.items()]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sweep.real.truth import Case
 
 TABLES = ("slabs", "calls", "points")
-MEMORY = {  # figure -> unit, doc; a column before and one after
+MEMORY_FIGURES = {  # figure -> unit, doc; a column before and one after
     "dying_memcgs": ("1", "removed memcgs that are still there"),
     "memcg_kmem_caches": ("1", "per-memcg kmem_caches"),
     "slab_kib": ("KiB", "Slab of /proc/meminfo"),
@@ -35,7 +35,7 @@ KEYS = (  # column, type, unit, doc: what a row is of
     ("cgroup_version", pa.int64(), "1", "1 or 2"),
     ("replicate", pa.int64(), "1", "number of the boot, or of the model's draw"),
 )
-PROGRAM = (
+PROGRAM_FIELDS = (
     ("cgroups", pa.int64(), "1", "made and removed one after the other"),
     ("files", pa.int64(), "1", "objects that each makes"),
     ("keep", pa.int64(), "1", "of these, kept until after the end"),
@@ -76,11 +76,11 @@ def _schema(fields: Sequence[tuple[str, pa.DataType, str, str]]) -> pa.Schema:
 POINTS = _schema(
     (
         *KEYS,
-        *PROGRAM,
+        *PROGRAM_FIELDS,
         *SETTINGS,
         *(
             (f"{name}_{when}", pa.float64(), unit, f"{doc}, {when} the churn")
-            for name, (unit, doc) in MEMORY.items()
+            for name, (unit, doc) in MEMORY_FIGURES.items()
             for when in ("before", "after")
         ),
     )
@@ -175,7 +175,7 @@ def _point(row: Row) -> dict[str, Any]:
         "package": row.kernel.package,
         "deterministic": row.deterministic,
     }
-    program = {name: getattr(row.case.program, name) for name, *_ in PROGRAM}
+    program = {name: getattr(row.case.program, name) for name, *_ in PROGRAM_FIELDS}
     memory = {
         f"{name}_{when}": pair[at] for name, pair in row.memory.items() for at, when in enumerate(("before", "after"))
     }

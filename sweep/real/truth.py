@@ -31,8 +31,12 @@ from sweep.real.options import profile_of, usual_point, usual_program
 from sweep.real.rows import TABLES, Row, tables_of
 from sweep.version import core_digest
 
-SOURCES = {"model": ("model",), "vm": ("model", "vm")}  # backend -> where its points are put to
-OWN_AXES = {"backend": tuple(SOURCES), "vm.kernel": None, "vm.measure": guest.MEASURES}  # key -> what it may be
+BACKEND_SOURCES = {"model": ("model",), "vm": ("model", "vm")}  # backend -> where its points are put to
+OWN_AXES = {
+    "backend": tuple(BACKEND_SOURCES),
+    "vm.kernel": None,
+    "vm.measure": guest.GUEST_MEASURES,
+}  # key -> what it may be
 ACCELS = ("auto", "kvm", "tcg")
 FREE = ("cpus", "depth", "cgroup_version", "workload.tmpfs.", "workload")  # what a point may set beside them
 MOST_CASES = 10_000
@@ -143,7 +147,7 @@ class Truth:
         if case.source == "model":
             model.replayed(row, self.usual_point)
         else:
-            vm.measure(row, self.vm)
+            vm.boot_and_fill(row, self.vm)
         return row
 
     def _deterministic(self, case: Case) -> bool:
@@ -183,7 +187,7 @@ def truth(config: DictConfig, load_option: LoadOption, given: Sequence[str]) -> 
     points = plan(rest, load_option)
     if points.positions > MOST_CASES:
         raise InputError(f"axes must give at most {MOST_CASES} points to boot (got {points.positions}); shorten some")
-    sources = tuple(dict.fromkeys(source for backend in own["backend"] for source in SOURCES[backend]))
+    sources = tuple(dict.fromkeys(source for backend in own["backend"] for source in BACKEND_SOURCES[backend]))
     booted = "vm" in sources
     if booted and config.plan == "run":
         qemu.qemu()

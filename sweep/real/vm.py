@@ -6,17 +6,17 @@ import time
 
 from sweep.config.schema import Vm
 from sweep.real import guest, qemu
-from sweep.real.rows import MEMORY, Call, Row, Slab
+from sweep.real.rows import MEMORY_FIGURES, Call, Row, Slab
 
 
-def measure(row: Row, vm: Vm) -> None:
+def boot_and_fill(row: Row, vm: Vm) -> None:
     """Boot the kernel of a row and fill in what was measured.
 
     Raises GuestError, in one line, if the guest panics, hangs or stops.
     """
     case, kernel = row.case, row.kernel.image()
     accel = "tcg" if vm.icount else qemu.accelerator(vm.accel, kernel)
-    machine = qemu.Machine(case.cpus, vm.memory_mib, accel, vm.icount, vm.time_limit_s, case.replicate)
+    machine = qemu.VirtualMachine(case.cpus, vm.memory_mib, accel, vm.icount, vm.time_limit_s, case.replicate)
     given = guest.parameters(case.program, case.measure, depth=case.depth, cgroup_version=case.cgroup_version)
     began = time.monotonic()
     records = qemu.boot(kernel, machine, given)
@@ -30,14 +30,14 @@ def measure(row: Row, vm: Vm) -> None:
         "guest_us_per_object": records.us_per("object"),
         "host_s": host_s,
     }
-    read(row, records)
+    fill(row, records)
 
 
-def read(row: Row, records: guest.Records) -> None:
+def fill(row: Row, records: guest.Records) -> None:
     """Fill in a row from what a guest printed."""
     if records.memory:
         before, after = records.memory["before"], records.memory["after"]
-        row.memory = {name: (float(before[at]), float(after[at])) for at, name in enumerate(MEMORY)}
+        row.memory = {name: (float(before[at]), float(after[at])) for at, name in enumerate(MEMORY_FIGURES)}
     for name, times in records.slabs.items():
         object_bytes, objects, pages = next(iter(times.values()))[2:]
         before, after = (times.get(when, (0, 0)) for when in guest.WHENS)

@@ -13,7 +13,7 @@ from analysis.db import connect
 from analysis.report import page
 from analysis.run import open_run
 from analysis.sheets import Shown, sheets
-from analysis.tables import Form, write
+from analysis.tables import Form, write_sheets
 
 NUMBER = count()
 GRID = list(
@@ -38,5 +38,5 @@ def test_any_subset_of_a_grid_is_told(land, swept, figure):
     assert bool(asked) == any(design != "unaccounted" for design, *_ in swept)
     for form in Form if asked else ():
         written = io.StringIO()
-        write(sheets(asked, Shown()), form, None, ["An introduction."], written)
+        write_sheets(sheets(asked, Shown()), form, None, ["An introduction."], written)
         assert "debate" in written.getvalue() or "side by side" in written.getvalue()

@@ -127,7 +127,7 @@ def test_crossover(read):
         for design in ("page_ref", "objcg")
     ]
 
-    said = readings.crossover(read(points))
+    said = readings.best_by_cpus(read(points))
     assert "least atomics per object: page_ref at 1 to 2, objcg at 8 CPUs;" in said
     assert "least time per object: page_ref or objcg at every CPU count" in said
 

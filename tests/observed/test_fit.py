@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.lifecycle.age import age
-from core.observed.fit import SPREAD, Kind, Observations, described, fit, interval, slope
+from core.observed.fit import PRIOR_SPREAD, Kind, Observations, described, fit, interval, slope
 from core.observed.mean_field import Hosts, Pinning
 from core.workload import PAGE_CACHE
 from tests.support.points import default_point
@@ -26,7 +26,7 @@ def made(number):
     """Return a host with known truth, drawn from the fit's own prior where a host is worth a look, and its days."""
     rng = np.random.default_rng(number)
     churn_hz = np.exp(rng.uniform(np.log(0.002), np.log(0.1)))
-    slab, page_cache, turnover = np.exp(rng.normal(0.0, 1.0, 3) * SPREAD)
+    slab, page_cache, turnover = np.exp(rng.normal(0.0, 1.0, 3) * PRIOR_SPREAD)
     truth = Hosts(*(np.array([value]) for value in (churn_hz, slab, page_cache, turnover * TURNOVER_S, DAY_S)))
     load = base().workload
     leftovers = {

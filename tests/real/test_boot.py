@@ -24,7 +24,7 @@ COLUMNS_OF_THE_HOST = ["host_s"]
 @pytest.fixture(scope="module")
 def kernel():
     """Return Debian's 6.1, fetched into the user's cache the first time."""
-    for tool in (qemu.PROGRAM, guest.COMPILE[0]):
+    for tool in (qemu.QEMU, guest.COMPILE[0]):
         if shutil.which(tool) is None:
             pytest.skip(f"there is no {tool}")
     try:
@@ -39,7 +39,9 @@ def small(measure, **program):
 
 
 def machine(**other):
-    return qemu.Machine(**{"cpus": 1, "memory_mib": 512, "accel": "tcg", "icount": True, "time_limit_s": 240} | other)
+    return qemu.VirtualMachine(
+        **{"cpus": 1, "memory_mib": 512, "accel": "tcg", "icount": True, "time_limit_s": 240} | other
+    )
 
 
 def test_a_kernel_counts_the_page_charges_of_files(kernel):

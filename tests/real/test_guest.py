@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from sweep.real.guest import GuestError, archive, read
+from sweep.real.guest import GuestError, archive, read_console
 
 CHURN = """
 [    0.1] Linux
@@ -53,7 +53,7 @@ def test_the_archive_holds_a_program_and_a_console():
 
 def test_a_churn_is_read_before_and_after():
     """Figures, slabs, cgroups in flight and pace come back as they were printed, even behind the kernel's own words."""
-    found = read(CHURN)
+    found = read_console(CHURN)
 
     assert found.memory == {"before": (0, 0, 100, 60, 40, 8), "after": (2, 6, 180, 100, 80, 20)}
     assert found.slabs["dentry"] == {"before": (21, 42, 192, 21, 1), "after": (63, 84, 192, 21, 1)}
@@ -64,7 +64,7 @@ def test_a_churn_is_read_before_and_after():
 
 def test_calls_are_summed_over_the_tables_of_a_phase():
     """The function profiler has a table per CPU; kprobes have one, with what they missed."""
-    found = read(COUNTS)
+    found = read_console(COUNTS)
 
     assert found.calls["create", "try_charge_memcg"] == {"before": (5, 0), "after": (619, 1)}
     assert found.calls["create", "obj_cgroup_uncharge_pages"] == {"after": (30, 0)}
@@ -83,5 +83,5 @@ def test_calls_are_summed_over_the_tables_of_a_phase():
 def test_a_guest_that_did_not_measure_is_one_line(console, said):
     """A panic, a stop and a failure of the program each say what happened."""
     with pytest.raises(GuestError, match=said) as error:
-        read(console)
+        read_console(console)
     assert "\n" not in str(error.value)

@@ -29,7 +29,7 @@ def sources(tmp_path, monkeypatch):
     """Let a folder of ours be the machine's apt sources."""
     folder = tmp_path / "sources.list.d"
     folder.mkdir()
-    monkeypatch.setattr(debian, "SOURCES", (tmp_path / "sources.list", folder))
+    monkeypatch.setattr(debian, "APT_SOURCES", (tmp_path / "sources.list", folder))
     debian._own_archives.cache_clear()
     yield tmp_path
     debian._own_archives.cache_clear()

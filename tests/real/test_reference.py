@@ -14,7 +14,7 @@ from sweep.config import detect, hosts, kernels, schema
 from sweep.errors import InputError
 from sweep.jobs import validate
 from sweep.real import vm
-from sweep.real.guest import read
+from sweep.real.guest import read_console
 from sweep.real.kernels import Kernel
 from sweep.real.rows import Row, tables_of
 from sweep.real.truth import Case
@@ -47,9 +47,9 @@ def write_run(folder, profile, consoles):
         case = Case("vm", "6.1", measure, 1, 1, 2, program, replicate)
         name = "counts" if measure == "counts" else f"keep{keep}-cgroups10"
         row = Row(case, f"{measure}{keep}{replicate}", name, KERNEL, profile, deterministic=False)
-        records = read(console)
+        records = read_console(console)
         row.settings = {"in_flight_memcgs": records.in_flight}
-        vm.read(row, records)
+        vm.fill(row, records)
         rows.append(row)
     for table, content in tables_of(rows).items():
         (folder / table).mkdir(parents=True)

@@ -7,10 +7,10 @@ import pytest
 
 from core.workload import TmpfsProgram
 from sweep.config import detect, hosts, kernels, schema
-from sweep.engine.loop import Foretelling, Measuring, Taking
+from sweep.engine.loop import Foretelling, HeavyJob, Measuring
 from sweep.errors import InputError
 from sweep.real import vm
-from sweep.real.guest import read
+from sweep.real.guest import read_console
 from sweep.real.kernels import Kernel
 from sweep.real.options import usual_program
 from sweep.real.rows import SCHEMAS, Row, tables_of
@@ -45,7 +45,7 @@ def test_each_kernel_has_its_model_beside_it():
     of_vm = {(c.kernel, c.measure, c.cpus, c.program.keep, c.replicate) for c in found.cases if c.source == "vm"}
     of_model = {(c.kernel, c.measure, c.cpus, c.program.keep, c.replicate) for c in found.cases if c.source == "model"}
     assert of_vm == of_model
-    assert isinstance(found, Taking)
+    assert isinstance(found, HeavyJob)
     assert isinstance(found, Foretelling)
     assert isinstance(found, Measuring)
 
@@ -130,7 +130,7 @@ def row(profile, console, **case):
     program = replace(usual(), **case.pop("program", {}))
     whole = Case("vm", "6.1", case.get("measure", "churn"), 2, 1, 2, program, 0)
     found = Row(whole, "p", "keep1", Kernel("6.1", "6.1", "6.1.0-x", "ab", "", None), profile, deterministic=False)
-    vm.read(found, read(console))
+    vm.fill(found, read_console(console))
     return found
 
 

@@ -71,7 +71,7 @@ def main(root, kind, address, length, *options):
     fields = {name: ast.literal_eval(value) for name, _, value in (option.partition("=") for option in options)}
     cores = fields.pop("cores", None)
     job = Squares(int(length), **fields)
-    executor = executors.start({"kind": kind, "address": address, "cores": cores}, job, root, core_digest())
+    executor = executors.start_executor({"kind": kind, "address": address, "cores": cores}, job, root, core_digest())
     store = Store(root)
     try:
         done = store.parts("points")

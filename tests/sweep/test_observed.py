@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sweep.config.observed import read
+from sweep.config.observed import read_observed
 from sweep.errors import InputError
 
 
@@ -21,7 +21,7 @@ def csv(tmp_path):
 
 def test_two_columns_are_enough(csv):
     """time and nr_dying; times count from the first row."""
-    found = read(csv("time,nr_dying\n100,3\n160,5\n"))
+    found = read_observed(csv("time,nr_dying\n100,3\n160,5\n"))
 
     assert found.times_s.tolist() == [0, 60]
     assert found.dying.tolist() == [3, 5]
@@ -30,7 +30,7 @@ def test_two_columns_are_enough(csv):
 
 def test_iso_times_and_other_columns(csv):
     """ISO 8601 with a zone; a kernel; a column that is empty now and then; a BOM of a spreadsheet."""
-    found = read(
+    found = read_observed(
         csv(
             "\ufefftime,nr_dying,kernel,percpu_bytes\n2026-03-01T00:00:00Z,3,5.4.0-150-generic,\n"
             "2026-03-01T01:00:00+00:00,4,5.4.0-150-generic,9\n"
@@ -54,7 +54,7 @@ def test_iso_times_and_other_columns(csv):
 )
 def test_what_is_dying_comes_from_the_best_column(csv, header, row, dying):
     """The memory controller's count, else that of cgroups, else all less directories, else all."""
-    assert read(csv(f"{header}\n{row}\n")).dying.tolist() == [dying]
+    assert read_observed(csv(f"{header}\n{row}\n")).dying.tolist() == [dying]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_dying_comes_from_the_best_column(csv, header, row, dying):
 def test_what_cannot_be_used_is_one_line_with_column_and_line(csv, text, says):
     """Each mistake is named by its place in the file and the user's own value."""
     with pytest.raises(InputError) as error:
-        read(csv(text))
+        read_observed(csv(text))
 
     assert says in str(error.value)
     assert "\n" not in str(error.value)
@@ -82,4 +82,4 @@ def test_what_cannot_be_used_is_one_line_with_column_and_line(csv, text, says):
 def test_a_file_that_is_not_there_is_named():
     """One line with the path and the tool that writes such files."""
     with pytest.raises(InputError, match=r"'no\.csv'.*observe\.py"):
-        read("no.csv")
+        read_observed("no.csv")

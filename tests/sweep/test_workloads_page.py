@@ -8,7 +8,7 @@ import pytest
 
 from core.keys import fields_of
 from core.workload import ChargeMix, Leftover, Pin, Pins, Pressure, Workload
-from sweep.config.observed import read
+from sweep.config.observed import read_observed
 from tests.support import CONF
 
 ROOT = Path(CONF).parent
@@ -34,4 +34,4 @@ def test_the_csv_files_of_the_examples_can_be_read():
 
     assert there == ["conf/figures/seven_days.csv", "docs/workloads/pods.csv"]
     for path in there:
-        assert read(str(ROOT / path)).dying.size >= 3
+        assert read_observed(str(ROOT / path)).dying.size >= 3

@@ -49,7 +49,7 @@ def drive_seeds(start, stop, job, executor):
 if __name__ == "__main__":
     points, cores, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     job = Costs()
-    executor = executors.start({"kind": "local", "cores": cores}, job, folder, core_digest())
+    executor = executors.start_executor({"kind": "local", "cores": cores}, job, folder, core_digest())
     drive_seeds(points, points + 2 * cores, job, executor)  # every worker is up after this
     began = time.perf_counter()
     drive_seeds(0, points, job, executor)

@@ -11,9 +11,10 @@ from core.host import Host
 from core.prices.lines import transfer_ns
 from sweep.calibrate import atomics, job, loops
 from sweep.calibrate.bursts import Bench, Round, Series
-from sweep.calibrate.pricing import PRESETS, Node, price_table
+from sweep.calibrate.pricing import Node, price_table
 from sweep.calibrate.topology import Cpu, distance, parse_cpulist, usable_cpus
 from sweep.config import hosts
+from sweep.config.options import option
 from sweep.config.schema import build
 
 CPUS = usable_cpus()
@@ -142,8 +143,7 @@ def table(cpus, measured, preset="epyc_milan_2s48", **machine):
     """Return the price table of some CPUs as a mapping, and as the host that it makes with its base."""
     node = Node("test", cpus, MACHINE | machine, preset)
     found = yaml.safe_load(price_table(node, measured, [], datetime(2026, 1, 1, tzinfo=UTC)))
-    base = [yaml.safe_load((PRESETS / f"{name}.yaml").read_text()) for name in ("_assumed", found["defaults"][0])]
-    merged = base[0] | base[1] | found
+    merged = option("host", found["defaults"][0]) | found
     merged.pop("defaults")
     return found, build(Host, merged)
 

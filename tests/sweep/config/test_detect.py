@@ -78,7 +78,7 @@ def test_what_is_readable_is_detected_and_the_rest_assumed(tmp_path):
     slabinfo = "slabinfo - version: 2.1\n# name\ndentry 1 2 200 20 1 : tunables\nfilp(7:x) 1 1 999 4 1 : tunables\n"
     root = machine(tmp_path, {"mem_cgroup": 3000, "kmem_cache": 456}, slabinfo)
 
-    found = detect.profile(root, "5.4.0-42-generic")
+    found = detect.detected_profile(root, "5.4.0-42-generic")
 
     assert (found["design"], found["version"], found["charge_batch_pages"]) == ("reparent_percpu", "5.4", 32)
     assert (found["structs"]["mem_cgroup"], found["structs"]["kmem_cache"]) == (3000, 448)
@@ -108,12 +108,12 @@ def test_rstat_that_was_split_is_added_up(tmp_path):
     """Hand-worked: since 6.16, two css_rstat_cpu of 32 and a cgroup_rstat_base_cpu of 128 take 192 bytes per CPU."""
     root = machine(tmp_path, {"css_rstat_cpu": 32, "cgroup_rstat_base_cpu": 128})
 
-    assert detect.profile(root, "6.18.1")["structs"]["cgroup_rstat_cpu"] == 192
+    assert detect.detected_profile(root, "6.18.1")["structs"]["cgroup_rstat_cpu"] == 192
 
 
 def test_nothing_readable_is_all_assumed_and_said(tmp_path):
     """Without BTF and without root, sizes are those of the nearest version, by name."""
-    found = detect.profile(tmp_path, "6.2.0")
+    found = detect.detected_profile(tmp_path, "6.2.0")
 
     assert found["structs"]["mem_cgroup"] == 2176
     assert "from BTF: 0 sizes of structs" in found["source"]
@@ -123,7 +123,7 @@ def test_nothing_readable_is_all_assumed_and_said(tmp_path):
 def test_a_release_that_is_no_version_is_refused(tmp_path):
     """What is not Linux cannot be detected."""
     with pytest.raises(InputError, match=r"kernel=detected must run on Linux \(got release 'Windows'\)"):
-        detect.profile(tmp_path, "Windows")
+        detect.detected_profile(tmp_path, "Windows")
 
 
 def test_detected_composes(profile_of):

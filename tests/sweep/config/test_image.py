@@ -72,7 +72,7 @@ def test_a_bzimage_is_read_whatever_compressed_it(tmp_path, how):
     path = tmp_path / "vmlinuz"
     path.write_bytes(bzimage(COMPRESSED[how]))
 
-    assert image.read(path) == image.Image(BTF, RELEASE, None)
+    assert image.read_image(path) == image.Image(BTF, RELEASE, None)
 
 
 @pytest.mark.parametrize("how", COMPRESSED)
@@ -81,7 +81,7 @@ def test_a_compressed_vmlinux_is_read(tmp_path, how):
     path = tmp_path / "vmlinux.any"
     path.write_bytes(COMPRESSED[how])
 
-    assert image.read(path).btf == BTF
+    assert image.read_image(path).btf == BTF
 
 
 @pytest.mark.parametrize("packed", ["data.tar", "data.tar.xz", "data.tar.gz", "data.tar.zst"])
@@ -98,7 +98,7 @@ def test_a_debian_package_is_read(tmp_path, packed, where):
     path = tmp_path / "linux.deb"
     path.write_bytes(package(packed, data))
 
-    assert image.read(path) == image.Image(BTF, RELEASE, None)
+    assert image.read_image(path) == image.Image(BTF, RELEASE, None)
 
 
 def test_lz4_blocks_but_the_last_are_whole(tmp_path):
@@ -108,7 +108,7 @@ def test_lz4_blocks_but_the_last_are_whole(tmp_path):
     path.write_bytes(lz4_legacy(data))
 
     assert image._lz4_legacy(path.read_bytes()) == data
-    assert image.read(path).btf == BTF
+    assert image.read_image(path).btf == BTF
 
 
 @pytest.mark.parametrize(("flags", "page_bytes"), [(0b0010, 4096), (0b0100, 16384), (0b0110, 65536), (0, None)])
@@ -119,7 +119,7 @@ def test_an_arm64_image_says_its_page_size(tmp_path, flags, page_bytes):
     path = tmp_path / "vmlinuz"
     path.write_bytes(bytes(head) + RAW)
 
-    assert image.read(path).page_bytes == page_bytes
+    assert image.read_image(path).page_bytes == page_bytes
 
 
 def test_an_efi_zboot_image_is_read(tmp_path):
@@ -128,7 +128,7 @@ def test_an_efi_zboot_image_is_read(tmp_path):
     path = tmp_path / "vmlinuz.efi"
     path.write_bytes(b"MZ\0\0zimg" + struct.pack("<II", 64, len(payload)) + bytes(48) + payload)
 
-    assert image.read(path).btf == BTF
+    assert image.read_image(path).btf == BTF
 
 
 def test_a_copy_of_btf_takes_its_version_from_its_name_or_its_looks(tmp_path):

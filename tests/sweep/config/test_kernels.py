@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from core.profile import KernelProfile
 from sweep.__main__ import main
 from sweep.config import kernels
+from sweep.config.options import option
 from sweep.config.schema import build
 from sweep.errors import InputError
 from sweep.plan.planner import plan
@@ -64,7 +65,7 @@ def test_an_alias_stands_for_a_kernel_of_its_design_or_is_refused(alias):
     means = kernels.aliases()[alias]
     version = kernels.version_of(means.removeprefix("linux-"))
 
-    if version and version < kernels.versions()[0]:
+    if version and version < kernels.profile_versions()[0]:
         with pytest.raises(InputError, match=re.escape(alias)):
             kernels.profile(alias)
     else:
@@ -78,25 +79,25 @@ def test_a_version_in_between_has_its_own_rules_and_sizes_of_its_design(capsys):
 
     assert found["design"] == "reparent_percpu"
     assert (found["memsw"], kernels.profile("5.7")["memsw"]) == (True, False)
-    assert found["structs"] == kernels.load("linux-5.4")["structs"]
+    assert found["structs"] == option("kernel", "linux-5.4")["structs"]
     assert "kernel=5.8: rules of 5.8, sizes of linux-5.4, the nearest profile of its design" in capsys.readouterr().err
 
 
 def test_sizes_never_come_from_another_design():
     """Every version between the oldest and the newest takes its sizes from a kernel of its design."""
-    oldest, *_, newest = kernels.versions()
+    oldest, *_, newest = kernels.profile_versions()
     between = [(major, minor) for major in range(4, 8) for minor in range(20) if oldest < (major, minor) < newest]
 
     assert len(between) > 40
     for version in between:
         design = kernels.rules(version)["design"]
-        assert kernels.load(kernels.nearest(version, design))["design"] == design
+        assert option("kernel", kernels.nearest(version, design))["design"] == design
 
 
-@pytest.mark.parametrize("version", kernels.versions(), ids=kernels.text)
+@pytest.mark.parametrize("version", kernels.profile_versions(), ids=kernels.version_text)
 def test_the_rules_of_a_profile_are_those_of_its_version(version):
     """A mainline profile overrides no rule: what its version decides is what the chain of _rules-*.yaml says."""
-    found, rules = kernels.load(f"linux-{kernels.text(version)}"), kernels.rules(version)
+    found, rules = option("kernel", f"linux-{kernels.version_text(version)}"), kernels.rules(version)
 
     assert {key: found[key] for key in rules} == rules
 
@@ -128,7 +129,7 @@ def test_a_version_on_the_command_line_is_text(monkeypatch, written, names):
         main()
 
     options = plans[0].options.get("kernel") or {"": plans[0].base["kernel"]}
-    assert [option["name"] for option in options.values()] == names
+    assert [each["name"] for each in options.values()] == names
 
 
 def test_a_number_for_a_version_in_yaml_is_refused():
@@ -147,7 +148,7 @@ def test_the_page_on_kernels_has_every_name_and_every_rule():
     for alias, means in kernels.aliases().items():
         assert any(f"`{alias}`" in row and means in row for row in rows), alias
     for name in kernels.profiles():
-        assert any(row.startswith(f"| `{name}` | {kernels.load(name)['design']} |") for row in rows), name
+        assert any(row.startswith(f"| `{name}` | {option('kernel', name)['design']} |") for row in rows), name
     for path in (CONF / "kernel").glob("_rules-*.yaml"):
         for key, value in OmegaConf.load(path).items():
             said = str(value).lower() if isinstance(value, bool) else value

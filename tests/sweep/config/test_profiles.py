@@ -7,6 +7,7 @@ from core.designs import DESIGNS
 from core.lifecycle.memory import KMALLOC
 from core.profile import KernelProfile
 from sweep.config import kernels
+from sweep.config.options import option
 from sweep.config.schema import build
 from tests.support import CONF
 
@@ -24,7 +25,7 @@ def caches_of(workload):
 @pytest.mark.parametrize("name", kernels.profiles())
 def test_profile_is_named_after_its_file_and_has_every_cache(name):
     """Any design and any workload runs on any profile: no cache that one names is missing."""
-    profile = build(KernelProfile, kernels.load(name), "kernel.")
+    profile = build(KernelProfile, option("kernel", name), "kernel.")
 
     assert profile.name == name
     assert profile.design in DESIGNS
@@ -35,7 +36,7 @@ def test_profile_is_named_after_its_file_and_has_every_cache(name):
 @pytest.mark.parametrize("name", ["linux-6.8", "arm64-6.1-64k", "rhel-8", "tiny-5.8.1"])
 def test_hydra_composes_what_the_test_above_builds(profile_of, name):
     """Profiles on profiles, on rules and on sizes: bases are laid upon one another as Hydra does."""
-    assert profile_of(name) == build(KernelProfile, kernels.load(name), "kernel.")
+    assert profile_of(name) == build(KernelProfile, option("kernel", name), "kernel.")
 
 
 def test_workloads_name_caches():

@@ -12,9 +12,10 @@ import pytest
 
 from analysis.run import InputError as Refused
 from analysis.run import open_run
-from analysis.validate import OWN, _view, score, verdicts
+from analysis.validate import _view, score, verdicts
 from sweep.config import detect, hosts, kernels, schema
 from sweep.errors import InputError
+from sweep.folder import OWN_REFERENCE
 from sweep.jobs import validate
 from tests.support import CONF
 
@@ -173,10 +174,10 @@ def test_a_run_without_figures_is_refused(run):
 
 def test_a_missing_table_is_the_projects_own(tmp_path):
     """A folder with workloads only is read with the kernels and measurements of the project."""
-    tables = validate.read(write(tmp_path, workloads=WORKLOADS))
+    tables = validate.read_tables(write(tmp_path, workloads=WORKLOADS))
 
     assert [row["workload"] for row in tables["workloads"]] == ["some", "none"]
-    assert tables["kernels"] == validate.read(OWN)["kernels"]
+    assert tables["kernels"] == validate.read_tables(OWN_REFERENCE)["kernels"]
 
 
 @pytest.mark.parametrize(
