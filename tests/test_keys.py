@@ -130,6 +130,7 @@ def every_kind():
         yield from (replace(base(name), design=design) for design in DESIGNS)
         yield replace(base(name), allocator="slab", nodes=1)
     yield from (replace(base("pages"), page_list_lock=lock) for lock in ("memcg_node", "kmem_cache"))
+    yield replace(base("pages"), kernel=replace(base("pages").kernel, memcg_slab_sysfs=True))
     yield from (replace(base("bytes"), host=default_point(host=host).host) for host in HOSTS)
     yield replace(base("bytes"), kernel=default_point(kernel="linux-7.1").kernel)
 
