@@ -339,7 +339,7 @@ def _intervals(ask: Answers) -> str:
 
 
 def _thinned(ask: Answers, axes: Sequence[str], each: int = 1) -> tuple[dict[str, list[Any]], str]:
-    """The values of axes that a chart shows, all where that is no more than MOST_ROWS rows, and what is left out."""
+    """The values of axes that a chart shows, all where that is at most MOST_CHART_ROWS rows, and what is left out."""
     values = {axis: ask.axis(axis) for axis in axes}
     most = max(map(len, values.values()))
     while most > 2 and prod(min(len(there), most) for there in values.values()) * each * 8 > MOST_CHART_ROWS:

@@ -38,7 +38,7 @@ class GuestError(RuntimeError):
 class Records:
     """What a guest printed.
 
-    memory: by 'before' and 'after', the figures of MEMORY. slabs: by kmem_cache and 'before' or 'after', those of SLAB.
+    memory: by 'before' and 'after', the GUEST_FIGURES. slabs: by kmem_cache and 'before' or 'after', those of SLAB.
     calls: by phase, function and 'before' or 'after', hits and misses. seconds: by phase, how long it took and how many
     operations it had. in_flight: mean number of dying memcgs while cgroups came and went. missing: functions that this
     kernel cannot count.
