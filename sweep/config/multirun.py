@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
 
 from sweep.errors import InputError
 
@@ -29,4 +30,7 @@ def _axis_of(argument: str, parser: OverridesParser) -> str:
     key = override.key_or_group
     if key.startswith(ONE_EACH):
         raise InputError(f"{key} must be one option (got {argument!r}); run the command once for each")
+    value = override.value()
+    if isinstance(value, ChoiceSweep) and value.simple_form:  # as it is written: Hydra would make 5.1 of kernel=5.10
+        return f"axes.{key}=[{argument.partition('=')[2]}]"
     return f"axes.{key}=[{','.join(override.sweep_string_iterator())}]"

@@ -14,6 +14,7 @@ from sweep.errors import InputError
         (["-m", "kernel=linux-4.19,linux-6.1"], ["axes.kernel=[linux-4.19,linux-6.1]"]),
         (["-m", "cpus=range(1,4)"], ["axes.cpus=[1,2,3]"]),
         (["-m", "design=null,objcg", "axes.cpus=[1,2]"], ["axes.design=[null,objcg]", "axes.cpus=[1,2]"]),
+        (["-m", "kernel=5.10,5.4"], ["axes.kernel=[5.10,5.4]"]),
         (["cpus=1,2"], ["cpus=1,2"]),
     ],
 )
