@@ -11,8 +11,8 @@ with ratios as (
     select *,
            (counter_atomics - uncharge_counter_atomics) / nullif(page_charges, 0) as atomics_per_charge,
            uncharge_counter_atomics / nullif(page_uncharges, 0) as atomics_per_uncharge,
-           refcount_atomics / nullif(page_charges, 0) as refs_per_page,
-           lock_acquisitions / nullif(page_charges, 0) as locks_per_page
+           2 * refcount_atomics / (nullif(page_charges, 0) + coalesce(nullif(page_uncharges, 0), page_charges)) as refs_per_page,
+           2 * lock_acquisitions / (nullif(page_charges, 0) + coalesce(nullif(page_uncharges, 0), page_charges)) as locks_per_page
     from points
 )
 select setting, design, cpus, batch, churn_hz,

@@ -158,13 +158,36 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "percpu_stat_ops": stream.percpu_stats,
         "percpu_ops": percpu_refs + stream.percpu_stats,
         "lock_acquisitions": stream.lock_acquisitions,
-        "atomics_per_page_charge": shared / page_charges if page_charges else 0.0,
+        "atomics_per_page_charge": _per_page(
+            design,
+            page_charges,
+            stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges,
+            counters,
+            shared,
+        ),
         "atomics_per_object": shared / objects if objects else 0.0,
         **_of_mean_memcg(point, trace, tally),
         "stocked_bytes_mean": tally.stocked_pages_mean * point.kernel.page_bytes,
         "stocked_bytes_bound": design.stock_slots * batches * point.cpus * point.kernel.page_bytes * design.accounts,
         "cpus_per_memcg": _cpus_per_memcg(stream.pages),
     }
+
+
+def _per_page(design: Design, charges: int, uncharges: int, counters: Lanes, shared: Counts) -> Counts | float:
+    """Atomics of a mean page charge and of the uncharge that follows it, `[lanes]`.
+
+    Where pages are charged, each charge has its uncharge, so the two means add up, however many of either a window
+    happens to hold; what is not told apart by charge and uncharge is shared by both. Byte stocks charge and uncharge
+    as much, but in other portions: there a window's atomics are divided by its charges.
+    """
+    if not charges:
+        return 0.0
+    if design.charges != "pages" or not uncharges:
+        return shared / charges
+    by_uncharges, others = counters["uncharge_counter_atomics"], shared - counters["counter_atomics"]
+    by_charges = counters["counter_atomics"] - by_uncharges
+    both: Counts = by_charges / charges + by_uncharges / uncharges + 2 * others / (charges + uncharges)
+    return both
 
 
 def _counters(point: Point, design: Design, stream: Stream, pages: NDArray[np.void], tally: Tally) -> Lanes:

@@ -157,9 +157,11 @@ def _taken_over(point: Point) -> list[tuple[int, int]]:
     enough = int(mean + 12 * np.sqrt(mean) + 64)
     gaps = keyed_generator(_realisation(point), "comings").standard_exponential(enough)
     hashes = keyed_generator(_realisation(point), "slots of comings").random(enough)
-    at = np.cumsum(gaps) / mean * length
-    slots = hashes * memcgs_online(mix, point.cpus)
-    return [(int(slot), int(time)) for slot, time in zip(slots[at < length], at[at < length], strict=True)]
+    clock = np.cumsum(gaps)
+    within = clock < mean
+    at = clock[within] / mean * length
+    slots = hashes[within] * memcgs_online(mix, point.cpus)
+    return [(int(slot), int(time)) for slot, time in zip(slots, at, strict=True)]
 
 
 def _by_slot(taken_over: list[tuple[int, int]], slots: int) -> _Comings:

@@ -60,7 +60,8 @@ def small_window(**changes):
     """The default workload with a window short enough for a test."""
     base = default_point()
     mix = replace(base.workload.charge, allocations_per_cpu=750, burst_allocations=200)
-    return replace(base, workload=replace(base.workload, charge=mix), churn_hz=200.0, cpus=4, depth=2, **changes)
+    load = replace(base.workload, charge=mix)
+    return replace(base, workload=load, churn_hz=200.0, duration_s=3600.0, cpus=4, depth=2, **changes)
 
 
 def test_batch_of_four_walks_twice_for_five_slabs():
