@@ -231,7 +231,7 @@ def test_prices(ask):
 
 
 def test_debate(ask):
-    """Counter atomics are told apart by who spends them; locks and references are two columns."""
+    """Counter atomics are told apart by who spends them; locks and references are two columns, of a page's two moves."""
     points = [
         {
             "page_charges": charges,
@@ -246,7 +246,8 @@ def test_debate(ask):
     ]
     rows = ask(points, "select atomics_per_charge, atomics_per_uncharge, refs_per_page, locks_per_page from debate")
 
-    assert [tuple(row.values()) for row in rows] == [((22 / 10 + 22 / 20) / 2, 2.0, (5 / 10 + 5 / 20) / 2, 0.5)]
+    refs, locks = (5 / 14 + 5 / 24) / 2, (0 / 14 + 20 / 24) / 2  # of a charge or an uncharge; a page has one of each
+    assert [tuple(row.values()) for row in rows] == [((22 / 10 + 22 / 20) / 2, 2.0, 2 * refs, 2 * locks)]
 
 
 def test_every_column_of_a_mart_is_explained(land):
