@@ -231,7 +231,7 @@ def test_prices(ask):
 
 
 def test_debate(ask):
-    """Counter atomics are told apart by who spends them; locks and references are two columns, of a page's two moves."""
+    """Counter atomics are told apart by who spends them; locks and references are of a charge and its uncharge."""
     points = [
         {
             "page_charges": charges,
