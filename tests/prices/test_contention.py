@@ -21,7 +21,8 @@ BANDS = ("ns_per_page_charge", "ns_per_object")
 def point(memcgs=1, **changes):
     """Return a point of page_ref at depth 1 on the test host, with so many memcgs."""
     default = default_point()
-    workload = replace(default.workload, charge=replace(default.workload.charge, memcgs=memcgs))
+    mix = {"memcgs_per_cpu": memcgs / changes.get("cpus", 1), "burst_allocations": 1.0}
+    workload = replace(default.workload, charge=replace(default.workload.charge, **mix))
     settings = {"design": "page_ref", "cpus": 1, "depth": 1, "host": host(), "workload": workload} | changes
     return replace(default, **settings)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.charge.machine import Machine
 from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
+from core.keys import resolved
 from core.slabs.heap import CACHE
 from tests.reference import charge as reference
 from tests.reference.slub import Geometry
@@ -133,7 +134,7 @@ DEFAULT = default_point()
 
 
 def point(design, settings, **changes):
-    """The settings as a point of a design."""
+    """The settings as a point of a design, resolved as the charge path gets it."""
     kernel = replace(DEFAULT.kernel, protection_xchg_elided=settings.protection_xchg_elided, uncharge_batched=False)
     values = {
         "design": design,
@@ -155,4 +156,4 @@ def point(design, settings, **changes):
             )
         },
     }
-    return replace(DEFAULT, **(values | changes))
+    return resolved(replace(DEFAULT, **(values | changes)))
