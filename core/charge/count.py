@@ -173,7 +173,9 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     }
 
 
-def _per_page(design: Design, charges: int, uncharges: int, counters: Lanes, shared: Counts) -> Counts | float:
+def _per_page(
+    design: Design, charges: int, uncharges: int, counters: Lanes, shared: Counts
+) -> NDArray[np.float64] | float:
     """Atomics of a mean page charge and of the uncharge that follows it, `[lanes]`.
 
     Where pages are charged, each charge has its uncharge, so the two means add up, however many of either a window
@@ -183,10 +185,11 @@ def _per_page(design: Design, charges: int, uncharges: int, counters: Lanes, sha
     if not charges:
         return 0.0
     if design.charges != "pages" or not uncharges:
-        return shared / charges
+        per_charge: NDArray[np.float64] = shared / charges
+        return per_charge
     by_uncharges, others = counters["uncharge_counter_atomics"], shared - counters["counter_atomics"]
     by_charges = counters["counter_atomics"] - by_uncharges
-    both: Counts = by_charges / charges + by_uncharges / uncharges + 2 * others / (charges + uncharges)
+    both: NDArray[np.float64] = by_charges / charges + by_uncharges / uncharges + 2 * others / (charges + uncharges)
     return both
 
 
