@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 PROBES = 8  # stretches to time, spread over the plan
 PROBED_S = 10.0  # no new probe is begun after this
+PROBED_POSITIONS = 2048  # of a probe, where a plan may be cut there: a scenario can have a million
 ASKED = 200  # positions at which the fitted cost is asked for
 
 
 def seconds(job: Job, total: int, cores: int) -> float:
     """Return the wall time that `total` positions should take on so many cores, start-up left out."""
-    cost, began, grain = CostModel(), time.monotonic(), max(job.grains)
+    cost, began = CostModel(), time.monotonic()
+    grain = max((each for each in job.grains if each <= PROBED_POSITIONS), default=min(job.grains))
     starts = np.unique(np.linspace(0, total - 1, PROBES).astype(np.int64) // grain * grain).tolist()
     _timed(job, starts[0], 1)  # compiles
     for start in starts:

@@ -49,12 +49,12 @@ class Simulation:
         return self.plan.count()
 
     def features(self, position: int) -> tuple[float, ...]:
-        """Return the logarithms of the scenario axes that are numbers."""
+        """Return the logarithms of the axes that are numbers and make a point dear: a window grows with the CPUs."""
         values = self.plan.values(position)
         return tuple(
             log(value)
             for path, value in values.items()
-            if path.split(".")[0] in ("churn_hz", "duration_s", "workload")
+            if path.split(".")[0] in ("churn_hz", "duration_s", "workload", "cpus")
             and isinstance(value, int | float)
             and value > 0
         )
