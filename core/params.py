@@ -6,6 +6,7 @@ are written once. Defaults live in YAML only.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from core.checks import at_most, one_of, within
@@ -133,7 +134,8 @@ def _check_cost(point: Point) -> None:
         "workload.leftovers.*.common", common, MOST_COMMON, "all common objects are followed one by one: have fewer"
     )
     each = sum(left.private + left.chance for left in load.leftovers.values()) + load.stray_tasks
-    if not (left := each * point.churn_hz * point.duration_s) <= MOST_LEFT:
+    left = each * point.churn_hz * point.duration_s
+    if MOST_LEFT < left < math.inf:  # what is not finite is refused as such, by its key
         raise ValueError(
             f"workload.leftovers must leave at most {MOST_LEFT:,} objects and tasks behind (got {each:.6g} a memcg, "
             f"{left:.3g} in all); lower their means, workload.stray_tasks, churn_hz or duration_s"

@@ -53,6 +53,8 @@ def names(expression: str, known: Collection[str]) -> set[str]:
     tree = _parsed(expression)
     inside = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            raise _outside(node)
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inside:
             path = ast.unparse(node)
             if path in TRUTHS:
@@ -93,7 +95,11 @@ def _value(node: ast.AST, columns: Mapping[str, Any]) -> Any:
             sides = pairwise((left, *rights))
             results = [_compared(*each, op, columns) for each, op in zip(sides, ops, strict=True)]
             return functools.reduce(np.logical_and, results)
-    raise InputError(f"where must not use {ast.unparse(node)!r} (got a {type(node).__name__}); {GRAMMAR}")
+    raise _outside(node)
+
+
+def _outside(node: ast.AST) -> InputError:
+    return InputError(f"where must not use {ast.unparse(node)!r} (got a {type(node).__name__}); {GRAMMAR}")
 
 
 def _compared(left: ast.expr, right: ast.expr, op: ast.cmpop, columns: Mapping[str, Any]) -> Any:
