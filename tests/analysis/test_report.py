@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CHARTS = ["memory", "components", "dying", "atomics", "time", "best", "pareto"]
+CHARTS = ["memory", "components", "dying", "atomics", "time", "batches", "best", "pareto"]
 
 
 @pytest.fixture

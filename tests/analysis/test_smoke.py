@@ -29,7 +29,7 @@ def con(smoke) -> duckdb.DuckDBPyConnection:
         ),
         (
             "every design sees the same events",
-            "select scenario_id from points group by all having count(distinct objects_allocated) > 1",
+            "select scenario_id, cpus from points group by all having count(distinct objects_allocated) > 1",
         ),
         (
             "every byte has a component",

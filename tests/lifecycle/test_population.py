@@ -116,8 +116,10 @@ def test_a_new_key_at_its_neutral_value_leaves_the_draws_alone():
 
 
 def test_too_many_leftovers_are_refused_in_one_line():
-    """A scenario that would follow more memcgs than fit in memory says so before it draws them."""
-    with pytest.raises(ValueError, match=r"churn_hz must be at most 5000000 .*lower churn_hz"):
+    """A scenario that would follow more than fits in memory says so, with the figure, before anything is drawn."""
+    with pytest.raises(
+        ValueError, match=r"must leave at most 20,000,000 objects .*got 1 a memcg, 8\.64e\+07.*churn_hz"
+    ):
         populate(small_point(leftovers={"dentry": leftover(private=1.0)}, churn_hz=1000.0))
 
 
