@@ -20,7 +20,7 @@ from core.lifecycle.memory import (
 from core.profile import Structs
 from tests.support import FIGURES
 
-PROFILES = sorted({path.stem for path in (FIGURES.parent / "kernel").glob("[a-z]*.yaml")} - {"detected"})
+PROFILES = sorted({path.stem for path in (FIGURES.parent / "kernel").glob("[a-z]*.yaml")} - {"detected", "image"})
 
 
 def test_percpu_bytes_of_a_dying_memcg_on_5_2_1(profile_of):
