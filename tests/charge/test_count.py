@@ -71,6 +71,7 @@ def test_batch_of_four_walks_twice_for_five_slabs():
     assert (found["page_charges"], found["stock_hits"], found["charge_walks"]) == (5, 3, 2)
     assert (found["leaf_counter_atomics"], found["upper_counter_atomics"]) == (2 + 4, 2 + 4)
     assert (found["page_uncharges"], found["uncharge_counter_atomics"]) == (4, 8)
+    assert (found["stat_atomics"], found["atomics_per_page_charge"]) == (0, 4 / 5 + 8 / 4)  # a charge and its uncharge
 
 
 def test_uncharge_is_not_batched_until_5_11():

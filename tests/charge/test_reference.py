@@ -47,7 +47,6 @@ COUNTED = (
     "lock_acquisitions",
 )
 MEANS = {  # column: what it is a mean of, and over what
-    "atomics_per_page_charge": ("shared_atomics", "page_charges"),
     "atomics_per_object": ("shared_atomics", "objects_allocated"),
     "caches_per_memcg": ("memcg_caches", "memcgs"),
     "slabs_per_memcg": ("memcg_slabs", "memcgs"),
@@ -89,11 +88,24 @@ def assert_equal_to_reference(design, lane, scenario, batches):
         assert {name: lane_of(counts[name], number) for name in COUNTED} == {name: ops[name] for name in COUNTED}
         for name, (total, over) in MEANS.items():
             assert lane_of(counts[name], number) == (ops[total] / ops[over] if ops[over] else 0), name
+        found = lane_of(counts["atomics_per_page_charge"], number)
+        assert found == pytest.approx(atomics_of_a_page(ops, in_pages=DESIGNS[design].charges == "pages"))
         assert lane_of(counts["stocked_bytes_mean"], number) == pytest.approx(ops["stocked_bytes_mean"])
         assert lane_of(counts["cpus_per_memcg"], number) == pytest.approx(cpus_per_memcg(kernel.page_events))
         assert kernel.page_events == [
             (PAGE_KINDS[e["kind"]], int(e["memcg"]), int(e["pages"]), int(e["cpu"])) for e in stream.pages
         ]
+
+
+def atomics_of_a_page(ops, *, in_pages):
+    """What a charge costs and what an uncharge costs, each by itself, where pages are charged; else all per charge."""
+    charges, uncharges, counters = ops["page_charges"], ops["page_uncharges"], ops["counter_atomics"]
+    if not charges:
+        return 0
+    if not in_pages or not uncharges:
+        return ops["shared_atomics"] / charges
+    by_uncharges, rest = ops["uncharge_counter_atomics"], ops["shared_atomics"] - counters
+    return (counters - by_uncharges) / charges + by_uncharges / uncharges + rest / ((charges + uncharges) / 2)
 
 
 def lane_of(values, number):
