@@ -158,6 +158,17 @@ def pin(population: Population, rules: Rules) -> Walked:
     return Walked(books.samples, books.sums, clock, zombies / max(gone, 1), full_step)
 
 
+@njit
+def use(rules, count, number, seen):  # type: ignore[no-untyped-def]
+    """Return the bytes that memcgs use in a step; the first that leaves the page cache nothing is seen."""
+    used = rules.live_bytes[number]
+    for i in range(count.size):
+        used += count[i] * rules.bytes_each[i]
+    if used >= rules.page_cache_bytes and seen[FULL_STEP] == STEPS:
+        seen[FULL_STEP] = number
+    return used
+
+
 @entry
 def _walk(population, rules, common, charged, books, singles):  # type: ignore[no-untyped-def]
     """Fill the books; returns the clock at the end, or -1 if there are too few entries."""
@@ -179,13 +190,8 @@ def _walk(population, rules, common, charged, books, singles):  # type: ignore[n
             keep(count, leaves, state(ROOT_OBJECTS, kind, rules.kinds), end)
 
     for number in range(STEPS):
-        used = rules.live_bytes[number]
-        for i in range(count.size):
-            used += count[i] * rules.bytes_each[i]
-        if used >= rules.page_cache_bytes and books.seen[FULL_STEP] == STEPS:
-            books.seen[FULL_STEP] = number
         before = int(clock)
-        clock = turn_clock(clock, used, rules.page_cache_bytes)
+        clock = turn_clock(clock, use(rules, count, number, books.seen), rules.page_cache_bytes)
         now = int(clock)
         step = Step(number, before, now, arrivals[number])
 

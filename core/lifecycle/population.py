@@ -45,7 +45,7 @@ class Followed(NamedTuple):
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
     left_spot: NDArray[np.uint32]
-    single: NDArray[np.int8]  # [memcgs] what a memcg is that leaves one thing, to reclaim: see `single_of`; NOT_SINGLE
+    single: NDArray[np.int16]  # [memcgs] what a memcg is that leaves one thing, to reclaim: see `single_of`; NOT_SINGLE
     held_start: NDArray[np.int64]  # [memcgs + 1]
     held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
     held_step: NDArray[np.int32]  # in which it lets go of the memcg
@@ -173,17 +173,17 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     )
 
 
-def single_of(kind: int, *, early: bool, has_caches: bool) -> int:
-    """Number what can become of a memcg that leaves one thing: its kind, and what existed when."""
+def single_of(kind: NDArray[np.int64], *, early: NDArray[np.bool_], has_caches: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number what can become of memcgs that leave one thing: its kind, and what existed when."""
     return 4 * kind + 2 * early + has_caches
 
 
-def _singles(lefts: Lefts, life_s: NDArray[np.float64], cache_creation_s: float) -> NDArray[np.int8]:
+def _singles(lefts: Lefts, life_s: NDArray[np.float64], cache_creation_s: float) -> NDArray[np.int16]:
     alone = (np.diff(lefts.left_start) == 1) & (np.diff(lefts.held_start) == 0)
     its = lefts.left_start[:-1][alone]
     early = lefts.left_spot[its] * life_s[alone] < cache_creation_s * SPOTS
-    single = np.full(life_s.size, NOT_SINGLE, np.int8)
-    single[alone] = 4 * lefts.left_kind[its] + 2 * early + (life_s[alone] > cache_creation_s)
+    single = np.full(life_s.size, NOT_SINGLE, np.int16)
+    single[alone] = single_of(lefts.left_kind[its], early=early, has_caches=life_s[alone] > cache_creation_s)
     return single
 
 

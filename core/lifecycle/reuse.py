@@ -30,7 +30,7 @@ from core.lifecycle.leftovers import (
     counts_of,
     state,
 )
-from core.lifecycle.pinning import FULL_STEP, SAMPLES, ZOMBIES, Step, Walked
+from core.lifecycle.pinning import SAMPLES, ZOMBIES, Step, Walked, use
 from core.lifecycle.population import STEPS, Followed, Objects, Population
 from core.lifecycle.reclaim import (
     CALENDAR_TICKS,
@@ -144,13 +144,8 @@ def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-u
         cache_until(age_ticks(objects, j, np.int64(0)), j, common)
         taking.of_root[objects.kind[j]] += 1
     for number in range(STEPS):
-        used = rules.live_bytes[number]
-        for i in range(count.size):
-            used += count[i] * rules.bytes_each[i]
-        if used >= rules.page_cache_bytes and taking.seen[FULL_STEP] == STEPS:
-            taking.seen[FULL_STEP] = number
         before = int(clock)
-        clock = turn_clock(clock, used, rules.page_cache_bytes)
+        clock = turn_clock(clock, use(rules, count, number, taking.seen), rules.page_cache_bytes)
         step = Step(number, before, int(clock), arrivals[number])
         missing = _reclaim(step, missing, taking)
         missing = _needed(step, births[number], missing, objects, common, taking.leftovers)

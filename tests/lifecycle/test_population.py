@@ -7,9 +7,10 @@ import pytest
 
 from core.keys import canonical
 from core.lifecycle.leaving import poisson_at_least_one
-from core.lifecycle.population import STEPS, gone_by_step, populate
+from core.lifecycle.population import NOT_SINGLE, STEPS, gone_by_step, populate
 from core.rng import scenario_id
 from core.workload import Pin
+from tests.support.points import default_point
 from tests.support.small import leftover, pins, small_point
 
 Z = 4.5  # standard errors; a true mean is farther off once in 150 000 tests
@@ -130,3 +131,14 @@ def test_design_and_machine_do_not_change_the_draws():
 
     for ours, theirs in zip(populate(point).followed, populate(other).followed, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_any_number_of_kinds_may_be_left_behind():
+    """What becomes of a memcg that leaves one thing names that thing's kind, the last of more than 32 too."""
+    caches = dict.fromkeys(default_point(kernel="linux-5.2").kernel.caches, 1)
+    kinds = dict.fromkeys(caches, leftover(private=1 / len(caches)))
+    followed = populate(small_point(leftovers=kinds, load={"caches": caches})).followed
+    one = followed.single != NOT_SINGLE
+
+    assert followed.left_kind.max() == len(caches) - 1 > 31
+    np.testing.assert_array_equal(followed.single[one] // 4, followed.left_kind[followed.left_start[:-1][one]])
