@@ -12,6 +12,7 @@ from sweep.engine import signals
 DRIVER = """
 import signal, time
 from sweep.engine import signals
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may do so under nohup
 signals.install()
 try:
     try:
