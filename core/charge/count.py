@@ -8,10 +8,10 @@ reclaimed. Scenarios that have the same window, for in theirs no memcg comes or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
-from typing import Any
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,7 @@ COLUMNS: dict[str, Column] = {
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]
+T = TypeVar("T")
 Lanes = dict[str, Any]  # column -> `[lanes]`, or one number where the batch changes nothing
 
 
@@ -86,31 +87,30 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
     for where, settings in settings_of.items():
         point = seen_by(points[next(iter(settings.values()))[0]], "machine")
-        window, machine = window_key(point), cache(partial(_replayed, point))
+        machine = _Keyed((window_key(point), where), point)
         for how, members in settings.items():
             lanes = tuple(setting(points[i], "batch") for i in members)
-            counted = _counted(_Lanes((window, where, how, lanes), [points[i] for i in members], machine))
-            for name, values in counted.items():
+            for name, values in _counted(_Keyed((how, lanes), [points[i] for i in members]), machine).items():
                 out[name][members] = values
     return out
 
 
 @dataclass(frozen=True)
-class _Lanes:
-    """Points to be counted together; `key` holds all that their counts depend on."""
+class _Keyed(Generic[T]):
+    """What is worked out once for everything that has the same key."""
 
     key: Hashable
-    points: Sequence[Point] = field(compare=False)
-    machine: Callable[[], Machine] = field(compare=False)
+    of: T = field(compare=False)
 
 
 @lru_cache(maxsize=2048)  # some kilobytes each; more than a scenario of a large grid has
-def _counted(lanes: _Lanes) -> Lanes:
-    return count_lanes(lanes.points, lanes.machine())
+def _counted(lanes: _Keyed[Sequence[Point]], machine: _Keyed[Point]) -> Lanes:
+    return count_lanes(lanes.of, _replayed(machine))
 
 
-def _replayed(point: Point) -> Machine:
-    return machine_of(point, charge_window(point))
+@lru_cache(maxsize=1)  # hundreds of megabytes each
+def _replayed(machine: _Keyed[Point]) -> Machine:
+    return machine_of(machine.of, charge_window(machine.of))
 
 
 def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
