@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from importlib.metadata import version as installed
@@ -21,6 +20,7 @@ from analysis.run import InputError, Run, open_run
 from analysis.sheets import Shown, sheets
 from analysis.tables import Form, write_sheets
 from analysis.validate import judged, score
+from core.checks import among
 from sweep.folder import end_process
 
 OUT = 1
@@ -72,7 +72,7 @@ def tables(
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     for name in wanted:
         if name not in (there := dict.fromkeys(sheet.name for sheet in found)):
-            raise InputError(_one_of("--only", name, there))
+            raise InputError(among(there).broken("--only", name))
     chosen = [sheet for sheet in found if sheet.name in wanted or not wanted]
     intro = _intro(several, len(asked) - len(several))
     with output.place(to) as file:
@@ -351,19 +351,12 @@ def _usage(error: Any) -> str:
     """One line about a command line that cannot be parsed, with the nearest word that could."""
     said = " ".join(error.format_message().split())
     if choice := re.search(r"'([^']*)' is not one of (.*?)\.?$", said):
-        return _one_of(error.param.opts[-1], choice[1], re.findall(r"'([^']*)'", choice[2]))
+        return among(re.findall(r"'([^']*)'", choice[2])).broken(error.param.opts[-1], choice[1])
     if unknown := re.match(r"No such command '([^']*)'", said):
-        return _one_of("COMMAND", unknown[1], error.ctx.command.commands)
+        return among(error.ctx.command.commands).broken("COMMAND", unknown[1])
     if (wrong := re.match(r"Invalid value for '(-[\w-]+)'", said)) and wrong[1] in sys.argv[:-1]:
         said = f"{said.rstrip('.')} (got {sys.argv[sys.argv.index(wrong[1]) + 1]!r})"
     return f"{said.rstrip('.')}; --help says what can be given"
-
-
-def _one_of(key: str, value: str, valid: Any) -> str:
-    near = difflib.get_close_matches(value, list(valid), n=1)
-    return f"{key} must be one of {', '.join(valid)} (got {value!r}); " + (
-        f"did you mean {near[0]}?" if near else "choose one of them"
-    )
 
 
 def _with_caret(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""`python -m analysis.docs`: write docs/results.md and docs/queries.md from what core and sql/ say of themselves."""
+"""`python -m analysis.docs`: write docs/keys.md, results.md and queries.md from what the code says of itself."""
 
 # ruff: noqa: E501 (a command on a page is one line)
 
@@ -7,13 +7,15 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from analysis.marts import Mart, marts
+from core.checks import ruled_fields
 from core.columns import Column
+from core.keys import fields_of, is_record
 from core.params import Point
-from core.profile import KernelProfile, Structs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -39,17 +41,6 @@ are the same: pair designs on it, and noise cancels. `point_id` names the point 
 
 {inputs}
 
-## Keys of a kernel profile
-
-A profile of `conf/kernel/` has all of them; any may be set or swept (`kernel.charge_batch_pages=16`). See
-[kernels.md](kernels.md) for which profiles there are and what each version changed.
-
-{kernel}
-
-Sizes of structs are in bytes:
-
-{structs}
-
 ## points: what it came to
 
 {points}
@@ -60,6 +51,43 @@ Sizes of structs are in bytes:
 
 {series}
 """
+
+KEYS_PAGE = """# Keys
+
+A value that breaks its rule is refused before anything is written: exit 2, and one line that names the key, the rule, the
+value and the way out. So is one of another type, and a null where the type does not say `null`. The same holds on the
+command line, for every value of an axis (`axes.KEY=[...]`), in a file of `conf/`, and for `replace()` in Python. Numbers
+are finite; unit `1` is a pure number or a count; quantities may have other units (`churn_hz=400/h`, `duration_s=7d`).
+
+This page is written by `python -m analysis.docs` from the rules beside the fields. What a kernel, a workload and a host
+are is in [kernels.md](kernels.md), [workloads.md](workloads.md) and [prices.md](prices.md). Rules that two keys make
+together, such as `possible_cpus` at least `cpus`, are told when they are broken.
+{sections}
+"""
+TITLES = {  # prefix of keys -> heading
+    "": "A point",
+    "kernel.": "A kernel profile",
+    "kernel.structs.": "Its structs, sizeof()",
+    "workload.": "A workload",
+    "host.": "A host",
+    "cluster.": "Where tasks run",
+    "vm.": "Virtual machines",
+    "refine.": "Refinement: `+experiment=crossover`",
+}
+OWN_FILES = {  # class of keys that are no point's -> the file of conf/ that explains them
+    "RunKeys": "config.yaml",
+    "Cluster": "cluster/_policy.yaml",
+    "Vm": "vm/auto.yaml",
+    "Refine": "experiment/crossover.yaml",
+}
+TYPES = {
+    "int": "whole number",
+    "float": "number",
+    "bool": "true, false",
+    "str": "text",
+    "None": "null",
+    "Any": "values",
+}
 
 QUERIES = """# Queries
 
@@ -113,9 +141,7 @@ def results() -> str:
     from core.simulate import COLUMNS, SERIES_COLUMNS  # compiles, which nothing else here needs
 
     return RESULTS.format(
-        inputs=_inputs(Point),
-        kernel=_inputs(KernelProfile, "kernel."),
-        structs=_inputs(Structs, "kernel.structs."),
+        inputs=_table(("column", "type", "meaning"), ((f"`{name}`", *said) for name, said in _said(Point).items())),
         points=_columns(COLUMNS),
         series=_columns(SERIES_COLUMNS),
     )
@@ -128,10 +154,52 @@ def queries() -> str:
     return QUERIES.format(grid=", ".join(f"`{axis}`" for axis in GRID), marts="\n\n".join(map(_mart, marts().values())))
 
 
-def _inputs(cls: type, prefix: str = "") -> str:
-    """The fields of a record with their comments, which stand behind them or above them."""
-    fields = ((f"`{prefix}{name}`", kind, doc) for name, kind, doc in _fields(cls))
-    return _table(("column" if not prefix else "key", "type", "meaning"), fields)
+def keys() -> str:
+    """docs/keys.md."""
+    from sweep.config.schema import PLANNED, RunKeys  # starts Hydra, which nothing else here needs
+
+    point, run = _sections(Point, "", leave_out=(PLANNED,)), _sections(RunKeys, "", "The run")
+    return KEYS_PAGE.format(sections="".join([*point, *run]))
+
+
+def _sections(cls: type, prefix: str, title: str = "", leave_out: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield a heading and a table for the keys of a dataclass, then for those of each that is inside of it."""
+    said, rows = _said(cls), []
+    for name, field in ruled_fields(cls).items():
+        if field.inner is None and name not in leave_out:
+            path = f"{prefix}{name}" + (".NAME" if field.many else "")
+            kind, meaning = said[name]
+            may_be = str(field.rule) if field.rule else ""
+            why = field.rule.why if field.rule else ""
+            rows.append((f"`{path}`", kind, may_be, field.rule.unit_of(name) if field.rule else "", meaning, why))
+    if rows:
+        head = ("key", "type", "may be", "unit", "meaning", "why no other")
+        yield f"\n## {title or TITLES.get(prefix, f'`{prefix[:-1]}`')}\n\n{_table(head, rows)}\n"
+    alike: dict[type, list[str]] = {}
+    for name, field in ruled_fields(cls).items():
+        if field.inner is not None:
+            alike.setdefault(field.inner, []).append(f"{name}.NAME" if field.many else name)
+    for inner, names in alike.items():
+        yield from _sections(inner, f"{prefix}{names[0] if len(names) == 1 else 'NAME'}.")
+
+
+def _said(cls: type) -> dict[str, tuple[str, str]]:
+    """Type and meaning of each field of a dataclass, from its own comment or from that of the file with its value."""
+    file = OWN_FILES.get(cls.__name__)
+    text = (DOCS.parent / "conf" / file).read_text("utf-8") if file else ""
+    values = dict(re.findall(r"^ *(\w+):[^#\n]*# (.*)$", text, re.MULTILINE))
+    nulls = {name for name, declared in fields_of(cls).items() if declared.own} if is_record(cls) else set[str]()
+    return {
+        name: (_type(kind).removeprefix("dict of ") + (", null" if name in nulls else ""), doc or values.get(name, ""))
+        for name, kind, doc in _fields(cls)
+    }
+
+
+def _type(annotation: str) -> str:
+    """A type in words: 'number, null' of `float | None`."""
+    if inner := re.fullmatch(r"(list|dict)\[(?:str, )?(.*)\]", annotation):
+        return f"{inner[1]} of {_type(inner[2])}"
+    return ", ".join(TYPES.get(each, each) for each in annotation.split(" | "))
 
 
 def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
@@ -169,5 +237,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
+    (DOCS / "keys.md").write_text(keys(), "utf-8")
     (DOCS / "results.md").write_text(results(), "utf-8")
     (DOCS / "queries.md").write_text(queries(), "utf-8")

@@ -7,12 +7,14 @@ published, the rest taken over from a like part), C (weak).
 
 from __future__ import annotations
 
-from core.checks import at_least, one_of, within
-from core.keys import record
+from core.checks import SHARE, among, at_least, between, keep_rules
+from core.keys import key, record
 
 LINE_KINDS = ("near", "far", "llsc")
-MOST_TIME = 1e9  # of any price, in its own unit
-GRADES = ("measured", "A", "B", "C")
+TIME = between(0, 1e9, "no price is longer than a second, nor below nothing")
+WAIT = between(0, 1e9, "1e9 ms are eleven days")
+TRANSFER = between(0, 1e9, "null is for a pair that a host does not have", unit="ns")
+PART = between(1, 8192, "8192 CPUs are the most that x86 Linux is built for")
 
 
 @record("price")
@@ -24,17 +26,12 @@ class Transfer:
     that way, while EPYC asks the home (both in `conf/figures/published_contention.csv` and the presets' sources).
     """
 
-    smt: float | None  # two threads of one core
-    l3: float | None  # two cores of one L3 group, where a socket has several
-    socket: float | None  # two cores of one socket, the line homed there
-    socket_far_home: float | None  # the same two, the line homed on another socket
-    cross: float | None  # two sockets, near ones where there are several distances
-    cross_far: float | None  # two sockets in different halves of the machine
-
-    def __post_init__(self) -> None:
-        for key, value in vars(self).items():
-            if value is not None:
-                within(f"host.transfer_ns.{key}", value, 0, MOST_TIME, "null is for a pair that a host does not have")
+    smt: float | None = key(rule=TRANSFER)  # two threads of one core
+    l3: float | None = key(rule=TRANSFER)  # two cores of one L3 group, where a socket has several
+    socket: float | None = key(rule=TRANSFER)  # two cores of one socket, the line homed there
+    socket_far_home: float | None = key(rule=TRANSFER)  # the same two, the line homed on another socket
+    cross: float | None = key(rule=TRANSFER)  # two sockets, near ones where there are several distances
+    cross_far: float | None = key(rule=TRANSFER)  # two sockets in different halves of the machine
 
 
 @record("price")
@@ -45,49 +42,44 @@ class Host:
     line never moves; `llsc`, a load-linked/store-conditional loop whose retries grow with the waiters.
     """
 
-    name: str
-    grade: str
-    source: str
-    sockets: int
-    cores_per_socket: int
-    cores_per_l3: int  # cores of one L3 group; the whole socket where it has one L3
-    threads_per_core: int
-    sockets_per_half: int  # sockets at `cross` distance of each other; others are at `cross_far`
-    kind: str
-    t_plain_ns: float  # this_cpu read-modify-write, such as one get of a percpu_ref: a line nobody else writes
-    t_local_ns: float  # atomic read-modify-write of a line already owned
+    name: str  # column `host`
+    grade: str = key(rule=among(("measured", "A", "B", "C")))  # how far to trust the table
+    source: str  # where the values come from, in words
+    sockets: int = key(rule=PART)  # packages
+    cores_per_socket: int = key(rule=PART)  # physical ones
+    cores_per_l3: int = key(rule=PART)  # cores of one L3 group; the whole socket where it has one L3
+    threads_per_core: int = key(rule=PART)  # 2 with SMT
+    sockets_per_half: int = key(rule=PART)  # sockets at `cross` distance of each other; others are at `cross_far`
+    kind: str = key(rule=among(LINE_KINDS))  # who executes an atomic: near, far or llsc
+    # this_cpu read-modify-write, such as one get of a percpu_ref: a line nobody else writes
+    t_plain_ns: float = key(rule=TIME)
+    t_local_ns: float = key(rule=TIME)  # atomic read-modify-write of a line already owned
     transfer_ns: Transfer
-    hold_ns: float  # h: how long an owner keeps a line while it has more operations ready
-    far_weight: float  # phi: weight of a hand-off to any but the nearest sharers; 1 is random order
-    walk_overlap: float  # share of a transfer that hides behind the one before it in the same walk
-    far_service_ns: float  # kind far: time of one atomic at the home node
-    llsc_base_ns: float  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
-    llsc_retry_ns: float  # kind llsc: s1
-    percpu_call_ns: float  # what the kernel does around a this_cpu operation: preemption or interrupts off, calls
-    atomic_call_ns: float  # what it does around an atomic: walking, comparing with limits, calls
-    byte_stock_ns: float  # one operation on a CPU's stock of bytes, references and statistics aside
-    lock_ns: float  # uncontended spin_lock and unlock
-    list_node_ns: float  # list_add or list_del inside the lock
-    page_think_ns: float  # the caller's own time between two slab-page charges
-    object_think_ns: float  # the caller's own time between two accounted objects
-    grace_period_ms: float  # one RCU grace period
-    shrink_ms_per_memcg: float  # __kmem_cache_shrink of one memcg's caches, in one workqueue under slab_mutex
-    ipi_ns: float  # one CPU interrupted and waited for
-    work_ns: float  # one work queued on a CPU and run there
-    cpu_check_ns: float  # one look at another CPU's stock or slab
-    kernfs_node_ns: float  # one kernfs node removed and freed
-    percpu_area_ns: float  # free_percpu() of one area
+    hold_ns: float = key(rule=TIME)  # h: how long an owner keeps a line while it has more operations ready
+    far_weight: float = key(rule=SHARE)  # phi: weight of a hand-off to any but the nearest sharers; 1 is random order
+    walk_overlap: float = key(rule=SHARE)  # share of a transfer that hides behind the one before it in the same walk
+    far_service_ns: float = key(rule=TIME)  # kind far: time of one atomic at the home node
+    llsc_base_ns: float = key(rule=TIME)  # kind llsc: s0 of S(N) = s0 + s1 (N - 1)
+    llsc_retry_ns: float = key(rule=TIME)  # kind llsc: s1
+    # what the kernel does around a this_cpu operation: preemption or interrupts off, calls
+    percpu_call_ns: float = key(rule=TIME)
+    atomic_call_ns: float = key(rule=TIME)  # what it does around an atomic: walking, comparing with limits, calls
+    byte_stock_ns: float = key(rule=TIME)  # one operation on a CPU's stock of bytes, references and statistics aside
+    lock_ns: float = key(rule=TIME)  # uncontended spin_lock and unlock
+    list_node_ns: float = key(rule=TIME)  # list_add or list_del inside the lock
+    page_think_ns: float = key(rule=TIME)  # the caller's own time between two slab-page charges
+    object_think_ns: float = key(rule=TIME)  # the caller's own time between two accounted objects
+    grace_period_ms: float = key(rule=WAIT)  # one RCU grace period
+    # __kmem_cache_shrink of one memcg's caches, in one workqueue under slab_mutex
+    shrink_ms_per_memcg: float = key(rule=WAIT)
+    ipi_ns: float = key(rule=TIME)  # one CPU interrupted and waited for
+    work_ns: float = key(rule=TIME)  # one work queued on a CPU and run there
+    cpu_check_ns: float = key(rule=TIME)  # one look at another CPU's stock or slab
+    kernfs_node_ns: float = key(rule=TIME)  # one kernfs node removed and freed
+    percpu_area_ns: float = key(rule=TIME)  # free_percpu() of one area
 
     def __post_init__(self) -> None:
-        one_of("host.kind", self.kind, LINE_KINDS)
-        one_of("host.grade", self.grade, GRADES)
-        for key in ("sockets", "cores_per_socket", "cores_per_l3", "threads_per_core", "sockets_per_half"):
-            within(f"host.{key}", getattr(self, key), 1, 8192, "8192 is the most that x86 Linux is built for")
-        for key, value in vars(self).items():
-            if key.endswith(("_ns", "_ms", "_ms_per_memcg")) and key != "transfer_ns":
-                within(f"host.{key}", value, 0, MOST_TIME, "no price is longer than a second, nor below nothing")
-        within("host.far_weight", self.far_weight, 0, 1, "1 is random order")
-        within("host.walk_overlap", self.walk_overlap, 0, 1)
+        keep_rules(Host, self, "host.")
         if self.kind == "far":
             at_least(
                 "host.far_service_ns",

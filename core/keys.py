@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeVar, dataclass_transform
 
+from core.checks import Rule
+
 T = TypeVar("T")
 
 # part -> the parts whose fields it sees beside its own: it works on what is shared by points that are equal in those
@@ -63,17 +65,20 @@ def key(
     own: str | Own | None = None,
     neutral: Any = _NONE,
     named: bool = False,
+    rule: Rule | None = None,
 ) -> Any:
-    """Declare a field of a `record`: which parts read it. One that is a record itself needs none: its fields say it.
+    """Declare a field of a `record`: which parts read it, and what it may be. One that is a record needs neither.
 
-    own: what null stands for, the path of another value or a rule. A part never sees the null.
+    own: what null stands for, the path of another value or a rule. A part never sees the null. rule: of the value, or
+    of the values of a dict.
     """
     for part in readers:
         if part not in PART_SEES:
             raise TypeError(f"key() must name readers among {', '.join(PART_SEES)} (got {part!r}); correct it")
     if isinstance(own, str):
         own = Own((own,), lambda value: value)
-    return dataclasses.field(default=default, metadata={"declared": Declared(frozenset(readers), own, neutral, named)})
+    declared = Declared(frozenset(readers), own, neutral, named)
+    return dataclasses.field(default=default, metadata={"declared": declared, "rule": rule})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(key,))
@@ -87,10 +92,11 @@ def record(*readers: str) -> Callable[[type[T]], type[T]]:
         whole = dataclass(frozen=True, kw_only=True)(cls)
         hints = typing.get_type_hints(whole)
         for field in dataclasses.fields(whole):  # type: ignore[arg-type]
-            own: Declared | None = field.metadata.get("declared")
-            if own is None and readers:
-                field.metadata = {"declared": Declared(frozenset(readers), None, _NONE, named=False)}  # type: ignore[assignment]
-            elif own is None or not (own.readers or _record_in(hints[field.name])):
+            own: Declared = field.metadata.get("declared", Declared(frozenset(), None, _NONE, named=False))
+            if not own.readers and readers:
+                own = dataclasses.replace(own, readers=frozenset(readers))
+                field.metadata = dict(field.metadata) | {"declared": own}  # type: ignore[assignment]
+            if not (own.readers or _record_in(hints[field.name])):
                 raise TypeError(
                     f"{cls.__name__}.{field.name} must say who reads it (got nobody); declare "
                     f'{field.name}: {field.type} = key("charge"), or which of {", ".join(PART_SEES)} do'
@@ -227,16 +233,17 @@ def _narrowed(cls: type[Any], part: str) -> type[Any]:
 
 def _is_record(value: Any) -> bool:
     cls: Any = type(value)
-    return _is_record_class(cls)
+    return is_record(cls)
 
 
 @cache
-def _is_record_class(cls: type[Any]) -> bool:
+def is_record(cls: Any) -> bool:
+    """Whether each field of a class says who reads it."""
     return dataclasses.is_dataclass(cls) and all("declared" in field.metadata for field in dataclasses.fields(cls))
 
 
 @cache
 def _record_in(hint: Any) -> Any:
     """Return the record that a type is, or may be."""
-    found = [each for each in (hint, *typing.get_args(hint)) if isinstance(each, type) and _is_record_class(each)]
+    found = [each for each in (hint, *typing.get_args(hint)) if isinstance(each, type) and is_record(each)]
     return found[0] if found and typing.get_origin(hint) is not dict else None

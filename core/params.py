@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from core.checks import at_most, one_of, within
+from core.checks import among, at_most, between, keep_rules, one_of, within
 from core.designs import DESIGNS
 from core.host import Host
 from core.keys import Own, key, own_of, record, resolved
-from core.profile import OBJCG_VERSIONS, KernelProfile
-from core.workload import Workload
+from core.profile import BATCH, DESIGN, OBJCG_VERSION, OBJCG_VERSIONS, KernelProfile
+from core.workload import LEVELS, SPAN, Workload
 
 
 def uncharges_batched(design: str, objcg_as_of: str, kernel: bool) -> bool:
@@ -28,6 +28,7 @@ def accounts_swap(kernel: bool, cgroup_version: int) -> bool:
     return kernel and cgroup_version == 1
 
 
+CPUS = between(1, 8192, "8192 is the most that x86 Linux is built for", unit="CPUs")
 MOST_ALLOCATIONS = 1 << 28  # of a window, on all CPUs: some GiB of events
 MOST_COMMON = 5_000_000  # common objects of a host
 MOST_LEFT = 20_000_000  # objects and tasks that memcgs leave behind
@@ -43,37 +44,49 @@ class Point:
     change the events. `workload`, `churn_hz`, `seed` and `replicate` are the scenario (`core.scenario`).
     """
 
-    design: str = key("charge", "price", "label", own="kernel.design", named=True)  # a name in core.designs.DESIGNS
-    cpus: int = key("machine", "lifecycle", "price", "label", named=True)  # online simulated CPUs, not cluster cores
-    possible_cpus: int = key("machine", "lifecycle", own="cpus")  # CPUs with per-CPU memory; null: the online ones
-    nodes: int = key("machine", "lifecycle", "price")  # NUMA nodes
+    # a name in core.designs.DESIGNS
+    design: str = key("charge", "price", "label", own="kernel.design", named=True, rule=DESIGN)
+    # online simulated CPUs, not cluster cores
+    cpus: int = key("machine", "lifecycle", "price", "label", named=True, rule=CPUS)
+    # CPUs with per-CPU memory; null: the online ones
+    possible_cpus: int = key("machine", "lifecycle", own="cpus", rule=CPUS)
+    # NUMA nodes
+    nodes: int = key(
+        "machine", "lifecycle", "price", rule=between(1, 1024, "MAX_NUMNODES of x86 and arm64", unit="nodes")
+    )
     # pages a CPU's stock takes at once: MEMCG_CHARGE_BATCH
-    batch: int = key("batch", own="kernel.charge_batch_pages", named=True)
-    stat_batch: int = key("batch", own="batch")  # pages that a per-CPU statistic may drift; null: the charge batch
+    batch: int = key("batch", own="kernel.charge_batch_pages", named=True, rule=BATCH)
+    # pages that a per-CPU statistic may drift; null: the charge batch
+    stat_batch: int = key("batch", own="batch", rule=BATCH)
     stock: bool = key("charge")  # per-CPU stock in use; false: every charge walks the counters (a bound)
     # uncharges go to the stock (5.11+); null: as in the objcg version, or where pages are charged, as in the kernel
     uncharge_batched: bool = key(
         "charge", own=Own(("design", "objcg_as_of", "kernel.uncharge_batched"), uncharges_batched)
     )
     # levels below the root; a child of the root has depth 1 and walks 2 counters; null: the workload's
-    depth: int = key("charge", "price", own="workload.depth")
-    # 1 or 2; null: 2, which every kernel has
-    cgroup_version: int = key("charge", "price", "lifecycle", own=Own((), lambda: 2))
+    depth: int = key("charge", "price", own="workload.depth", rule=LEVELS)
+    # null: 2, which every kernel has
+    cgroup_version: int = key("charge", "price", "lifecycle", own=Own((), lambda: 2), rule=among((1, 2)))
     # cgroup v1 only: the memsw counter is charged too; null: as the kernel is built
     swap_accounting: bool = key(
         "charge", "price", "lifecycle", own=Own(("kernel.memsw", "cgroup_version"), accounts_swap)
     )
-    protected_levels: int = key("charge", "price")  # levels of the path with memory.min or memory.low set
+    # levels of the path with memory.min or memory.low set
+    protected_levels: int = key("charge", "price", rule=between(0, 64, LEVELS.why, unit="levels"))
     # page cache is reparented at offline, so it pins no memcg; null: as in the kernel
     folio_reparenting: bool = key("lifecycle", own="kernel.folio_reparenting")
-    allocator: str = key("machine", "lifecycle")  # slub or slab
-    page_list_lock: str = key("price")  # page_list only: memcg, memcg_node or kmem_cache
-    # objcg only: the version of its code, 5.9, 5.11, 5.15, 6.1, 6.7, 6.16 or 7.1; null: the kernel's
-    objcg_as_of: str = key("charge", own="kernel.objcg_as_of")
-    churn_hz: float = key("scenario", named=True)  # units that come online per simulated second
-    duration_s: float = key("scenario")  # simulated time of the lifecycle
-    seed: int = key("scenario", "realisation")  # another seed, another realisation of the scenario
-    replicate: int = key("scenario", "realisation")  # counts the realisations under one seed, from 0
+    allocator: str = key("machine", "lifecycle", rule=among(("slub", "slab")))  # of slabs
+    # page_list only: what has one
+    page_list_lock: str = key("price", rule=among(("memcg", "memcg_node", "kmem_cache")))
+    # objcg only: the version of its code; null: the kernel's
+    objcg_as_of: str = key("charge", own="kernel.objcg_as_of", rule=OBJCG_VERSION)
+    # units that come online per simulated second
+    churn_hz: float = key("scenario", named=True, rule=between(0, 10_000, "no host starts ten thousand units a second"))
+    duration_s: float = key("scenario", rule=between(1, SPAN.high, SPAN.why))  # simulated time of the lifecycle
+    # another seed, another realisation of the scenario
+    seed: int = key("scenario", "realisation", rule=between(0, (1 << 63) - 1, "it is kept in 64 bits"))
+    # counts the realisations under one seed, from 0
+    replicate: int = key("scenario", "realisation", rule=between(0, (1 << 31) - 1))
     kernel: KernelProfile = key()  # by name in results
     workload: Workload = key()  # by name in results
     host: Host = key()  # price table, by name in results
@@ -90,23 +103,11 @@ class Point:
 
     def __post_init__(self) -> None:
         point = resolved(self)  # rules hold for what is simulated
-        one_of("design", point.design, DESIGNS)
-        within("cpus", point.cpus, 1, 8192, "8192 is the most that x86 Linux is built for")
-        within("nodes", point.nodes, 1, 1024)
-        within("possible_cpus", point.possible_cpus, point.cpus, 8192, "every online CPU is a possible one")
-        within("batch", point.batch, 1, 1 << 20, "use stock=false to model no batching")
-        within("stat_batch", point.stat_batch, 1, 1 << 20)
-        within("depth", point.depth, 1, 64)
-        one_of("cgroup_version", point.cgroup_version, (1, 2))
+        keep_rules(Point, point, "", inside=False)  # a kernel, a workload and a host keep their own
+        within("possible_cpus", point.possible_cpus, point.cpus, CPUS.high, "every online CPU is a possible one")
         within("protected_levels", point.protected_levels, 0, point.depth, "depth says how many levels there are")
-        one_of("allocator", point.allocator, ("slub", "slab"))
         if point.allocator == "slab":
             within("nodes", point.nodes, 1, 1, "allocator=slab is modelled without alien caches, on one node")
-        one_of("page_list_lock", point.page_list_lock, ("memcg", "memcg_node", "kmem_cache"))
-        one_of("objcg_as_of", point.objcg_as_of, OBJCG_VERSIONS)
-        within("churn_hz", point.churn_hz, 0, 10_000)
-        within("duration_s", point.duration_s, 1, 1e9, "1e9 s are 32 years")
-        within("seed", point.seed, 0, (1 << 63) - 1)
         _check_cost(point)
         for inside, names in (("caches", point.workload.caches), ("charge.caches", point.workload.charge.caches)):
             if not names.keys() <= point.kernel.caches.keys():

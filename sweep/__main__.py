@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
-import math
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +32,7 @@ from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, not_one_of
 from sweep.folder import end_process, within_reach
 from sweep.plan.planner import counterfactual, flat, plan
 
-CHOICES = {
-    "job": ("sweep", "validate", "truth", "calibrate", "host", "sensitivity"),
-    "plan": ("run", "only"),
-    "cluster.kind": ("inline", "local", "ray"),
-}
 IN_USER_WORDS: dict[str, str] = {}  # number -> the quantity with a unit that the user wrote for it
-LEAST = {
-    "cluster.cores": 1,
-    "cluster.in_flight": 1,
-    "cluster.retries": 0,
-    "cluster.max_failed": 0,
-    "cluster.task_s": 0.01,
-}
 WITHOUT_EFFECT = {"inline": ("address", "cores", "in_flight", "retries"), "local": ("address",), "ray": ()}
 TRUTH_AXES = ("backend", "vm.kernel", "vm.measure")  # keys that stand before the experiment's axes of them
 NUMBER_OR_QUOTED = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|(?<![^\[,\s])(?P<number>\d+(\.\d+)*)(?![^\],\s])""")
@@ -132,20 +119,12 @@ def _run(config: DictConfig) -> int:
         raise InputError(f"{missing[0]} must be set (got nothing); give {missing[0]}=VALUE")
     swept = _check_overrides(config)
     _check_groups(config, swept)
-    for key, allowed in CHOICES.items():
-        if (value := OmegaConf.select(config, key)) not in allowed:
-            raise InputError(not_one_of(key, value, allowed))
-    for key, least in LEAST.items():
-        if (value := OmegaConf.select(config, key)) is not None and not value >= least:
-            raise InputError(f"{key} must be at least {least} (got {value}); raise it")
+    schema.keep_every_rule(config)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     plain["cluster"] = vars(schema.build(schema.Cluster, plain["cluster"], "cluster."))
     _check_cluster(plain["cluster"])
     within_reach(plain["out"])
     job = _job(config)
-    for key, value in _numbers(plain):
-        if not math.isfinite(value):
-            raise InputError(f"{key} must be finite (got {value}); give a number")
     if plain["plan"] == "only":
         return show_plan(job, plain["cluster"])
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
@@ -187,18 +166,6 @@ def _check_groups(config: DictConfig, swept: Mapping[str, Any]) -> None:
         raise InputError(
             f"kernel.image must go with kernel=image (got '{config.kernel.image}' alone); add kernel=image"
         )
-
-
-def _numbers(tree: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Yield every number of a config that may be infinite, and its key."""
-    if isinstance(tree, dict):
-        for name, node in tree.items():
-            yield from _numbers(node, f"{key}.{name}" if key else str(name))
-    elif isinstance(tree, list):
-        for node in tree:
-            yield from _numbers(node, key)
-    elif isinstance(tree, float):
-        yield key, tree
 
 
 def _in_own_unit(argument: str) -> str:

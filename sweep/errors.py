@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from core.checks import among
 from sweep.folder import InputError as InputError  # noqa: PLC0414 (analysis, too, says it, and knows the folder only)
 
 RESOLVED = (
@@ -35,10 +36,7 @@ def choose_from(key: str, value: str, valid: Iterable[str]) -> str:
 
 def not_one_of(key: str, value: object, valid: Iterable[str]) -> str:
     """Return the line for a value that is none of those allowed."""
-    names = sorted(valid)
-    near = difflib.get_close_matches(str(value), names, n=1)
-    way_out = f"did you mean {near[0]}?" if near else "choose one of them"
-    return f"{key} must be one of {', '.join(names)} (got {value!r}); {way_out}"
+    return among(sorted(valid)).broken(key, value)
 
 
 def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:

@@ -13,6 +13,7 @@ from tests.support import ROOT
 
 OURS = {"core", "sweep", "analysis"}
 SHARED = {"sweep.folder"}
+PAGES = ("analysis/docs.py", "sweep.config.schema")  # who writes docs/keys.md reads the rules beside all fields
 ALONE = {"sweep/real/observe.py"}  # a program that is copied to a host by itself
 # names that several modules offer alike: columns of a part, figures of a publication, an allocator, a job, a program
 ALIKE = {
@@ -65,8 +66,9 @@ def top(name: str) -> str:
 def test_imports_go_one_way(package, allowed):
     """Of our packages, one imports itself and what it may; analysis also the one module that knows a run's folder."""
     foreign = OURS - allowed - {package}
+    found = {(path, name) for path, name in imports(package) if top(name) in foreign and name not in SHARED}
 
-    assert {(path, name) for path, name in imports(package) if top(name) in foreign and name not in SHARED} == set()
+    assert found <= {PAGES}
 
 
 def test_the_shared_module_knows_nobody():

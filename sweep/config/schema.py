@@ -14,63 +14,65 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
+from core.checks import among, between, keep_rules, ruled
 from core.keys import fields_of
 from core.params import Point
 from sweep.errors import InputError, choose_from
 
+VM_MEASURES = ("churn", "counts")
 T = TypeVar("T")
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Cluster:
     """Where tasks run. Values and their reasons are in `conf/cluster/`."""
 
-    kind: str = MISSING
+    kind: str = ruled(among(("inline", "local", "ray")))  # set by cluster=inline, local or ray
     address: str | None = MISSING
-    cores: int | None = MISSING
-    task_s: float = MISSING
-    in_flight: int = MISSING
-    retries: int = MISSING
-    max_failed: int = MISSING
+    cores: int | None = ruled(between(1, 1_000_000, "null is for all there are"))
+    task_s: float = ruled(between(0.01, 86400, "a task costs some ms, and a day of work is lost with its worker"))
+    in_flight: int = ruled(between(1, 1000, "results of so many tasks wait in memory"))
+    retries: int = ruled(between(0, 1000))
+    max_failed: int = ruled(between(0, 1_000_000_000))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Refine:
     """How a sweep grows by what it sees. Values and their reasons are in `conf/experiment/crossover.yaml`."""
 
     axes: list[str] = MISSING
     metric: str = MISSING
-    interval: float = MISSING
-    apart: float = MISSING
-    rounds: int = MISSING
-    budget: int = MISSING
-    replicates: int = MISSING
+    interval: float = ruled(between(0, 1, "it is a share of the mean"))
+    apart: float = ruled(between(1, 1e9, "it is a ratio of neighbours"))
+    rounds: int = ruled(between(1, 1000))
+    budget: int = ruled(between(1, 1_000_000_000, unit="points"))
+    replicates: int = ruled(between(2, 1_000_000, "one alone has no interval"))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Vm:
     """Virtual machines that real kernels run in. Values and their reasons are in `conf/vm/`."""
 
     kernel: str = MISSING
     mirror: str | None = MISSING
     profile: str | None = MISSING
-    measure: str = MISSING
-    accel: str = MISSING
+    measure: str = ruled(among(VM_MEASURES))
+    accel: str = ruled(among(("auto", "kvm", "tcg")))
     icount: bool = MISSING
-    memory_mib: int = MISSING
-    time_limit_s: float = MISSING
+    memory_mib: int = ruled(between(256, 1 << 20, "a guest boots in 256 MiB, and 2^20 are a TiB"))
+    time_limit_s: float = ruled(between(1, 86400, "a boot takes seconds"))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class RunKeys:
     """The keys of a run that are no parameter of a point. Values and their reasons are in `conf/config.yaml`."""
 
-    job: str = MISSING
+    job: str = ruled(among(("sweep", "validate", "truth", "calibrate", "host", "sensitivity")))
     out: str = MISSING
-    plan: str = MISSING
-    replicates: int = MISSING
+    plan: str = ruled(among(("run", "only")))
+    replicates: int = ruled(between(1, 1_000_000, "1 runs every scenario once"))
     axes: dict[str, Any] = MISSING
     zip: list[list[str]] = MISSING
     where: str | None = MISSING
@@ -79,7 +81,7 @@ class RunKeys:
     reference: str | None = MISSING
     observed: str | None = MISSING
     upgrades: list[str] = MISSING
-    backend: str = MISSING
+    backend: str = ruled(among(("model", "vm", "live")))
     vm: Vm = MISSING
     cluster: Cluster = MISSING
 
@@ -98,6 +100,24 @@ def register() -> None:
         node[free] = {}
         OmegaConf.set_struct(node[free], False)  # Hydra asks for +axes.cpus=... otherwise
     ConfigStore.instance().store(name="schema", node=node)
+
+
+def keep_every_rule(config: DictConfig) -> None:
+    """Raise InputError if a value breaks the rule beside its field, whatever the job reads."""
+    given = _given(OmegaConf.to_container(config))
+    try:
+        for values in (given, OmegaConf.to_container(config, resolve=True)):
+            for cls in (RunKeys, Point):
+                keep_rules(cls, values, "")
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _given(tree: Any) -> Any:
+    """Return a config without what is computed from other keys, which are to be refused by their own names."""
+    if isinstance(tree, dict):
+        return {name: _given(node) for name, node in tree.items()}
+    return None if isinstance(tree, str) and "${" in tree else tree
 
 
 def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:

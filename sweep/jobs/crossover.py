@@ -47,9 +47,6 @@ class Refinement:
         numbers = [name for name, column in COLUMNS.items() if np.dtype(column.dtype).kind in "if"]
         if self.metric not in numbers:
             raise InputError(not_one_of("refine.metric", self.metric, numbers))
-        for name, least in (("interval", 0.0), ("apart", 1.0), ("rounds", 1), ("budget", 1), ("replicates", 2)):
-            if not getattr(self, name) >= least:
-                raise InputError(f"refine.{name} must be at least {least:g} (got {getattr(self, name)}); raise it")
 
 
 def crossover(plan: Plan, refine: Mapping[str, Any]) -> Crossover:

@@ -116,8 +116,6 @@ def _axis(config: DictConfig, base: Mapping[str, Any], path: str, spec: Any) -> 
 
 
 def _replicates(replicates: int) -> Values:
-    if replicates < 1:
-        raise InputError(f"replicates must be at least 1 (got {replicates}); 1 runs every scenario once")
     return Listed((0,)) if replicates == 1 else Spaced("lin", 0, replicates - 1, replicates, whole=True)
 
 

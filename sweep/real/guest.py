@@ -24,7 +24,6 @@ from sweep.real.cache import once_per_node
 
 SOURCE = Path(__file__).with_name("guest.c")
 COMPILE = ("gcc", "-O2", "-static")
-GUEST_MEASURES = ("churn", "counts")
 GUEST_FIGURES = ("dying_memcgs", "memcg_kmem_caches", "slab_kib", "sunreclaim_kib", "sreclaimable_kib", "percpu_kib")
 SLAB = ("active_objects", "total_objects", "object_bytes", "objects_per_slab", "pages_per_slab")
 WHENS = ("before", "after")

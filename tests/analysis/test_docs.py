@@ -12,17 +12,21 @@ from analysis import docs
 from analysis.marts import marts
 
 
-@pytest.mark.parametrize("page", ["results", "queries"])
+@pytest.mark.parametrize("page", ["keys", "results", "queries"])
 def test_pages_are_up_to_date(page):
     """docs/ is what `python -m analysis.docs` writes: run it after a column, a unit or a mart has changed."""
     assert (docs.DOCS / f"{page}.md").read_text("utf-8") == getattr(docs, page)()
 
 
-def test_every_parameter_is_explained():
-    """A field of a point says in a comment what it is."""
-    unexplained = [line for line in docs.results().splitlines() if line.startswith("|") and line.endswith("|  |")]
+def test_every_key_is_explained():
+    """A key says in a comment what it is, and a number what it may be and in which unit."""
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in docs.keys().splitlines() if line.startswith("| `")]
 
-    assert unexplained == []
+    assert len(rows) > 150
+    assert [row[0] for row in rows if not row[4].strip(" |")] == []
+    assert [
+        row[0] for row in rows if "number" in row[1] and not (row[2] and (row[3] or row[2].startswith("one of")))
+    ] == []
 
 
 def test_every_mart_states_question_and_grain():
