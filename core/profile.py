@@ -6,7 +6,8 @@ from core.checks import among, between, keep_rules
 from core.designs import DESIGNS
 from core.keys import key, record
 
-OBJCG_VERSIONS = ("5.9", "5.11", "5.15", "6.1", "6.7", "6.16", "7.1")  # each changed what an object's charge costs
+# each changed what an object's charge costs
+OBJCG_VERSIONS = ("5.9", "5.11", "5.15", "6.1", "6.7", "6.16", "7.1", "7.2")
 STAT_FLUSHES = (
     "atomics",  # a CPU that drifted by a batch walks the levels (5.12 and earlier)
     "rstat",  # readers and a work collect them; no atomics
@@ -63,11 +64,11 @@ class KernelProfile:
     charge_batch_pages: int = key("own", rule=BATCH)  # MEMCG_CHARGE_BATCH
     stock_slots: int = key("own", rule=SLOTS)  # memcgs that a CPU's stock holds pages of: NR_MEMCG_STOCK, 1 before 6.16
     # which slot a full stock gives up: random or in_turn
-    stock_victim: str = key("own", rule=among(("random", "in_turn")))
+    stock_victim: str = key("own", "charge", rule=among(("random", "in_turn")))
     uncharge_batched: bool = key("own")  # kmem uncharges refill the stock (5.11 and later)
     # the version of the obj_cgroup code; before 5.9, the first there was
     objcg_as_of: str = key("own", rule=OBJCG_VERSION)
-    objcg_per_node: bool = key("own", "lifecycle")  # a memcg has an obj_cgroup for each node (7.1 and later)
+    objcg_per_node: bool = key("own")  # a memcg has an obj_cgroup for each node (7.1 and later)
     # obj_cgroups that a CPU's byte stock holds bytes of: NR_OBJ_STOCK, 1 before 7.2
     byte_slots: int = key("own", rule=SLOTS)
     stacks_pin_memcg: bool = key("lifecycle")  # a kernel stack's pages hold the memcg (5.12 and earlier)

@@ -49,6 +49,7 @@ def test_colours_are_told_apart(one, other):
         ("page_ref", {"reparents": "kmem_caches"}, "no longer pins the memcg"),
         ("reparent_percpu", {"page_ref": True}, "pins the memcg until it moves"),
         ("reparent_percpu", {"reuses_dead": True}, "takes over dead memcgs"),
+        ("page_ref", {"objcg_per_node": True}, "charged by bytes"),
         ("objcg", {"stock_slots": 0}, "caches a memcg at least"),
         ("objcg", {"colour": "green"}, "#rrggbb"),
         ("objcg", {"name": "not one"}, "identifier"),

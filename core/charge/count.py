@@ -120,7 +120,8 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     stream = page_stream(point, design, machine)
     batches = np.array([lane.batch if point.stock else 0 for lane in lanes])
     thresholds = np.array([lane.stat_batch or lane.batch for lane in lanes]) * stream.stat_unit
-    tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots)
+    in_turn = "in_turn" in (design.stock_victim, point.kernel.stock_victim)
+    tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots, in_turn=in_turn)
     _check_books(design, stream, tally, batches)
     flushes = run_vmstat(stream.stats, stream.first_stat, thresholds, cpus=point.cpus)
 

@@ -49,7 +49,9 @@ class Machine:
             lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
         )
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
-            lambda version: run_objcg(events, object_bytes, reclaimable, version, cpus=cpus, page_bytes=page_bytes)
+            lambda version: run_objcg(
+                events, object_bytes, reclaimable, version, cpus=cpus, nodes=nodes, page_bytes=page_bytes
+            )
         )
 
 

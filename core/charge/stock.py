@@ -54,15 +54,18 @@ class Tally:
     balance: NDArray[np.int64]
 
 
-def run_stock(events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int, slots: int) -> Tally:
+def run_stock(
+    events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int, slots: int, in_turn: bool = False
+) -> Tally:
     """Run page events (`core.slabs.heap.PAGE_EVENT`) through the stocks of all CPUs, once for each batch.
 
     batches: `[lanes]` pages; 0 models no stock. slots: memcgs that a stock caches; 1 up to Linux 6.15.
+    in_turn: a full stock gives up its slots in turn; else one is drawn.
     FREE uncharges to the stock; DIRECT_FREE is not the stock's business.
     """
     columns = columns_of(events)
     parts = [
-        single_slot(*columns, lanes, cpus) if slots == 1 else many_slots(*columns, lanes, cpus, slots)
+        single_slot(*columns, lanes, cpus) if slots == 1 else many_slots(*columns, lanes, cpus, slots, in_turn)
         for lanes in _full(batches)
     ]
     sums = np.concatenate([part[0] for part in parts], axis=1)[:, : len(batches)].astype(np.int64)
@@ -229,10 +232,11 @@ def victim(event, slots):  # type: ignore[no-untyped-def]
 
 
 @entry
-def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: ignore[no-untyped-def]
-    """The same for stocks of several slots; where the kernel draws one at random, `victim` stands in."""
+def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots, in_turn):  # type: ignore[no-untyped-def]
+    """The same for stocks of several slots, given up `in_turn`, or as `victim` says where the kernel draws one."""
     stock = np.zeros((cpus, 2 * slots, LANES), np.int32)  # who, then how many pages, by slot
     stock[:, :slots] = NOBODY
+    turn = np.zeros((cpus, LANES), np.int64)
     sums = np.zeros((10, LANES), np.int32)
     for i in range(kinds.size):
         kind, pages, me = kinds[i], pages_of[i], who_of[i]
@@ -265,8 +269,11 @@ def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots):  # type: 
                     continue
                 drop = mine_at
                 if mine_at == -1:
-                    slot = empty_at if empty_at != -1 else victim(i, slots)
-                    drop = slot if empty_at == -1 else -1
+                    slot, drop = empty_at, -1
+                    if empty_at == -1:
+                        slot = turn[cpu_of[i], lane] if in_turn else victim(i, slots)
+                        turn[cpu_of[i], lane] = (slot + 1) % slots
+                        drop = slot
                 else:
                     mine[slots + mine_at, lane] += put
                     drop = mine_at if mine[slots + mine_at, lane] > batch else -1

@@ -13,6 +13,7 @@ ORDER = (
     "reuse_dead",
     "objcg",
     "objcg_multi_stock",
+    "objcg_per_node",
 )
 
 DESIGNS: dict[str, Design] = {name: getattr(import_module(f"core.designs.{name}"), name) for name in ORDER}

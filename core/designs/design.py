@@ -21,6 +21,8 @@ class ObjcgVersion(NamedTuple):
     tryget_per_alloc: an allocation takes and drops a reference besides the object's own.
     css_get_per_uncharge: uncharging whole pages takes and drops a css reference.
     skips_root: pages of an obj_cgroup reparented to the root are not uncharged from the root's counter.
+    byte_slots: obj_cgroups that one CPU's byte stock caches at once; a full one gives up its slots in turn.
+    per_node: a byte stock tells the obj_cgroups of a memcg's nodes apart.
     """
 
     carries_bytes: bool
@@ -31,6 +33,8 @@ class ObjcgVersion(NamedTuple):
     tryget_per_alloc: bool
     css_get_per_uncharge: bool
     skips_root: bool
+    byte_slots: int = 1
+    per_node: bool = False
 
 
 @record("charge", "price")
@@ -53,6 +57,8 @@ class Design:
     lists_pages: charged slab pages are linked on a locked list.
     reparents: what is handed to the parent at offline.
     stock_slots: memcgs that one CPU's stock caches at once.
+    stock_victim: which slot a full stock of several gives up; null: as the kernel has it.
+    objcg_per_node: a memcg has an obj_cgroup for each node.
     objcg_version: from `Point.objcg_as_of` to what the obj_cgroup code did; designs that charge bytes only.
     """
 
@@ -70,6 +76,8 @@ class Design:
     lists_pages: bool = key(*_ALL, default=False)
     reparents: Literal["nothing", "kmem_caches", "pages", "objcgs"] = "nothing"
     stock_slots: int = 1
+    stock_victim: Literal["in_turn"] | None = None
+    objcg_per_node: bool = key("price", "lifecycle", default=False)
     objcg_version: Callable[[str], ObjcgVersion] | None = None
 
     def __post_init__(self) -> None:
@@ -100,6 +108,7 @@ class Design:
             ("a page's reference pins the memcg until it moves", self._page_refs_pin()),
             ("what takes over dead memcgs has slabs that pin them", not self.reuses_dead or self.slab_pins == "memcg"),
             ("a stock caches a memcg at least", self.stock_slots >= 1),
+            ("obj_cgroups of a node are charged by bytes", self.charges == "bytes" or not self.objcg_per_node),
         )
 
     def _page_refs_pin(self) -> bool:

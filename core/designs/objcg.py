@@ -12,7 +12,7 @@ kmem_cache is pinned. `objcg_as_of` picks the version:
 - 6.1: the same; what changed is MEMCG_CHARGE_BATCH, from 32 to 64;
 - 6.7: a task keeps a reference on its obj_cgroup, so an allocation takes only the object's own;
 - 6.16: a drained byte stock uncharges its whole pages at once, and pages of the root are left alone;
-- 7.1: the same, as far as one byte stock goes.
+- 7.1 and 7.2: the same, as far as one byte stock goes; `objcg_per_node` has the rest.
 """
 
 from core.designs.design import Design, ObjcgVersion
@@ -41,6 +41,7 @@ AS_OF = {
     "6.7": _V6_7,
     "6.16": _V6_16,
     "7.1": _V6_16,
+    "7.2": _V6_16,
 }
 
 objcg = Design(

@@ -41,6 +41,7 @@ def lane(**changes):
         "protected_levels": 0,
         "protection_xchg_elided": False,
         "objcg_as_of": "6.1",
+        "stock_victim": "random",
     }
     return reference.Settings(**(values | changes))
 
@@ -222,6 +223,45 @@ def test_seven_memcgs_fit_into_a_stock_of_seven_slots():
 
     assert counted("objcg_multi_stock", lane(), *turns)["stock_drains"] == 0
     assert counted("objcg", lane(), *turns)["stock_drains"] > 0
+
+
+def test_five_obj_cgroups_fit_into_a_byte_stock_of_five_slots():
+    """Memcgs that take turns on a CPU drain its byte stock each time in 7.1; in 7.2 from the sixth on, in turn."""
+
+    def byte_atomics(memcgs, as_of):
+        allocations = [event for number in range(2 * memcgs) for event in allocs(1 + number % memcgs, 1, first=number)]
+        online = [("online", memcg, 0) for memcg in range(3, memcgs + 1)]
+        return counted("objcg_per_node", lane(objcg_as_of=as_of), *online, *allocations)["byte_atomics"]
+
+    # each of the second round, and all but the first of the first, drains one; in the second round each fetches its own
+    assert byte_atomics(5, "7.1") == 9 + 5
+    assert byte_atomics(5, "7.2") == 0
+    # the sixth drains the first; then each drains the next, and fetches what was left of its own
+    assert byte_atomics(6, "7.2") == 1 + 6 + 6
+
+
+def test_obj_cgroups_of_a_memcg_are_told_apart_by_node():
+    """An object of node 1 that is freed on node 0 brings its own slot there; its bytes are no use to node 0."""
+    whole = replace(ONE_PAGE, object_bytes=2040)
+    events = [*allocs(1, 1, ON_CPU_1), ("free", 0, ON_CPU_0), *allocs(1, 1, ON_CPU_0, first=1)]
+
+    for as_of, charges in (("7.1", 1), ("7.2", 2)):
+        found = counted("objcg_per_node", lane(caches=(whole,), nodes=2, objcg_as_of=as_of), *events)
+        assert found["page_charges"] == charges
+
+
+def test_seven_slots_are_given_up_in_turn():
+    """Eight memcgs of which each charges in its turn: from 7.0 on nobody ever finds pages of its own."""
+    memcgs = [("online", memcg, 0) for memcg in range(3, 9)]
+    page = replace(ONE_PAGE, object_bytes=4088)
+    turns = [event for number in range(32) for event in allocs(1 + number % 8, 1, first=number)]
+
+    drawn, in_turn = (
+        counted("objcg_multi_stock", lane(caches=(page,), stock_victim=victim), *memcgs, *turns)["stock_hits"]
+        for victim in ("random", "in_turn")
+    )
+    assert drawn > in_turn == 0
+    assert counted("objcg_per_node", lane(caches=(page,)), *memcgs, *turns)["stock_hits"] == 0
 
 
 @pytest.mark.parametrize("design", DESIGNS)

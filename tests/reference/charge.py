@@ -9,7 +9,7 @@ how many pages the stocks hold.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.reference import slab, slub
 from tests.reference.slub import Geometry
@@ -40,6 +40,7 @@ class Settings:
     protected_levels: int
     protection_xchg_elided: bool
     objcg_as_of: str
+    stock_victim: str  # of a full stock of pages with several slots: random or in_turn
 
 
 class PageCounter:
@@ -552,7 +553,8 @@ class Objcg(Unaccounted):
         batched = settings.uncharge_batched
         if batched is None:
             batched = self.as_of >= (5, 11)
-        self.refill_to_stock = self.drain_to_stock = batched and settings.stock
+        self.refill_to_stock = batched and settings.stock
+        self.drain_to_stock = self.refill_to_stock and self.as_of < (6, 16)
         self.byte_stocks = [ByteStock() for _ in range(settings.cpus)]
         self.objcgs = {}
 
@@ -573,7 +575,7 @@ class Objcg(Unaccounted):
     def alloc(self, obj, number, cache, early, cpu):
         super().alloc(obj, number, cache, early, cpu)
         if number:
-            objcg, geometry = self.objcgs[number], self.settings.caches[cache]
+            objcg, geometry = self.current_objcg(number, cpu), self.settings.caches[cache]
             if self.as_of < (6, 7):
                 self.ops["percpu_ref_ops"] += 2  # obj_cgroup_tryget() before, obj_cgroup_put() after
             self.obj_cgroup_charge(objcg, geometry.object_bytes + POINTER_BYTES, cpu)
@@ -595,10 +597,24 @@ class Objcg(Unaccounted):
             self.mod_objcg_state(objcg, kmem_cache.geometry.reclaimable, -size, cpu)
             self.obj_cgroup_put(objcg, cpu)
 
-    def obj_cgroup_charge(self, objcg, size, cpu):
+    def current_objcg(self, number, _cpu):
+        return self.objcgs[number]
+
+    def all_objcgs(self):
+        return list(self.objcgs.values())
+
+    def stocked_bytes(self):
+        return [(stock.cached, stock.nr_bytes) for stock in self.byte_stocks]
+
+    def consume_obj_stock(self, objcg, size, cpu):
         stock = self.byte_stocks[cpu]
         if stock.cached is objcg and stock.nr_bytes >= size:
             stock.nr_bytes -= size
+            return True
+        return False
+
+    def obj_cgroup_charge(self, objcg, size, cpu):
+        if self.consume_obj_stock(objcg, size, cpu):
             return
         pages = -(-size // self.settings.page_bytes)
         self.css_get(objcg.memcg)
@@ -706,9 +722,9 @@ class Objcg(Unaccounted):
         for kmem_cache, _slab, _token, *objcgs in self.objects.values():
             for objcg in objcgs:
                 held[objcg] += kmem_cache.geometry.object_bytes + POINTER_BYTES
-        for stock in self.byte_stocks:
-            held[stock.cached] += stock.nr_bytes
-        for objcg in self.objcgs.values():
+        for objcg, nr_bytes in self.stocked_bytes():
+            held[objcg] += nr_bytes
+        for objcg in self.all_objcgs():
             held[objcg] += objcg.nr_charged_bytes
         for objcg, size in held.items():
             assert size % self.settings.page_bytes == 0
@@ -721,16 +737,14 @@ def as_number(version):
 
 
 class ObjcgMultiStock(Objcg):
-    """Linux 6.16 and later: a stock has seven slots."""
+    """Linux 6.16 to 7.0: a stock has seven slots."""
 
     slots = 7
+    in_turn = False
 
     def __init__(self, settings):
-        super().__init__(settings)
-        self.as_of = (6, 16)
-        batched = settings.uncharge_batched
-        self.refill_to_stock = settings.stock and batched is not False
-        self.drain_to_stock = False
+        super().__init__(replace(settings, objcg_as_of="6.16"))
+        self.drain_idx = [0] * settings.cpus
 
     def refill_stock(self, memcg, pages, cpu):
         stock = self.stocks[cpu]
@@ -744,17 +758,130 @@ class ObjcgMultiStock(Objcg):
             if stock.pages[slot] > self.settings.batch:
                 self.drain_stock(stock, slot)
         else:
-            slot = stock.cached.index(None) if None in stock.cached else self.victim()
+            slot = stock.cached.index(None) if None in stock.cached else self.victim(cpu)
             self.drain_stock(stock, slot)
             self.take_slot(stock, slot, memcg)
             stock.pages[slot] = pages
 
-    def victim(self):
-        """The kernel draws it; here it is the splitmix64 of the number of the page event, as anyone can compute."""
+    def victim(self, cpu):
+        """In turn, or drawn: then here it is the splitmix64 of the page event's number, as anyone can compute."""
+        if self.in_turn or self.settings.stock_victim == "in_turn":
+            slot = self.drain_idx[cpu]
+            self.drain_idx[cpu] = (slot + 1) % self.slots
+            return slot
         z = len(self.page_events) * 0x9E3779B97F4A7C15 % 2**64
         z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
         return (z >> 33) % self.slots
+
+
+@dataclass
+class ObjStock:
+    """obj_stock_pcp of 7.2: parallel lists, one entry per slot; statistics of the slot at `index`."""
+
+    cached: list[ObjCgroup | None] = field(default_factory=lambda: [None] * 5)
+    nr_bytes: list[int] = field(default_factory=lambda: [0] * 5)
+    stats: list[int] = field(default_factory=lambda: [0, 0])
+    index: int = -1
+    drain_idx: int = 0
+
+
+class ObjcgInTurn(ObjcgMultiStock):
+    """Linux 7.1: slots go in turn; the byte stock takes the obj_cgroups of a memcg's nodes for one."""
+
+    in_turn = True
+
+
+class ObjcgPerNode(ObjcgInTurn):
+    """Linux 7.2 and later: an objcg for each node, and byte stocks of five slots, given up in turn too."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.byte_stocks = [ObjStock() for _ in range(settings.cpus)]
+
+    def online(self, number, cpu):
+        Unaccounted.online(self, number, cpu)
+        self.objcgs[number] = [ObjCgroup(self.memcgs[number]) for _ in range(self.settings.nodes)]
+
+    def offline(self, number, cpu):
+        memcg, objcgs = self.memcgs[number], self.objcgs[number]
+        memcg.dead = True
+        for objcg in objcgs:
+            objcg.dead, objcg.memcg = True, self.top
+        self.page_event("offline", memcg, 0, cpu)
+        self.drain_all_stock(memcg)
+        for objcg in objcgs:
+            objcg.refs -= 1
+            self.release_if_unused(objcg, cpu)
+
+    def current_objcg(self, number, cpu):
+        return self.objcgs[number][cpu * self.settings.nodes // self.settings.cpus]
+
+    def all_objcgs(self):
+        return [objcg for objcgs in self.objcgs.values() for objcg in objcgs]
+
+    def stocked_bytes(self):
+        return [pair for stock in self.byte_stocks for pair in zip(stock.cached, stock.nr_bytes, strict=True)]
+
+    def consume_obj_stock(self, objcg, size, cpu):
+        stock = self.byte_stocks[cpu]
+        if objcg in stock.cached and stock.nr_bytes[stock.cached.index(objcg)] >= size:
+            stock.nr_bytes[stock.cached.index(objcg)] -= size
+            return True
+        return False
+
+    def refill_obj_stock(self, objcg, size, cpu, *, allow_uncharge):
+        stock = self.byte_stocks[cpu]
+        if objcg not in stock.cached:
+            if None in stock.cached:
+                slot = stock.cached.index(None)
+            else:
+                slot, stock.drain_idx = stock.drain_idx, (stock.drain_idx + 1) % 5
+                self.drain_obj_stock_slot(cpu, slot)
+            self.obj_cgroup_get(objcg)
+            stock.cached[slot] = objcg
+            self.ops["byte_atomics"] += objcg.nr_charged_bytes > 0
+            stock.nr_bytes[slot], objcg.nr_charged_bytes = objcg.nr_charged_bytes, 0
+            allow_uncharge = True
+        slot = stock.cached.index(objcg)
+        stock.nr_bytes[slot] += size
+        if allow_uncharge and stock.nr_bytes[slot] > self.settings.page_bytes:
+            pages, stock.nr_bytes[slot] = divmod(stock.nr_bytes[slot], self.settings.page_bytes)
+            self.uncharge_pages(objcg, pages, cpu, to_stock=self.refill_to_stock)
+
+    def drain_obj_stock_slot(self, cpu, slot):
+        stock = self.byte_stocks[cpu]
+        objcg = stock.cached[slot]
+        if stock.nr_bytes[slot]:
+            pages, rest = divmod(stock.nr_bytes[slot], self.settings.page_bytes)
+            if pages:
+                self.uncharge_pages(objcg, pages, cpu, to_stock=self.drain_to_stock)
+            self.ops["byte_atomics"] += 1
+            objcg.nr_charged_bytes += rest
+            stock.nr_bytes[slot] = 0
+        if stock.index == slot:
+            self.drain_obj_stock_stats(stock)
+        stock.cached[slot] = None
+        self.obj_cgroup_put(objcg, cpu)
+
+    def drain_obj_stock_stats(self, stock):
+        self.ops["percpu_stat_ops"] += 2 * sum(stat != 0 for stat in stock.stats)
+        stock.stats = [0, 0]
+        stock.index = -1
+
+    def mod_objcg_state(self, objcg, item, delta, cpu):
+        """__account_obj_stock()"""
+        stock = self.byte_stocks[cpu]
+        if objcg not in stock.cached:
+            self.ops["percpu_stat_ops"] += 2
+            return
+        if stock.index != stock.cached.index(objcg):
+            self.drain_obj_stock_stats(stock)
+            stock.index = stock.cached.index(objcg)
+        total = stock.stats[item] + delta
+        direct = abs(total) >= 2**15 - 1 or (stock.stats[item] != 0 and abs(total) > self.settings.page_bytes)
+        self.ops["percpu_stat_ops"] += 2 * direct
+        stock.stats[item] = 0 if direct else total
 
 
 DESIGNS = {
@@ -766,4 +893,5 @@ DESIGNS = {
     "reuse_dead": ReuseDead,
     "objcg": Objcg,
     "objcg_multi_stock": ObjcgMultiStock,
+    "objcg_per_node": lambda settings: (ObjcgInTurn if settings.objcg_as_of == "7.1" else ObjcgPerNode)(settings),
 }

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from core.charge.machine import Machine
 from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
 from core.keys import resolved
+from core.profile import OBJCG_VERSIONS
 from core.slabs.heap import CACHE
 from tests.reference import charge as reference
 from tests.reference.slub import Geometry
@@ -52,7 +53,8 @@ def settings_of_a_lane(draw, **fixed):
         "swap_accounting": draw(st.booleans()),
         "protected_levels": draw(st.sampled_from([depth, depth, *range(depth)])),
         "protection_xchg_elided": draw(st.sampled_from([False, False, True])),
-        "objcg_as_of": draw(st.sampled_from(["5.9", "5.11", "5.15", "6.1"])),
+        "objcg_as_of": draw(st.sampled_from(OBJCG_VERSIONS)),
+        "stock_victim": draw(st.sampled_from(["random", "in_turn"])),
     }
     return reference.Settings(**(drawn | fixed))
 
@@ -135,7 +137,12 @@ DEFAULT = default_point()
 
 def point(design, settings, **changes):
     """The settings as a point of a design, resolved as the charge path gets it."""
-    kernel = replace(DEFAULT.kernel, protection_xchg_elided=settings.protection_xchg_elided, uncharge_batched=False)
+    kernel = replace(
+        DEFAULT.kernel,
+        protection_xchg_elided=settings.protection_xchg_elided,
+        uncharge_batched=False,
+        stock_victim=settings.stock_victim,
+    )
     values = {
         "design": design,
         "cgroup_version": 1 if settings.v1 else 2,
