@@ -169,10 +169,10 @@ def _charge(events, full, items, version, page_bytes, each, state):  # type: ign
             first = np.int64(event.memcg) * each
             objcgs[first : first + each, KILLED] = 1
             _emit(state, np.int64(OFFLINE), cpu, np.int64(event.memcg), np.int64(0))
-            for who in range(first, first + each):
-                objcgs[who, REFS] -= 1
-                if objcgs[who, REFS] == 0:
-                    _release(run, cpu, who)
+            for objcg in range(first, first + each):
+                objcgs[objcg, REFS] -= 1
+                if objcgs[objcg, REFS] == 0:
+                    _release(run, cpu, objcg)
         elif event.kind == START:
             sums[:ODD_RELEASES] = 0
             sums[FIRST_STAT] = sums[STATS_OUT]
