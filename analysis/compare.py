@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -19,7 +20,9 @@ LEVEL = 0.95
 SAID = ("kernel", "workload", "host_prices", "source", *GRID)  # what may tell two runs apart as a whole
 PROVENANCE = ("experiment", "core", "commit")
 ENOUGH = 12  # differences named
+AT_ONCE = 1 << 26  # figures that are read together: few enough for the memory, enough to read a file seldom
 Doubles = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,33 @@ class Comparison:
         return kept.take(pa.array(order))
 
 
+class Matched(NamedTuple):
+    """Rows of points in the order of their cells: `a` and `b`, `[rows]` each; of a pair both are at one place.
+
+    starts_a, starts_b: `[cells]`, where the rows of a cell begin. cells: the keys of each, as `a` has them.
+    """
+
+    a: Indices
+    b: Indices
+    starts_a: Indices
+    starts_b: Indices
+    cells: pa.Table
+
+
+class Difference(NamedTuple):
+    """Of one measure, `[cells]` each: pairs (or the fewer rows), both means, their relative difference, its interval.
+
+    half: half the interval. known: whether there is one.
+    """
+
+    pairs: Doubles
+    a: Doubles
+    b: Doubles
+    difference: Doubles
+    half: Doubles
+    known: NDArray[np.bool_]
+
+
 def held_against(a: Run, b: Run, tolerance: float) -> Comparison:
     """Hold every numeric result of `a` against that of `b`, by cell of the grid.
 
@@ -51,29 +81,34 @@ def held_against(a: Run, b: Run, tolerance: float) -> Comparison:
     itself), or Welch's, at once for all differences (Bonferroni), where nothing is paired. Raises InputError if the
     runs have no cell in common.
     """
-    connections = [connect(each) for each in (a, b)]
     for run in (a, b):
         if "points" not in run.tables():
             raise InputError(f"RUN must be of a sweep (got {run.url!r}, which has no points); try sql")
-    measures = [name for name in _measures(connections[0]) if name in _measures(connections[1])]
+    connections = [connect(each, marts=()) for each in (a, b)]
+    there = _measures(connections[1])
+    measures = [name for name in _measures(connections[0]) if name in there]
     if not measures:
         raise InputError(f"A and B must share a column of figures (got {a.url!r} and {b.url!r}, which share none)")
     keys, differs = _keys(connections)
-    differs = [*_manifests(a, b), *differs]
     con = duckdb.connect()
     for name, each in zip("ab", connections, strict=True):
         columns = ", ".join(f'"{column}"' for column in dict.fromkeys(("scenario_id", *CELL_KEYS)))
-        figures = ", ".join(f'"{column}"::double as "{column}"' for column in measures)
-        con.register(name, each.sql(f"select {columns}, {figures} from points").to_arrow_table())
-    on = ", ".join(f'"{key}"' for key in ("scenario_id", *keys))
-    [(matched, of_a, of_b)] = con.sql(f"""
-        select (select count(*) from a join b using ({on})), (select count(*) from a), (select count(*) from b)
-    """).fetchall()
-    paired = matched > 0
-    rows = _paired(con, keys, measures, tolerance) if paired else _unpaired(con, keys, measures, tolerance)
-    if rows.num_rows == 0:
+        rows = each.sql(f"select {columns} from points").to_arrow_table()
+        con.register(name, rows.append_column("n", pa.array(np.arange(rows.num_rows))))
+    matched = _matched(con, keys, paired=True)
+    paired = matched.a.size > 0
+    matched = matched if paired else _matched(con, keys, paired=False)
+    if matched.cells.num_rows == 0:
         raise InputError(f"A and B must share a cell of their grids (got {a.url!r} and {b.url!r}, which share none)")
-    return Comparison(paired, differs, matched, of_a, of_b, rows)
+    differences = []
+    of_a, of_b = (run.tables()["points"].count_rows() for run in (a, b))
+    step = max(AT_ONCE // (of_a + of_b), 1)
+    for some in (measures[at : at + step] for at in range(0, len(measures), step)):
+        for name, x, y in zip(some, *(_columns(each, some) for each in connections), strict=True):
+            found = _paired(matched, x, y) if paired else _unpaired(matched, x, y, len(measures))
+            differences.append(_rows(matched, name, found, tolerance, single=paired))
+    rows = pa.concat_tables(differences)
+    return Comparison(paired, [*_manifests(a, b), *differs], matched.a.size * paired, of_a, of_b, rows)
 
 
 def told(found: Comparison, tolerance: float) -> Iterator[str]:
@@ -116,12 +151,9 @@ def _keys(connections: Sequence[duckdb.DuckDBPyConnection]) -> tuple[list[str], 
     A key of one value in each run is no key: a kernel's own design and batch follow it.
     """
     keys, differs = [], []
+    values = [_some_values(con) for con in connections]
     for name in dict.fromkeys((*CELL_KEYS, *SAID)):
-        seen = []
-        for con in connections:
-            there = con.execute("select 1 from (describe points) where column_name = $1", [name]).fetchall()
-            rows = con.execute(f'select distinct "{name}" from points limit 2').fetchall() if there else []
-            seen.append([value for (value,) in rows])
+        seen = [there.get(name, []) for there in values]
         if all(len(values) == 1 for values in seen):
             if seen[0] != seen[1]:
                 differs.append(f"{name} ({seen[0][0]} and {seen[1][0]})")
@@ -130,84 +162,115 @@ def _keys(connections: Sequence[duckdb.DuckDBPyConnection]) -> tuple[list[str], 
     return keys, differs
 
 
+def _some_values(con: duckdb.DuckDBPyConnection) -> dict[str, list[object]]:
+    """Of each column that may tell runs apart, and that points have, its least and greatest value where they differ."""
+    names = [name for name in con.sql("from points limit 0").columns if name in {*CELL_KEYS, *SAID}]
+    asked = ", ".join(f'list_distinct([min("{name}"), max("{name}")])' for name in names)
+    [row] = con.sql(f"select {asked} from points").fetchall()
+    return dict(zip(names, row, strict=True))
+
+
 def _manifests(a: Run, b: Run) -> list[str]:
     """What the manifests differ in."""
     pairs = ((key, a.manifest.get(key), b.manifest.get(key)) for key in PROVENANCE)
     return [f"{key} ({one} and {other})" for key, one, other in pairs if one != other]
 
 
-def _paired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[str], tolerance: float) -> pa.Table:
-    on = ", ".join(f'"{key}"' for key in ("scenario_id", *keys))
-    by = "".join(f'any_value("{key}") as "{key}", ' for key in CELL_KEYS)
-    group = f"group by {', '.join(keys)}" if keys else ""
-    figures = ", ".join(
-        f"""{{measure: '{name}', a: avg("a {name}"), b: avg("b {name}"), difference: avg("{name}"),
-             error: stddev_samp("{name}") / sqrt(count(*))}}"""
-        for name in measures
-    )
-    each = ", ".join(
-        f'a."{name}" as "a {name}", b."{name}" as "b {name}", relative(a."{name}", b."{name}") as "{name}"'
-        for name in measures
-    )
-    own = ", ".join(f'a."{key}" as "{key}"' for key in CELL_KEYS)
-    con.execute("""
-        create or replace macro relative(a, b) as
-            case when a = b or (a is null and b is null) then 0 when a = 0 or not isfinite(a) or not isfinite(b)
-            or a is null or b is null then sign(coalesce(b, 0) - coalesce(a, 0)) else (b - a) / abs(a) end
+def _matched(con: duckdb.DuckDBPyConnection, keys: list[str], *, paired: bool) -> Matched:
+    """Match rows of `a` and `b` by scenario and cell, or where nothing is paired those of each by their cell."""
+    names = [f'"{key}"' for key in keys]
+    by = ", ".join(names) or "1 as every"
+    con.execute(f"""
+        create or replace table cells as
+        select *, row_number() over (order by {", ".join(names) or "every"}) as cell
+        from (select {by} from a intersect select {by} from b)
     """)
-    rows = con.sql(f"""
-        select * exclude measures, unnest(measures, recursive := true)
-        from (
-            select {by} count(*) as pairs, [{figures}] as measures
-            from (select {own}, {each} from a join b using ({on})) {group}
-        )
-    """).to_arrow_table()
-    pairs = rows["pairs"].to_numpy()
-    half = stdtrit(np.maximum(pairs - 1, 1), (1 + LEVEL) / 2) * _floats(rows["error"])
-    return _judged(rows, np.where(pairs > 1, half, 0.0), pairs > 1, tolerance, single=True)
-
-
-def _unpaired(con: duckdb.DuckDBPyConnection, keys: list[str], measures: list[str], tolerance: float) -> pa.Table:
-    figures = ", ".join(
-        f"""{{measure: '{name}', mean: avg("{name}"), variance: var_samp("{name}")}}""" for name in measures
+    in_cell = f"join cells using ({', '.join(names)})" if names else "cross join cells"
+    pairs = f"a join b using ({', '.join(['scenario_id', *names])}) {in_cell}"
+    found = []
+    for side in "ab":
+        rows = pairs if paired else f"{side} {in_cell}"
+        table = con.sql(f"select cell, {side}.n from {rows} order by cell, {'a' if paired else side}.n")
+        cell, n = (column.to_numpy() for column in table.to_arrow_table().columns)
+        found.append((n, np.unique(cell, return_index=True)[1]))
+    (of_a, starts_a), (of_b, starts_b) = found
+    own = ", ".join(f'"{key}"' for key in CELL_KEYS)
+    return Matched(
+        of_a, of_b, starts_a, starts_b, con.sql(f"select {own} from a").to_arrow_table().take(of_a[starts_a])
     )
-    by = "".join(f'any_value("{key}") as "{key}", ' for key in CELL_KEYS)
-    group = f"group by {', '.join(keys)}" if keys else ""
-    sides = [
-        f"""select * exclude measures, unnest(measures, recursive := true)
-            from (select {by} count(*) as n, [{figures}] as measures
-                  from {side} {group})"""
-        for side in "ab"
+
+
+def _columns(con: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[Doubles]:
+    """Columns of points, `[rows]` each, in the order of the rows; NaN where there is no figure."""
+    figures = ", ".join(f'"{name}"::double' for name in names)
+    return [
+        np.asarray(column.to_numpy()) for column in con.sql(f"select {figures} from points").to_arrow_table().columns
     ]
-    on = ", ".join(("measure", *keys))
-    rows = con.sql(f"""
-        select {", ".join(f"x.{key}" for key in CELL_KEYS)}, least(x.n, y.n) as pairs, measure,
-               x.mean as a, y.mean as b,
-               case when x.mean = y.mean then 0 when x.mean = 0 then sign(y.mean)
-                    else (y.mean - x.mean) / abs(x.mean) end as difference,
-               sqrt(x.variance / x.n + y.variance / y.n) / nullif(abs(x.mean), 0) as error,
-               pow(x.variance / x.n + y.variance / y.n, 2)
-               / nullif(pow(x.variance / x.n, 2) / (x.n - 1) + pow(y.variance / y.n, 2) / (y.n - 1), 0) as degrees
-        from ({sides[0]}) as x join ({sides[1]}) as y using ({on})
-        where isfinite(x.mean) and isfinite(y.mean)
-    """).to_arrow_table()
-    known = rows["pairs"].to_numpy() > 1
-    degrees = np.nan_to_num(_floats(rows["degrees"]), nan=1.0)
-    quantile = stdtrit(np.maximum(degrees, 1), 1 - (1 - LEVEL) / 2 / max(rows.num_rows, 1))
-    half = np.where(known, quantile * np.nan_to_num(_floats(rows["error"])), np.inf)
-    return _judged(rows.drop("degrees"), half, known, tolerance, single=False)
 
 
-def _judged(rows: pa.Table, half: Doubles, known: NDArray[np.bool_], tolerance: float, *, single: bool) -> pa.Table:
-    """The rows with their interval, and whether that is wholly beyond the tolerance, in either direction."""
-    difference = _floats(rows["difference"])
-    low, high = difference - half, difference + half
-    beyond = ((low > tolerance) | (high < -tolerance)) & (known | single)
-    ends = [pa.array(np.where(known, end, np.nan), mask=~known) for end in (low, high)]
-    for name, column in (("low", ends[0]), ("high", ends[1]), ("known", known), ("beyond", beyond)):
-        rows = rows.append_column(name, pa.array(column))
-    return rows.drop("error")
+def _paired(matched: Matched, x: Doubles, y: Doubles) -> Difference:
+    """Student's t over the relative differences of pairs; of one pair the difference itself."""
+    a, b = x[matched.a], y[matched.b]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = (b - a) / np.abs(a)
+    strange = ~(np.isfinite(a) & np.isfinite(b)) | (a == 0)
+    relative = np.where(strange, np.sign(np.nan_to_num(b) - np.nan_to_num(a)), relative)
+    relative[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
+    pairs, mean, variance = _moments(relative, matched.starts_a)
+    half = stdtrit(np.maximum(pairs - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance / pairs)
+    known = pairs > 1
+    of_a, of_b = (_moments(side, matched.starts_a)[1] for side in (a, b))
+    return Difference(pairs, of_a, of_b, mean, np.where(known, half, 0.0), known)
 
 
-def _floats(column: pa.ChunkedArray) -> Doubles:
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+def _unpaired(matched: Matched, x: Doubles, y: Doubles, alike: int) -> Difference:
+    """Welch's interval of the difference of means, at once for every cell of `alike` measures (Bonferroni)."""
+    (n, a, of_a), (m, b, of_b) = (
+        _moments(side[rows], starts)
+        for side, rows, starts in ((x, matched.a, matched.starts_a), (y, matched.b, matched.starts_b))
+    )
+    pairs = np.minimum(n, m)
+    of_a, of_b = of_a / n, of_b / m
+    # relative to nothing a difference has no size: the other mean gives it one
+    whole = np.where(a == 0, np.abs(b), np.abs(a))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = np.where(a == b, 0.0, (b - a) / whole)
+        error = np.sqrt(of_a + of_b) / whole
+        degrees = (of_a + of_b) ** 2 / (of_a**2 / (n - 1) + of_b**2 / (m - 1))
+    quantile = stdtrit(np.nan_to_num(degrees, nan=1.0).clip(1), 1 - (1 - LEVEL) / 2 / (alike * n.size))
+    known = pairs > 1
+    return Difference(pairs, a, b, difference, np.where(known, quantile * np.nan_to_num(error), np.inf), known)
+
+
+def _moments(values: Doubles, starts: Indices) -> tuple[Doubles, Doubles, Doubles]:
+    """Number, mean and variance of the values of each cell, `[cells]`; of those that there are."""
+    there = ~np.isnan(values)
+    rows = np.diff(np.append(starts, values.size))
+    n = np.add.reduceat(there, starts, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.add.reduceat(np.where(there, values, 0.0), starts) / n
+        off = np.where(there, values - np.repeat(mean, rows), 0.0)
+        return n, mean, np.add.reduceat(off * off, starts) / (n - 1)
+
+
+def _rows(matched: Matched, measure: str, found: Difference, tolerance: float, *, single: bool) -> pa.Table:
+    """A row a cell: the difference, its interval, and whether that is wholly beyond the tolerance, either way.
+
+    single: whether a difference without an interval counts.
+    """
+    low, high = found.difference - found.half, found.difference + found.half
+    columns = {
+        "pairs": pa.array(found.pairs.astype(np.int64)),
+        "measure": pa.array([measure] * found.a.size),
+        "a": pa.array(found.a, from_pandas=True),
+        "b": pa.array(found.b, from_pandas=True),
+        "difference": pa.array(found.difference),
+        "low": pa.array(low, mask=~found.known),
+        "high": pa.array(high, mask=~found.known),
+        "known": pa.array(found.known),
+        "beyond": pa.array(((low > tolerance) | (high < -tolerance)) & (found.known | single)),
+    }
+    rows = matched.cells
+    for name, column in columns.items():
+        rows = rows.append_column(name, column)
+    return rows if single else rows.filter(pa.array(np.isfinite(found.a) & np.isfinite(found.b)))
