@@ -84,7 +84,7 @@ def held_against(a: Run, b: Run, tolerance: float) -> Comparison:
     for run in (a, b):
         if "points" not in run.tables():
             raise InputError(f"RUN must be of a sweep (got {run.url!r}, which has no points); try sql")
-    connections = [connect(each, marts=()) for each in (a, b)]
+    connections = [connect(each) for each in (a, b)]
     there = _measures(connections[1])
     measures = [name for name in _measures(connections[0]) if name in there]
     if not measures:

@@ -77,17 +77,19 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
         con.execute(f"create view sensitivity as {query}")
     if "points" in tables:
         points = _points(con, run, tables["points"].schema.names)
-        con.execute(f"create view main.points as {points}")
+        con.execute(f"create table main.points as from ({points}) limit 0")
         _views(con, "main", BASES, empty=True)
-        _views(con, "main", set(marts()) - set(BASES))
+        if hold is None:
+            _views(con, "main", set(marts()) - set(BASES))
         _views(con, "main", BASES)
+        con.execute(f"drop table main.points; create view main.points as {points}")
         if hold is not None:
             _hold(con, run, hold)
     return con
 
 
 def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *, empty: bool = False) -> None:
-    """Marts as views. empty: as tables without rows for now, which other views are made over much sooner."""
+    """Marts as views. empty: as tables without rows for now, as `points` is: other views are made over them sooner."""
     for name in sorted(names):
         # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
         with suppress(duckdb.BinderException, duckdb.CatalogException):
@@ -113,11 +115,13 @@ def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
     """Shadow the views by tables of what other marts and the tables for people read of them, and by views of those."""
     from analysis.measures import MEASURES
 
-    if lacks := lacking(con, BASES[-1]):
+    known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = $1"  # unbound
+    columns, compared = ([name for (name,) in con.execute(known, [base]).fetchall()] for base in BASES)
+    if not columns or not compared:
+        lacks = lacking(con, BASES[-1])
         raise InputError(
             f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
         )
-    columns = [column for column, *_ in con.execute("describe main.cells").fetchall()]
     read = {*MEASURES, *re.findall(r"\w+", " ".join(mart.sql for mart in marts().values()))}
     wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in read)
     con.execute(f"create table held.cells as select {wanted} from main.cells")
