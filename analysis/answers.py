@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from analysis.db import GRID
 from analysis.marts import marts
 from analysis.units import human
 from core.designs import DESIGNS
@@ -57,13 +58,14 @@ class Answers:
 
     def axis(self, column: str) -> list[Any]:
         """The values of an axis, ascending; designs in the order of the registry, without those that do not account."""
-        values = [
-            row["value"]
-            for row in self.rows(f"select distinct {column} as value from cells where setting = $setting order by all")
-        ]
-        if column != "design":
-            return values
-        return [name for name, design in DESIGNS.items() if name in values and design.accounts]
+        return list(self._axes[column])
+
+    @cached_property
+    def _axes(self) -> dict[str, list[Any]]:
+        listed = ", ".join(f"list_sort(list(distinct {column})) as {column}" for column in GRID)
+        [axes] = self.rows(f"select {listed} from cells where setting = $setting")
+        designs = [name for name, design in DESIGNS.items() if name in axes["design"] and design.accounts]
+        return axes | {"design": designs}
 
     @cached_property
     def point(self) -> GridPoint:
