@@ -195,10 +195,6 @@ def _axes_replace(arguments: list[str]) -> list[str]:
 
 
 def _job(config: DictConfig) -> Job:
-    if config.job == "truth" and config.backend == "live":
-        from sweep.real import live
-
-        return live.job(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     if config.job == "truth":
         from sweep.real.truth import truth
 

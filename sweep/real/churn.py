@@ -23,6 +23,7 @@ PR_SET_PDEATHSIG = 1
 CHUNK = 100  # operations between two looks at the clock
 CHUNKS = 12  # in one place, before the process moves to the other
 TURNS = 8
+SAMPLE_EVERY = 10  # cgroups between looks at how many removed ones are in flight
 
 
 def die_with_parent() -> None:
@@ -37,37 +38,66 @@ def enter(cgroup: str) -> None:
 
 
 def churn(asked: dict[str, Any]) -> dict[str, Any]:
-    """Make and remove the cgroups, one after the other; return how many and how long each took."""
-    began = time.monotonic()
+    """Make and remove the cgroups, one after the other; return how long each took, each object, and what was in flight.
+
+    in_flight: removed cgroups that are still there, in the mean; None on cgroup v1, which says it of the whole host.
+    """
+    began, flying, reads_writes = time.monotonic(), [], os.pipe()
     for number in range(asked["cgroups"]):
-        cgroup, folder = f"{asked['base']}/{number}", f"{asked['files_in']}/{number}"
+        cgroup = f"{asked['base']}/{number}"
         os.mkdir(cgroup)
-        os.mkdir(folder)
         child = os.fork()
         if not child:
             die_with_parent()
-            os._exit(_work(cgroup, folder, asked))
+            os._exit(_work(cgroup, number, reads_writes[1], asked))
         _, status = os.waitpid(child, 0)
         if status:
             raise OSError(f"the child in {cgroup} ended with {status}")
         os.rmdir(cgroup)
+        if number % SAMPLE_EVERY == SAMPLE_EVERY - 1:
+            flying += _dying(asked["base"])
         if time.monotonic() - began > asked["limit_s"]:
             raise OSError(f"no more time after {number + 1} cgroups ({asked['limit_s']:g} s)")
-    return {"us_per_cgroup": (time.monotonic() - began) / asked["cgroups"] * 1e6}
+    took_s = time.monotonic() - began
+    os.close(reads_writes[1])
+    with os.fdopen(reads_writes[0], "rb") as said:
+        making_ns = sum(map(int, said.read().split()))
+    return {
+        "us_per_cgroup": took_s / asked["cgroups"] * 1e6,
+        "us_per_object": making_ns / 1e3 / (asked["cgroups"] * asked["files"]) if asked["files"] else None,
+        "in_flight": sum(flying) / len(flying) if flying else None,
+    }
 
 
-def _work(cgroup: str, folder: str, asked: dict[str, Any]) -> int:
+def _dying(cgroup: str) -> list[int]:
+    with contextlib.suppress(OSError), open(f"{cgroup}/cgroup.stat", encoding="ascii") as file:
+        return [int(line.split()[1]) for line in file if line.startswith("nr_dying_descendants ")]
+    return []
+
+
+def _work(cgroup: str, number: int, tell: int, asked: dict[str, Any]) -> int:
+    """What the process in a cgroup does, as `churn_process` of guest.c."""
     try:
         enter(cgroup)
-        for number in range(asked["files"]):
-            os.close(os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY, 0o600))
-            if not number:
-                time.sleep(asked["warm_ms"] / 1000)  # the kernel makes the cgroup's kmem_caches (before 5.9)
-        for number in range(asked["keep"], asked["files"]):
-            os.unlink(f"{folder}/{number}")
+        warm = f"{asked['files_in']}/warm"  # the kernel makes the cgroup's own kmem_caches (before 5.9)
+        _make(warm)
+        os.unlink(warm)
+        os.mkdir(warm)
+        os.rmdir(warm)
+        time.sleep(asked["warm_ms"] / 1000)
+        began, paths = time.monotonic_ns(), [f"{asked['files_in']}/{number}.{file}" for file in range(asked["files"])]
+        for path in paths:
+            _make(path)
+        for path in paths[asked["keep"] :]:
+            os.unlink(path)
+        os.write(tell, b"%d\n" % (time.monotonic_ns() - began))
     except OSError:
         return 1
     return 0
+
+
+def _make(path: str) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _open_close(folder: str) -> None:  # noqa: ARG001 (every operation is told the folder)
@@ -86,7 +116,7 @@ def _socketpair(folder: str) -> None:  # noqa: ARG001
 
 def _create_unlink(folder: str) -> None:
     path = f"{folder}/file-{os.getpid()}"
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    _make(path)
     os.unlink(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from sweep.places import cache_folder
 from sweep.real import debian
 from sweep.real.cache import once_per_node
 
+HERE = "live"  # what is asked for where the node's own kernel is measured
 KERNEL_SERIES = re.compile(r"\d+\.\d+")
 SETUP_HEADER, VERSION_AT = 0x202, 0x20E  # Documentation/arch/x86/boot.rst: 'HdrS', and where the release is, less 0x200
 
@@ -48,6 +50,12 @@ def resolve(asked: Iterable[str], mirror: str | None) -> list[Kernel]:
         replace(kernel, name=f"{kernel.name}@{kernel.sha256[:8]}") if names.count(kernel.name) > 1 else kernel
         for kernel in found
     ]
+
+
+def here() -> Kernel:
+    """Return the kernel that this node runs, told from another build by what it says of itself, and by its machine."""
+    said = " ".join((platform.node(), *platform.uname()))
+    return Kernel(HERE, platform.release(), platform.release(), sha256(said.encode()).hexdigest(), "", None)
 
 
 def is_series(text: str) -> bool:

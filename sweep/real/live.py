@@ -2,169 +2,154 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
-import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from core.workload import TmpfsProgram
-from sweep.config.schema import build
 from sweep.engine.store import Store
 from sweep.errors import InputError
 from sweep.jobs.crossover import half_width
 from sweep.real import churn, observe, place
+from sweep.real.cases import Case
+from sweep.real.kernels import here
+from sweep.real.rows import MEMORY_FIGURES, Row, Slab
 
 LIMIT_S = 120.0  # of one churn
 SETTLE_S = 0.5  # grace periods after the last rmdir
 COST_ROUNDS = 5  # of every cost
-METERED = ("percpu_bytes", "slab_bytes", "sreclaimable_bytes", "sunreclaim_bytes")
-POINTS = {
-    "source": (pa.string(), "1", "live: the node's own kernel"),
-    "kernel": (pa.string(), "1", "release"),
-    "cpus": (pa.int64(), "1", "CPUs online"),
-    "cgroup_version": (pa.int64(), "1", "1 or 2"),
-    "workload": (pa.string(), "1", "keepN: files that each cgroup keeps; keep0 is the control"),
-    "cgroups": (pa.int64(), "1", "made and removed one after the other"),
-    "replicate": (pa.int64(), "1", "number of the run"),
-    "us_per_cgroup": (pa.float64(), "us", "from one mkdir to the next"),
-    **{
-        f"{name}_{when}": (pa.float64(), unit, f"{doc}, {when} the churn")
-        for name, unit, doc in (
-            ("dying_memcgs", "1", "dying memcgs (v1: of the whole host); null where they cannot be counted"),
-            *((name, "B", f"{name[:-6]} of /proc/meminfo, of the whole host") for name in METERED),
-            ("objects_bytes", "B", "objects in use in caches that the program touches; null without /proc/slabinfo"),
-        )
-        for when in ("before", "after")
-    },
-}
-COSTS = {
-    "kernel": (pa.string(), "1", "release"),
-    "operation": (pa.string(), "1", "system calls of one operation"),
-    "processes": (pa.int64(), "1", "pinned to a CPU each, at work at once"),
-    "round": (pa.int64(), "1", "number of the measurement"),
-    "accounted_ns": (pa.float64(), "ns", "per operation in a cgroup: least chunk, mean over CPUs"),
-    "unaccounted_ns": (pa.float64(), "ns", "the same in the root, which is not charged; null where it is not ours"),
-    "accounted_median_ns": (pa.float64(), "ns", "median chunk in a cgroup"),
-    "unaccounted_median_ns": (pa.float64(), "ns", "median chunk in the root"),
-}
+INSTEAD = {"churn": "churn", "counts": "cost"}  # by vm.measure: probes count the whole host's calls
+FIXED = ("cpus", "depth", "cgroup_version")  # of a point, by the node
+OBJECTS = {"open+close": 1, "pipe": 6, "socketpair": 8, "create+unlink": 3}  # charged slab objects of an operation
+METERED = {name: f"{name.removesuffix('_kib')}_bytes" for name in MEMORY_FIGURES if name.endswith("_kib")}
 TOUCHED = ("dentry", "shmem_inode_cache", "kernfs_node_cache", "kmalloc-", "mem_cgroup", "cgroup", "percpu")
+SAME_HOST = "backend=live must run on the node that it was started on; use cluster=local or cluster=inline"
 
 
-@dataclass(frozen=True)
-class Live:
-    """A position is a churn with its control, or the cost on so many CPUs. Every measurement is a run of its own."""
-
-    program: TmpfsProgram
-    replicates: int
-    inputs: str
-    tables = ("costs", "points")
-    grains = (1,)
-    per_node = True
-
-    def positions(self, nodes: int) -> int:  # noqa: ARG002 (one node is asked)
-        """Return one: the node measures alone, one thing after the other."""
-        return 1
-
-    def count(self) -> int:
-        """Return the number of churns."""
-        return 2 * self.replicates
-
-    def features(self, position: int) -> tuple[float, ...]:  # noqa: ARG002 (there is one)
-        """Return nothing that a cost could depend on."""
-        return ()
-
-    def settings(self, position: int) -> Mapping[str, Any]:
-        """Return which node a position is."""
-        return {"node": position}
-
-    def work(self, start: int, stop: int) -> dict[str, pa.Table]:  # noqa: ARG002 (there is one)
-        """Measure; return a row a churn and a row a cost."""
-        where = place.find()
-        place.affordable(self.program.cgroups)
-        with place.working_in(where) as (base, files):
-            points = [
-                self._churned(where, base, files, keep, replicate)
-                for replicate in range(self.replicates)
-                for keep in (0, self.program.keep)
-            ]
-            costs = [row for round_ in range(COST_ROUNDS) for row in _costs(where, base, files, round_)]
-        return {"points": _landed(points, POINTS), "costs": _landed(costs, COSTS)}
-
-    def told(self, store: Store) -> Iterator[str]:
-        """Yield the churn and the costs, each with its 95 % interval over repeats."""
-        points = [row for name in store.names("points") for row in store.read(f"points/{name}").to_pylist()]
-        costs = [row for name in store.names("costs") for row in store.read(f"costs/{name}").to_pylist()]
-        kept = f"keep{self.program.keep}"
-        for name in ("dying_memcgs", "objects_bytes", "slab_bytes", "percpu_bytes"):
-            grown = {
-                workload: np.array([_grown(row, name) for row in points if row["workload"] == workload], dtype=float)
-                for workload in ("keep0", kept)
-            }
-            each = (grown[kept] - grown["keep0"]) / self.program.cgroups
-            if np.isnan(each).any():
-                yield f"{name} per removed cgroup: not measured (null): see the column's meaning"
-            else:
-                yield f"{name} per removed cgroup: {each.mean():.4g}{_plus_minus(each)}, {kept} less keep0"
-        for operation in churn.OPERATIONS:
-            for processes in sorted({row["processes"] for row in costs}):
-                rows = [row for row in costs if (row["operation"], row["processes"]) == (operation, processes)]
-                if any(row["unaccounted_ns"] is None for row in rows):
-                    yield f"{operation}: not compared (null), since the root cgroup is not ours to enter"
-                    continue
-                more = np.array([row["accounted_ns"] - row["unaccounted_ns"] for row in rows])
-                least = min(row["unaccounted_ns"] for row in rows)
-                costs_ns = f"{more.mean():.0f}{_plus_minus(more)} ns more"
-                yield f"{operation} on {processes} CPUs: accounted {costs_ns} than the root's {least:.0f}"
-
-    def _churned(self, where: place.Place, base: Path, files: Path, keep: int, replicate: int) -> dict[str, Any]:
-        made = files / f"{replicate}-{keep}"
-        made.mkdir()
-        before = _read(where, base)
-        program = {name: getattr(self.program, name) for name in ("cgroups", "files", "warm_ms")}
-        asked = {"do": "churn", "base": str(base), "files_in": str(made), "keep": keep, "limit_s": LIMIT_S, **program}
-        done = _run(asked)
-        time.sleep(SETTLE_S)
-        after = _read(where, base)
-        return {
-            "source": "live",
-            "kernel": platform.release(),
-            "cpus": os.cpu_count(),
-            "cgroup_version": where.version,
-            "workload": f"keep{keep}",
-            "cgroups": self.program.cgroups,
-            "replicate": replicate,
-            "us_per_cgroup": done["us_per_cgroup"],
-            **{f"{name}_before": value for name, value in before.items()},
-            **{f"{name}_after": value for name, value in after.items()},
-        }
+def fixed(where: place.Place) -> dict[str, int]:
+    """Return the fields of a point that this node decides."""
+    return {"cpus": os.cpu_count() or 1, "depth": where.depth, "cgroup_version": where.version}
 
 
-def job(config: Mapping[str, Any]) -> Live:
-    """Return the job of a config; the node's place is looked for at once, so that a user learns it in one line."""
-    tmpfs = config["workload"]["tmpfs"]
-    if tmpfs is None:
+@functools.cache
+def churn_digest() -> str:
+    """Name the program by its source: 12 hex digits."""
+    return blake2b(Path(churn.__file__).read_bytes(), digest_size=6).hexdigest()
+
+
+def about_s(case: Case) -> float:
+    """Return about how long a measurement takes."""
+    if case.measure == "cost":
+        return 10.0
+    return SETTLE_S + case.program.cgroups * (case.program.warm_ms + 5 + case.program.files) / 1000
+
+
+def refuse_unfit(case: Case) -> None:
+    """Refuse, in one line and before anything is made, what this node cannot or should not run."""
+    program = case.program
+    for name, only in (("hold", "files"), ("data_kib", 0), ("pin", "none")):
+        if (got := getattr(program, name)) != only:
+            raise InputError(f"workload.tmpfs.{name} must be {only} on a live kernel (got {got!r}); use backend=vm")
+    if case.measure == "churn" and about_s(case) > LIMIT_S:
         raise InputError(
-            f"workload must be one that a real kernel runs (got {config['workload']['name']!r}); use tmpfs_churn"
+            f"workload.tmpfs.cgroups must be done in {LIMIT_S:g} s on a live kernel (got {program.cgroups}, about "
+            f"{about_s(case):.0f} s); lower it"
         )
-    program = build(TmpfsProgram, tmpfs, "workload.tmpfs.")
-    if (program.hold, program.data_kib) != ("files", 0):
-        raise InputError(
-            f"workload.tmpfs.hold must be files without data on a live kernel (got {program.hold!r}); use vm"
+    place.affordable(program.cgroups, program.cgroups * min(program.keep, program.files))
+
+
+def measure(row: Row) -> None:
+    """Fill in a row from this node's kernel. Raises OSError, in one line, if the program fails."""
+    if here().sha256 != row.kernel.sha256:
+        raise InputError(SAME_HOST)
+    where, began = place.find(), time.monotonic()
+    refuse_unfit(row.case)
+    with place.working_in(where) as (base, files):
+        if row.case.measure == "cost":
+            row.costs = [cost for number in range(COST_ROUNDS) for cost in _costs(where, base, files, number)]
+        else:
+            _churn(row, where, base, files)
+    row.settings |= {"host_s": time.monotonic() - began, "program_sha256": churn_digest()}
+
+
+def told_live(store: Store) -> Iterator[str]:
+    """Yield the churn and the costs of a live kernel, each with its 95 % interval over repeats; nothing without one."""
+    points, slabs, costs = (
+        [row for name in store.names(table) for row in store.read(f"{table}/{name}").to_pylist()]
+        for table in ("points", "slabs", "costs")
+    )
+    churned = [row for row in points if row["source"] == "live" and row["measure"] == "churn"]
+    objects: dict[str, float] = {}
+    for slab in slabs:
+        if slab["source"] == "live" and slab["kmem_cache"].startswith(TOUCHED):
+            grown = slab["active_objects_after"] - slab["active_objects_before"]
+            objects[slab["point_id"]] = objects.get(slab["point_id"], 0) + grown * slab["object_bytes"] / 1024
+    for row in churned:
+        row |= {"objects_kib_before": 0.0, "objects_kib_after": objects.get(row["point_id"])}
+    for kept in sorted({row["workload"] for row in churned if row["keep"]}):
+        yield from _told_of(kept, churned)
+    yield from _told_costs(costs)
+
+
+def _told_of(kept: str, churned: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    _, _, rest = kept.partition("-")
+    control = "-".join(["keep0", rest]).rstrip("-")
+    for name in ("dying_memcgs", "objects_kib", "slab_kib", "percpu_kib"):
+        grown = [_per_cgroup(name, [row for row in churned if row["workload"] == each]) for each in (kept, control)]
+        if any(np.isnan(each).any() or not each.size for each in grown):
+            yield f"{name} per removed cgroup: not measured (null), this node does not say"
+            continue
+        mean = grown[0].mean() - grown[1].mean()
+        yield f"{name} per removed cgroup: {mean:.4g}{_plus_minus(grown[0] - grown[1])}, {kept} less {control}"
+
+
+def _told_costs(costs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for operation, processes in dict.fromkeys((row["operation"], row["processes"]) for row in costs):
+        rows = [row for row in costs if (row["operation"], row["processes"]) == (operation, processes)]
+        if any(row["unaccounted_ns"] is None for row in rows):
+            yield f"{operation}: not compared (null), since the root cgroup is not ours to enter"
+            continue
+        more = np.array([row["accounted_ns"] - row["unaccounted_ns"] for row in rows])
+        least = min(row["unaccounted_ns"] for row in rows)
+        yield (
+            f"{operation} on {processes} CPU{'s' * (processes > 1)}: accounted {more.mean():.0f}{_plus_minus(more)} ns "
+            f"more than the root's {least:.0f}"
         )
-    place.find()
-    place.affordable(program.cgroups)
-    return Live(program, config["replicates"], datetime.now(UTC).isoformat())
+
+
+def _per_cgroup(name: str, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    ends = [(row[f"{name}_before"], row[f"{name}_after"], row["cgroups"]) for row in rows]
+    return np.array([np.nan if None in end else (end[1] - end[0]) / end[2] for end in ends])
+
+
+def _plus_minus(values: np.ndarray) -> str:
+    return f" +-{half_width(values):.2g}" if values.size > 1 else " (one run: no interval)"
+
+
+def _churn(row: Row, where: place.Place, base: Path, files: Path) -> None:
+    names = ("cgroups", "files", "keep", "warm_ms")
+    program = {name: getattr(row.case.program, name) for name in names}
+    before, slabs_before = _memory(where, base), _slabs()
+    done = _run({"do": "churn", "base": str(base), "files_in": str(files), "limit_s": LIMIT_S, **program})
+    time.sleep(SETTLE_S)
+    after, slabs_after = _memory(where, base), _slabs()
+    row.memory = {name: (before[name], after[name]) for name in MEMORY_FIGURES}
+    for name, (active, total, *geometry) in slabs_after.items():
+        held = slabs_before.get(name, (0, 0))
+        row.slabs[name] = Slab(geometry[0], geometry[1], geometry[2], (held[0], held[1]), (active, total))
+    row.settings = {
+        "in_flight_memcgs": done["in_flight"],
+        "guest_us_per_cgroup": done["us_per_cgroup"],
+        "guest_us_per_object": done["us_per_object"],
+    }
 
 
 def _run(asked: Mapping[str, Any]) -> Any:
@@ -175,58 +160,41 @@ def _run(asked: Mapping[str, Any]) -> Any:
     return json.loads(done.stdout)
 
 
-def _costs(where: place.Place, base: Path, files: Path, round_: int) -> Iterator[dict[str, Any]]:
+def _costs(where: place.Place, base: Path, files: Path, number: int) -> Iterator[dict[str, Any]]:
     cgroup = base / "cost"
     cgroup.mkdir(exist_ok=True)
     places = {"accounted": str(cgroup)} | ({} if where.root is None else {"unaccounted": str(where.root)})
     usable = sorted(os.sched_getaffinity(0))
     for processes in sorted({1, len(usable)}):
         found = _run({"do": "cost", "cpus": usable[:processes], "places": places, "files_in": str(files)})["cpus"]
-        for operation in churn.OPERATIONS:
-            row = {"kernel": platform.release(), "operation": operation, "processes": processes, "round": round_}
+        for operation, objects in OBJECTS.items():
+            cost: dict[str, Any] = {"operation": operation, "processes": processes, "round": number, "objects": objects}
             for name in places:
                 chunks = [each[operation][name] for each in found]
-                row[f"{name}_ns"] = float(np.mean([min(each) for each in chunks]))
-                row[f"{name}_median_ns"] = float(np.median(np.concatenate(chunks)))
-            yield row
+                cost[f"{name}_ns"] = float(np.mean([min(each) for each in chunks]))
+                cost[f"{name}_median_ns"] = float(np.median(np.concatenate(chunks)))
+            yield cost
     cgroup.rmdir()
 
 
-def _read(where: place.Place, base: Path) -> dict[str, float | None]:
+def _memory(where: place.Place, base: Path) -> dict[str, float | None]:
     row = observe.sample("/", observe.hierarchy("/"))
-    found: dict[str, float | None] = {name: _number(row[name]) for name in METERED}
+    found: dict[str, float | None] = {
+        name: None if (value := row[column]) is None else float(str(value)) / 1024 for name, column in METERED.items()
+    }
     if where.version == 2:
-        found["dying_memcgs"] = _number(
-            observe.pairs(observe.read("/", f"{base}/cgroup.stat")).get("nr_dying_descendants")
-        )
+        stat = observe.pairs(observe.read("/", f"{base}/cgroup.stat"))
+        dying = stat.get("nr_dying_descendants")
     else:
-        number, top = _number(row["num_cgroups"]), observe.Directories(observe.hierarchy("/").path).number
-        found["dying_memcgs"] = None if number is None or top is None else number - top
-    found["objects_bytes"] = _objects()
+        number, top = row["num_cgroups"], observe.Directories(observe.hierarchy("/").path).number
+        dying = None if number is None or top is None else int(str(number)) - top
+    found["dying_memcgs"] = None if dying is None else float(dying)
+    of_caches = Path("/sys/kernel/slab")
+    found["memcg_kmem_caches"] = float(len(list(of_caches.glob("*/cgroup/*")))) if of_caches.is_dir() else None
     return found
 
 
-def _objects() -> float | None:
-    """Bytes in use in the caches that the program touches; None where /proc/slabinfo is not ours to read."""
+def _slabs() -> dict[str, tuple[int, ...]]:
+    """Active and total objects, bytes and objects of a slab, its pages, by kmem_cache; nothing where only root may."""
     lines = observe.read("/", "proc/slabinfo").splitlines()[2:]
-    rows = [line.split() for line in lines]
-    held = [int(row[1]) * int(row[3]) for row in rows if row[0].startswith(TOUCHED)]
-    return float(sum(held)) if held else None
-
-
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))
-
-
-def _grown(row: Mapping[str, Any], name: str) -> float:
-    before, after = row[f"{name}_before"], row[f"{name}_after"]
-    return math.nan if before is None or after is None else after - before
-
-
-def _plus_minus(values: np.ndarray) -> str:
-    return f" +-{half_width(values):.2g}" if values.size > 1 else " (one run: no interval)"
-
-
-def _landed(rows: list[dict[str, Any]], columns: Mapping[str, tuple[pa.DataType, str, str]]) -> pa.Table:
-    fields = [pa.field(name, kind, metadata={"unit": unit, "doc": doc}) for name, (kind, unit, doc) in columns.items()]
-    return pa.Table.from_pylist(rows, pa.schema(fields))
+    return {fields[0]: tuple(map(int, fields[1:6])) for fields in map(str.split, lines)}

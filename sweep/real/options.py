@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 from core.params import Point
 from core.profile import KernelProfile
@@ -13,16 +14,18 @@ from sweep.config.options import composed, option
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError, first_line, not_one_of
-from sweep.real.kernels import Kernel
+from sweep.real.kernels import HERE, Kernel
 
 
 def profile_of(kernel: Kernel, name: str | None) -> KernelProfile:
-    """Return the profile that `vm.profile` names; null: what the BTF in the image says.
+    """Return the profile that `vm.profile` names; null: what the BTF in the image, or of the node's own kernel, says.
 
     An image without BTF has the profile that its release stands for; that is said, and `vm.profile` chooses another.
     """
     if name is not None:
         return named_profile("vm.profile", name)
+    if kernel.asked == HERE:
+        return build(KernelProfile, detect.detected_profile(Path("/"), kernel.release), "kernel.")
     try:
         return build(KernelProfile, detect.of_image(kernel.image()), "kernel.")
     except InputError as error:

@@ -20,6 +20,7 @@ NAME = "memcg-sweep-live"
 MOST_CGROUPS = 5000  # made by one point
 MOST_ON_HOST = 50_000  # cgroups there may be already, dying ones included
 LEAST_AVAILABLE_BYTES = 1 << 30
+BYTES_PER_OBJECT = 1 << 13  # of a kept file: a dentry and an inode, on slabs that nothing else may fill
 BYTES_PER_CGROUP = 1 << 18  # what a dying one may hold, with margin: 256 KiB, and more by CPU
 EMPTY_S = 5.0  # until killed processes have left a cgroup
 WAY_OUT = "be root, or start it by: systemd-run --user --scope -p Delegate=yes python -m sweep ..."
@@ -27,11 +28,15 @@ WAY_OUT = "be root, or start it by: systemd-run --user --scope -p Delegate=yes p
 
 @dataclass(frozen=True)
 class Place:
-    """parent: the cgroup below which a run works. root: of the hierarchy, which is not charged; None if not ours."""
+    """parent: the cgroup below which a run works. root: of the hierarchy, which is not charged; None if not ours.
+
+    depth: levels of a run's short-lived cgroups below the root.
+    """
 
     version: int
     parent: Path
     root: Path | None
+    depth: int
 
 
 def find() -> Place:
@@ -49,11 +54,12 @@ def find() -> Place:
         raise InputError(
             f"backend=live must have a cgroup that it may write (got {parent} as uid {os.getuid()}); {WAY_OUT}"
         )
-    return Place(where.version, parent, top if os.access(top / "cgroup.procs", os.W_OK) else None)
+    depth = len(parent.relative_to(top).parts) + len((NAME, "a run's", "a short-lived one"))
+    return Place(where.version, parent, top if os.access(top / "cgroup.procs", os.W_OK) else None, depth)
 
 
-def affordable(cgroups: int) -> None:
-    """Refuse, before anything is made, what this node should not be asked for."""
+def affordable(cgroups: int, objects: int) -> None:
+    """Refuse, before anything is made, what this node should not be asked for; `objects` are kept at once."""
     row = observe.sample("/", observe.hierarchy("/"))
     available, number = row["available_bytes"], row["num_cgroups"]
     if cgroups > MOST_CGROUPS:
@@ -65,11 +71,12 @@ def affordable(cgroups: int) -> None:
             f"backend=live must have a host with at most {MOST_ON_HOST} cgroups (got {number}); use another"
         )
     cpus = row["cpus_possible"] if isinstance(row["cpus_possible"], int) else 1
-    needed = max(LEAST_AVAILABLE_BYTES, cgroups * BYTES_PER_CGROUP * max(cpus // 16, 1))
+    each = BYTES_PER_CGROUP * max(cpus // 16, 1)
+    needed = max(LEAST_AVAILABLE_BYTES, cgroups * each + objects * BYTES_PER_OBJECT)
     if isinstance(available, int) and available < needed:
         raise InputError(
-            f"backend=live must have {needed >> 20} MiB available for {cgroups} cgroups (got {available >> 20}); "
-            "lower workload.tmpfs.cgroups, or use another host"
+            f"backend=live must have {needed >> 20} MiB available for {cgroups} cgroups that keep {objects} files (got "
+            f"{available >> 20}); lower workload.tmpfs.cgroups or keep, or use another host"
         )
 
 

@@ -73,11 +73,12 @@ def _workloads(points: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def _memory(points: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    flying = defaultdict(list)
+    flying: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for row in points:
-        flying[row["kernel"], str(row["cpus"]), row["workload"]].append(row["in_flight_memcgs"] or 0.0)
+        seen = row["in_flight_memcgs"]
+        flying[row["kernel"], str(row["cpus"]), row["workload"]] += [] if seen is None else [seen]
     return [
-        {"kernel": kernel, "cpus": cpus, "workload": workload, "in_flight": repr(fmean(seen))}
+        {"kernel": kernel, "cpus": cpus, "workload": workload, "in_flight": repr(fmean(seen)) if seen else ""}
         for (kernel, cpus, workload), seen in flying.items()
     ]
 

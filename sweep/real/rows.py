@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from core.profile import KernelProfile
+from sweep.real.cases import Case
 from sweep.real.kernels import Kernel
 
-if TYPE_CHECKING:
-    from sweep.real.truth import Case
-
-TABLES = ("slabs", "calls", "points")
+TABLES = ("slabs", "calls", "costs", "points")
 MEMORY_FIGURES = {  # figure -> unit, doc; a column before and one after
-    "dying_memcgs": ("1", "removed memcgs that are still there"),
+    "dying_memcgs": ("1", "removed memcgs that are still there (live on cgroup v1: of the whole host)"),
     "memcg_kmem_caches": ("1", "per-memcg kmem_caches"),
     "slab_kib": ("KiB", "Slab of /proc/meminfo"),
     "sunreclaim_kib": ("KiB", "SUnreclaim of /proc/meminfo"),
@@ -28,7 +26,7 @@ KEYS = (  # column, type, unit, doc: what a row is of
     ("scenario_id", pa.string(), "1", "names what is run, whatever runs it: pairs rows of the model and of a kernel"),
     ("source", pa.string(), "1", "model, vm or live"),
     ("kernel", pa.string(), "1", "series, or the release that the image states"),
-    ("measure", pa.string(), "1", "churn or counts"),
+    ("measure", pa.string(), "1", "churn, counts (calls), or cost (of a live kernel's system calls)"),
     ("workload", pa.string(), "1", "name of the program's parameters; keep0 is the control of keep1"),
     ("cpus", pa.int64(), "1", "CPUs of the machine"),
     ("depth", pa.int64(), "1", "levels of a cgroup below the root"),
@@ -63,9 +61,9 @@ SETTINGS = (
     ("program_sha256", pa.string(), "1", "digest of the initramfs with the guest program"),
     ("deterministic", pa.bool_(), "1", "whether the same point comes out the same again"),
     ("in_flight_memcgs", pa.float64(), "1", "dying memcgs while cgroups came and went, in the mean"),
-    ("guest_us_per_cgroup", pa.float64(), "us", "guest time of a cgroup, from mkdir to rmdir"),
-    ("guest_us_per_object", pa.float64(), "us", "guest time to make an object, and to remove it if it is not kept"),
-    ("host_s", pa.float64(), "s", "time of the boot on the host"),
+    ("guest_us_per_cgroup", pa.float64(), "us", "the kernel's time of a cgroup, from mkdir to rmdir"),
+    ("guest_us_per_object", pa.float64(), "us", "the kernel's time to make an object, and to remove what is not kept"),
+    ("host_s", pa.float64(), "s", "time of the boot on the host, or of the measurement of a live kernel"),
 )
 
 
@@ -112,7 +110,20 @@ CALLS = _schema(
         ("guest_us_per_operation", pa.float64(), "us", "guest time of each, with the probes"),
     )
 )
-SCHEMAS = {"slabs": SLABS, "calls": CALLS, "points": POINTS}
+COSTS = _schema(
+    (
+        *KEYS,
+        ("operation", pa.string(), "1", "system calls of one operation"),
+        ("processes", pa.int64(), "1", "pinned to a CPU each, at work at once"),
+        ("round", pa.int64(), "1", "number of the repeat"),
+        ("accounted_ns", pa.float64(), "ns", "per operation in a cgroup: least chunk, mean over CPUs"),
+        ("unaccounted_ns", pa.float64(), "ns", "the same in the root, which is not charged; null where it is not ours"),
+        ("accounted_median_ns", pa.float64(), "ns", "median chunk in a cgroup"),
+        ("unaccounted_median_ns", pa.float64(), "ns", "median chunk in the root"),
+        ("objects", pa.int64(), "1", "slab objects that an operation charges, and frees again"),
+    )
+)
+SCHEMAS = {"slabs": SLABS, "calls": CALLS, "costs": COSTS, "points": POINTS}
 
 
 @dataclass
@@ -144,10 +155,11 @@ class Row:
     kernel: Kernel
     profile: KernelProfile
     deterministic: bool
-    memory: dict[str, tuple[float, float]] = field(default_factory=dict)  # figure of MEMORY -> before, after
+    memory: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)  # of MEMORY_FIGURES
     slabs: dict[str, Slab] = field(default_factory=dict)  # by kmem_cache
     calls: dict[tuple[str, str], Call] = field(default_factory=dict)  # by phase and function
     operations: dict[str, tuple[int, float | None]] = field(default_factory=dict)  # by phase: how many, and us of each
+    costs: list[dict[str, Any]] = field(default_factory=list)  # columns of COSTS but KEYS, of each repeat
     settings: dict[str, Any] = field(default_factory=dict)  # columns of SETTINGS that the source knows
 
 
@@ -156,6 +168,7 @@ def tables_of(rows: Sequence[Row]) -> dict[str, pa.Table]:
     found = {"points": [_point(row) for row in rows]}
     found["slabs"] = [slab for row in rows for slab in _slabs(row)]
     found["calls"] = [call for row in rows for call in _calls(row)]
+    found["costs"] = [_keys(row) | cost for row in rows for cost in row.costs]
     return {name: pa.Table.from_pylist(found[name], SCHEMAS[name]) for name in TABLES}
 
 

@@ -1,13 +1,14 @@
 """The truth job: the same points on the model and on real kernels, landed raw in one run.
 
-A position is a boot of a virtual machine, or the model's replay of what runs in it. Rows hold what was read before and
-after; SQL subtracts.
+A position is a boot of a virtual machine, a measurement of the node's own kernel, or the model's replay of what runs
+there. Rows hold what was read before and after; SQL subtracts.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,57 +17,38 @@ from typing import Any
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
-from core.keys import resolved
 from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config.schema import VM_MEASURES, Vm, build
 from sweep.engine.loop import Resources
+from sweep.engine.store import Store
 from sweep.errors import InputError, not_one_of
-from sweep.plan.expand import Expander
 from sweep.plan.planner import LoadOption, flat, plan
-from sweep.real import guest, qemu
-from sweep.real.kernels import Kernel, resolve, to_fetch
+from sweep.real import guest, live, place, qemu
+from sweep.real.cases import Backend, Case, cases_of
+from sweep.real.kernels import Kernel, here, resolve, to_fetch
 from sweep.real.options import profile_of, usual_point, usual_program
 from sweep.real.rows import TABLES, Row, tables_of
 from sweep.version import core_digest
 
-BACKEND_SOURCES = {"model": ("model",), "vm": ("model", "vm")}  # backend -> where its points are put to
+BACKENDS = {"model": ("model",), "vm": ("model", "vm"), "live": ("model", "live")}  # backend -> sources of its rows
 OWN_AXES = {
-    "backend": tuple(BACKEND_SOURCES),
+    "backend": tuple(BACKENDS),
     "vm.kernel": None,
     "vm.measure": VM_MEASURES,
 }  # key -> what it may be
+NOT_LIVE = ("vm", "vm.kernel", "vm.mirror", "vm.accel", "vm.icount", "vm.memory_mib", "vm.time_limit_s")
 FREE = ("cpus", "depth", "cgroup_version", "workload.tmpfs.", "workload")  # what a point may set beside them
 MOST_CASES = 10_000
 MODEL_MIB = 512  # a worker with compiled code, and one replay
 
 
 @dataclass(frozen=True)
-class Case:
-    """One boot, or one replay of it."""
-
-    source: str
-    kernel: str
-    measure: str
-    cpus: int
-    depth: int
-    cgroup_version: int
-    program: TmpfsProgram
-    replicate: int
-
-    @property
-    def scenario_id(self) -> str:
-        """Name what is run, whatever runs it: 16 hex digits."""
-        what = [self.measure, self.depth, self.cgroup_version, dataclasses.astuple(self.program), self.replicate]
-        return blake2b(json.dumps(what).encode(), digest_size=8).hexdigest()
-
-
-@dataclass(frozen=True)
 class Truth:
     """A position is a case."""
 
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
     usual: TmpfsProgram  # what a workload is named by its difference to
     kernels: Mapping[str, Kernel]
     profiles: Mapping[str, KernelProfile]
@@ -105,28 +87,33 @@ class Truth:
         return len(self.cases)
 
     def features(self, position: int) -> tuple[float, ...]:
-        """Return whether a case is a boot."""
+        """Return whether a case is measured on a kernel."""
         return (float(self.cases[position].source != "model"),)
 
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return what a case is."""
         case = self.cases[position]
         shown = {"source": case.source, "kernel": case.kernel, "measure": case.measure, "cpus": case.cpus}
-        return shown | {"workload": self._name(case), "replicate": case.replicate}
+        return shown | {"workload": case.workload(self.usual), "replicate": case.replicate}
 
     def resources(self, position: int) -> Resources:
-        """Return what a virtual machine takes, or a replay."""
+        """Return what a virtual machine takes, or a replay; the node's own kernel is measured alone."""
         case = self.cases[position]
+        if case.source == "live":
+            return Resources(os.cpu_count() or 1, place.LEAST_AVAILABLE_BYTES)
         if case.source == "model":
             return Resources(1, MODEL_MIB << 20)
         return Resources(case.cpus, (self.vm.memory_mib + qemu.QEMU_MIB) << 20)
 
     def foretold(self, cores: int) -> Iterator[tuple[str, str]]:
         """Yield how many boots there are, of what, and how long they take."""
-        boots = [case for case in self.cases if case.source != "model"]
+        boots = [case for case in self.cases if case.source == "vm"]
+        alone = [case for case in self.cases if case.source == "live"]
         took = sum(_boot_s(case, self.vm) * min(case.cpus, cores) for case in boots) / cores
+        took += sum(map(live.about_s, alone))
         missing = to_fetch(dict.fromkeys(case.kernel for case in boots))
-        yield "points", f"{len(self.cases):,}, of which {len(boots):,} are boots"
+        beside = f" and {len(alone):,} are measured on this node's kernel" if alone else ""
+        yield "points", f"{len(self.cases):,}, of which {len(boots):,} are boots{beside}"
         yield "kernels", ", ".join(dict.fromkeys(case.kernel for case in self.cases))
         if missing:
             yield "to fetch", f"{', '.join(missing)}; 13 to 51 MB each, once"
@@ -141,32 +128,21 @@ class Truth:
 
         profile, kernel = self.profiles[case.kernel], self.kernels[case.kernel]
         digest = blake2b(f"{case}{kernel.sha256}{dict(self.made_with)}".encode(), digest_size=10).hexdigest()
-        row = Row(case, digest, self._name(case), kernel, profile, self._deterministic(case))
+        row = Row(case, digest, case.workload(self.usual), kernel, profile, self._deterministic(case))
         if case.source == "model":
             model.replayed(row, self.usual_point)
+        elif case.source == "live":
+            live.measure(row)
         else:
             vm.boot_and_fill(row, self.vm)
         return row
 
     def _deterministic(self, case: Case) -> bool:
-        return case.source == "model" or self.vm.icount
+        return case.source == "model" or (case.source == "vm" and self.vm.icount)
 
-    def _name(self, case: Case) -> str:
-        """Name a workload as the reference's: keep1, its control keep0, and what differs from the usual."""
-        if case.measure == "counts":
-            return "counts"
-        changed = [
-            f"{field.name}{value}"
-            for field in dataclasses.fields(TmpfsProgram)
-            if field.name not in ("keep", *MODEL_ONLY)
-            and (value := getattr(case.program, field.name)) != getattr(self.usual, field.name)
-        ]
-        where = [f"depth{case.depth}"] * (case.depth != 1) + ["v1"] * (case.cgroup_version == 1)
-        return "-".join([f"keep{case.program.keep}", *changed, *where])
-
-
-MODEL_ONLY = ("in_flight", "file_us", "pipe_us")  # of TmpfsProgram: a real kernel has its own
-ONLY_COUNTED = ("counted_files", "counted_pipes", "file_us", "pipe_us")  # the rest is the churn's
+    def told(self, store: Store) -> Iterator[str]:
+        """Yield what was measured on the node's own kernel, if it was."""
+        yield from live.told_live(store)
 
 
 def truth(config: DictConfig, load_option: LoadOption, given: Sequence[str]) -> Truth:
@@ -185,19 +161,33 @@ def truth(config: DictConfig, load_option: LoadOption, given: Sequence[str]) -> 
     points = plan(rest, load_option)
     if points.positions > MOST_CASES:
         raise InputError(f"axes must give at most {MOST_CASES} points to boot (got {points.positions}); shorten some")
-    sources = tuple(dict.fromkeys(source for backend in own["backend"] for source in BACKEND_SOURCES[backend]))
-    booted = "vm" in sources
-    if booted and config.plan == "run":
+    booted, fetches = "vm" in own["backend"], config.plan == "run"
+    if booted and fetches:
         qemu.qemu()
-    fetches = config.plan == "run"
-    kernels = resolve(own["vm.kernel"], vm.mirror) if fetches else [_unresolved(text, vm) for text in own["vm.kernel"]]
-    cases = tuple(dict.fromkeys(_cases(points, sources, [k.name for k in kernels], own["vm.measure"], usual)))
+    kernels = []
+    if set(own["backend"]) != {"live"}:
+        asked = own["vm.kernel"]
+        kernels = resolve(asked, vm.mirror) if fetches else [_unresolved(text, vm) for text in asked]
+    names = tuple(kernel.name for kernel in kernels)
+    same = {measure: measure for measure in VM_MEASURES}
+    backends = {name: Backend(sources, names, same) for name, sources in BACKENDS.items()}
+    if "live" in own["backend"]:
+        where, own_kernel = place.find(), here()
+        _refuse_of_node(given, own["backend"])
+        kernels.append(own_kernel)
+        backends["live"] = Backend(BACKENDS["live"], (own_kernel.name,), live.INSTEAD, live.fixed(where))
+    cases = cases_of(points, [backends[name] for name in own["backend"]], own["vm.measure"], usual)
     for case in cases:
-        if vm.icount and case.cpus > 1:
+        if case.source == "live":
+            live.refuse_unfit(case)
+    for case in cases:
+        if vm.icount and case.source == "vm" and case.cpus > 1:
             raise InputError(f"vm.icount must have one CPU (got cpus={case.cpus}); give 'axes.cpus=[1]'")
     made_with: dict[str, str] = {}
     if booted and fetches:
         made_with = {"qemu": qemu.qemu_version(), "program": guest.source_digest()}
+    if "live" in own["backend"]:
+        made_with["churn"] = live.churn_digest()
     profiles = {kernel.name: profile_of(kernel, vm.profile) for kernel in kernels} if fetches else {}
     return Truth(cases, usual, {kernel.name: kernel for kernel in kernels}, profiles, vm, usual_point(), made_with)
 
@@ -246,45 +236,17 @@ def _refuse_fixed(given: Sequence[str]) -> None:
             )
 
 
+def _refuse_of_node(given: Sequence[str], backends: Sequence[str]) -> None:
+    """Refuse what the node's own kernel decides, where nothing else is measured that it could be meant for."""
+    for key in given:
+        path = key.removeprefix("axes.")
+        if backends == ["live"] and (path in live.FIXED or path in NOT_LIVE):
+            raise InputError(f"{key} must be left to the node with backend=live (got a value); remove it, or use vm")
+
+
 def _check(vm: Vm) -> None:
     if vm.icount and vm.accel == "kvm":
         raise InputError("vm.icount must be counted by TCG (got vm.accel='kvm'); give vm.accel=tcg")
-
-
-def _cases(
-    points: Any, sources: Iterable[str], kernels: Iterable[str], measures: Iterable[str], usual: TmpfsProgram
-) -> Iterator[Case]:
-    """Yield every case, and after each that keeps something its control."""
-    found = [resolved(point) for _, each, _ in Expander(points).scenarios(0, points.positions) for point in each]
-    for measure in measures:
-        for point in found:
-            if point.workload.tmpfs is None:
-                raise InputError(
-                    f"workload must be one that a real kernel runs (got {point.workload.name!r}); use tmpfs_churn"
-                )
-            program = _relevant(point.workload.tmpfs, measure, usual)
-            programs = [program, dataclasses.replace(program, keep=0)] if measure == "churn" else [program]
-            for each in programs:
-                for kernel in kernels:
-                    for source in sources:
-                        given = {"depth": point.depth, "cgroup_version": point.cgroup_version}
-                        mine = _of_source(each, source, usual)
-                        yield Case(
-                            source, kernel, measure, point.cpus, **given, program=mine, replicate=point.replicate
-                        )
-
-
-def _relevant(program: TmpfsProgram, measure: str, usual: TmpfsProgram) -> TmpfsProgram:
-    """Return a program whose parameters that a measurement does not look at are the usual ones."""
-    names = {field.name for field in dataclasses.fields(program)}
-    other = set(ONLY_COUNTED) if measure == "churn" else names - set(ONLY_COUNTED)
-    return dataclasses.replace(program, **{name: getattr(usual, name) for name in other})
-
-
-def _of_source(program: TmpfsProgram, source: str, usual: TmpfsProgram) -> TmpfsProgram:
-    if source == "model":
-        return program
-    return dataclasses.replace(program, **{name: getattr(usual, name) for name in MODEL_ONLY})
 
 
 def _boot_s(case: Case, vm: Vm) -> float:

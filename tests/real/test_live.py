@@ -102,7 +102,7 @@ def test_without_rights_there_is_one_line_with_the_way_out():
     [
         ({}, 6000, "workload.tmpfs.cgroups must be at most 5000"),
         ({"num_cgroups": "60000"}, 10, "must have a host with at most 50000 cgroups (got 60000)"),
-        ({"available_bytes": 1 << 29}, 10, "must have 1024 MiB available for 10 cgroups (got 512)"),
+        ({"available_bytes": 1 << 29}, 10, "must have 1024 MiB available for 10 cgroups that keep 10 files (got 512)"),
     ],
 )
 def test_bounds_hold_before_the_first_mkdir(monkeypatch, row, cgroups, says):
@@ -111,5 +111,5 @@ def test_bounds_hold_before_the_first_mkdir(monkeypatch, row, cgroups, says):
     monkeypatch.setattr(place.observe, "sample", lambda *_: whole)
 
     with pytest.raises(InputError) as error:
-        place.affordable(cgroups)
+        place.affordable(cgroups, cgroups)
     assert says in str(error.value)

@@ -14,10 +14,10 @@ from sweep.config import detect, hosts, kernels, schema
 from sweep.errors import InputError
 from sweep.jobs import validate
 from sweep.real import vm
+from sweep.real.cases import Case
 from sweep.real.guest import read_console
 from sweep.real.kernels import Kernel
 from sweep.real.rows import Row, tables_of
-from sweep.real.truth import Case
 from tests.real.test_truth import usual
 from tests.support import CONF
 
@@ -104,6 +104,20 @@ def test_rows_without_a_clean_control_are_refused(profile_of, tmp_path):
 
     of_memory = {row["verdict"] for (_, workload), row in found.items() if workload == "keep1-cgroups10"}
     assert of_memory == {"refused: its control is not clean"}
+
+
+def test_a_run_that_counted_no_calls_is_a_reference_of_memory(profile_of, tmp_path):
+    """vm.measure=churn, or a live kernel: no rows of calls, so no table; what was measured is judged all the same."""
+    churned = {key: console for key, console in consoles().items() if key[0] == "churn"}
+    folder = write_run(tmp_path / "run", profile_of("linux-6.1"), churned)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = [each for each in manifest["files"] if not each["path"].startswith("calls")]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    found = figures(folder, tmp_path / "out")
+
+    assert found["slab", "keep1-cgroups10"]["reference"] == pytest.approx(3)
+    assert not any(figure == "charges" for figure, _ in found)
 
 
 def test_another_kind_of_run_is_one_line(tmp_path):

@@ -1,6 +1,9 @@
 """The truth job: which points it has, what it refuses, and what a row holds."""
 
+import os
+import platform
 from dataclasses import replace
+from pathlib import Path
 
 import hydra
 import pytest
@@ -9,12 +12,13 @@ from core.workload import TmpfsProgram
 from sweep.config import detect, hosts, kernels, schema
 from sweep.engine.loop import Foretelling, HeavyJob, Measuring
 from sweep.errors import InputError
-from sweep.real import vm
+from sweep.real import place, vm
+from sweep.real.cases import Case
 from sweep.real.guest import read_console
 from sweep.real.kernels import Kernel
 from sweep.real.options import usual_program
 from sweep.real.rows import SCHEMAS, Row, tables_of
-from sweep.real.truth import Case, truth
+from sweep.real.truth import truth
 from tests.real.test_guest import CHURN, COUNTS
 from tests.support import CONF
 
@@ -99,6 +103,56 @@ def test_guest_time_by_instructions_makes_a_run_deterministic():
     assert job("vm=icount", "++axes.cpus=[1]").about()["deterministic"]
     assert not job().about()["deterministic"]
     assert job("backend=model").about()["deterministic"]
+
+
+@pytest.fixture
+def node(monkeypatch):
+    """A node with a cgroup of one's own four levels deep, whatever this one lets us do."""
+    monkeypatch.setattr(place, "find", lambda: place.Place(2, Path("/somewhere"), None, 4))
+    whole = {"available_bytes": 1 << 40, "num_cgroups": "10", "cpus_possible": 4}
+    monkeypatch.setattr(place.observe, "sample", lambda *_: whole)
+
+
+@pytest.mark.usefixtures("node")
+def test_the_nodes_own_kernel_has_its_model_beside_it():
+    """backend=live: the node decides CPUs, depth and version; costs are measured once, with rounds of their own."""
+    found = job("backend=live", "replicates=2")
+
+    own = {(case.kernel, case.cpus, case.depth, case.cgroup_version) for case in found.cases}
+    assert own == {(platform.release(), os.cpu_count(), 4, 2)}
+    measured = [(case.source, case.measure, case.program.keep, case.replicate) for case in found.cases]
+    churned = {(source, "churn", keep, n) for source in ("model", "live") for keep in (0, 1) for n in (0, 1)}
+    assert set(measured) == churned | {("live", "cost", 1, 0)}
+    assert len(measured) == len(set(measured))
+    assert not found.about()["deterministic"]
+    assert found.resources(measured.index(("live", "cost", 1, 0))).cores == os.cpu_count()
+
+
+@pytest.mark.usefixtures("node")
+def test_machines_and_the_node_are_measured_in_one_run():
+    """axes.backend=[vm,live]: the kernels of the virtual machines and the node's own, each with its model."""
+    found = job("++axes.backend=[vm,live]", "replicates=1", "vm.measure=churn", "vm.kernel='6.1'")
+
+    sources = {(case.kernel, case.source) for case in found.cases}
+    assert sources == {("6.1", "vm"), ("6.1", "model"), (platform.release(), "live"), (platform.release(), "model")}
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("++axes.cpus=[2]",), "cpus must be left to the node with backend=live"),
+        (("vm.kernel='6.1'",), r"vm\.kernel must be left to the node"),
+        (("workload.tmpfs.hold=sockets",), r"workload\.tmpfs\.hold must be files on a live kernel \(got 'sockets'\)"),
+        (("workload.tmpfs.cgroups=4000",), r"workload\.tmpfs\.cgroups must be done in 120 s .* lower it"),
+        (("workload.tmpfs.cgroups=6000", "workload.tmpfs.warm_ms=0"), r"must be at most 5000 on a live kernel"),
+    ],
+)
+def test_what_a_live_kernel_is_not_asked_is_one_line(overrides, said):
+    """What the node decides, and what it should not be asked for, is refused before anything is made."""
+    with pytest.raises(InputError, match=said) as error:
+        job("backend=live", *overrides)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
