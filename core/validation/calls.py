@@ -51,6 +51,8 @@ class Calls:
 def count_calls(whole: Point, files: int, phases: Mapping[str, float | None]) -> dict[str, Calls]:
     """Run the program to the end of each phase; `phases` are 'create', 'unlink' and 'pipeN' for N pipes.
 
+    They are run in this order, whatever order a table has them in: what one leaves behind, the next one finds.
+
     whole: the kernel, the CPUs, the depth, and what else the charge path of a sweep reads of a point. A phase has its
     pace, us of an operation: how many fit a grace period decides what is freed in one go. None is the pace of the
     machine that conf/figures/ftrace_calls.csv was counted on. Raises ValueError for any other phase.
@@ -58,6 +60,7 @@ def count_calls(whole: Point, files: int, phases: Mapping[str, float | None]) ->
     point = resolved(whole)
     program = _Pinned(point.kernel, point.cpus)
     ends, operations = [0], []
+    phases = dict(sorted(phases.items(), key=_place))
     for phase, pace_us in phases.items():
         operations.append(program.phase(phase, files, pace_us))
         ends.append(len(program))
@@ -69,6 +72,13 @@ def count_calls(whole: Point, files: int, phases: Mapping[str, float | None]) ->
             number, charges, charge_walks, uncharges, uncharge_walks, (point.depth + 1) * uncharge_walks
         )
     return counted
+
+
+def _place(phase: tuple[str, object]) -> tuple[int, int]:
+    """Where the program has a phase: pipes last, those of fewer first; what is no phase is refused when it is run."""
+    if pipes := PIPE_PHASE.fullmatch(phase[0]):
+        return 2, int(pipes[1])
+    return int(phase[0] != "create"), 0
 
 
 class _Pinned(Program):

@@ -17,6 +17,7 @@ KIB_PER_CGROUP = "KiB/cgroup"
 OF_CACHE = "slab of "
 NO_CHANGE_KIB = 0.1  # per cgroup: caches whose memory differs by less, in the model, make no figure of their own
 
+Phases = Mapping[str, float | None]  # of a program whose calls are counted -> us of an operation, where it is known
 Tables = Mapping[str, Sequence[Mapping[str, str]]]  # CSV files of references by name, as rows of text
 
 
@@ -70,24 +71,26 @@ def _amounts(left: Left) -> dict[tuple[str, str], float]:
     }
 
 
-def call_figures(point: Point, phases: Mapping[str, float | None], *, kernel: str, files: int) -> list[Figure]:
+def call_figures(point: Point, runs: Sequence[Phases], *, kernel: str, files: int) -> list[Figure]:
     """Page charges per operation, counter walks per charge and per uncharge, and atomics per uncharge.
 
-    phases: 'create', 'unlink' and 'pipeN', each with the us that an operation takes, None for the pace of the machine
-    that the reference was counted on. A ratio to nothing is no figure.
+    runs: of each run of the reference its phases, 'create', 'unlink' and 'pipeN', each with the us that an operation
+    takes, None for the pace of the machine that the reference was counted on. A figure is the mean over them, as the
+    reference's is: what fits a grace period does not follow the mean pace. A ratio to nothing is no figure.
     """
-    found = []
-    for phase, calls in count_calls(point, files, phases).items():
-        ratios = {
-            "charges": (calls.charges, calls.operations, "1/operation"),
-            "charge walks": (calls.charge_walks, calls.charges, "1/charge"),
-            "uncharge walks": (calls.uncharge_walks, calls.uncharges, "1/uncharge"),
-            "uncharge atomics": (calls.uncharge_atomics, calls.uncharges, "1/uncharge"),
-        }
-        workload = f"{phase}, depth {point.depth}"
-        found += [
-            Figure("calls", name, kernel, point.cpus, workload, unit, times / per)
-            for name, (times, per, unit) in ratios.items()
-            if per
-        ]
-    return found
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for phases in runs:
+        for phase, calls in count_calls(point, files, phases).items():
+            ratios = {
+                ("charges", "1/operation"): (calls.charges, calls.operations),
+                ("charge walks", "1/charge"): (calls.charge_walks, calls.charges),
+                ("uncharge walks", "1/uncharge"): (calls.uncharge_walks, calls.uncharges),
+                ("uncharge atomics", "1/uncharge"): (calls.uncharge_atomics, calls.uncharges),
+            }
+            for (name, unit), (times, per) in ratios.items():
+                if per:
+                    found.setdefault((phase, name, unit), []).append(times / per)
+    return [
+        Figure("calls", name, kernel, point.cpus, f"{phase}, depth {point.depth}", unit, fmean(values))
+        for (phase, name, unit), values in found.items()
+    ]

@@ -123,10 +123,12 @@ class Validation:
                 self.profiles[case.kernel], *programs, kernel=case.kernel, cpus=case.cpus, workload=case.workload
             )
         rows = self.tables_read["ftrace_calls"]
-        mine = [row for row in rows if _call_case(row) == case]
-        phases = {row["phase"]: _number("us_per_operation", row) for row in mine}
+        runs: dict[str, dict[str, float | None]] = {}
+        for row in rows:
+            if _call_case(row) == case:
+                runs.setdefault(row.get("run", ""), {})[row["phase"]] = _number("us_per_operation", row)
         point = dataclasses.replace(self.usual, kernel=self.profiles[case.kernel], cpus=case.cpus, depth=case.depth)
-        return figures.call_figures(point, phases, kernel=case.kernel, files=case.files)
+        return figures.call_figures(point, list(runs.values()), kernel=case.kernel, files=case.files)
 
     def _in_flight(self, case: Replay, control: str) -> float | None:
         """Return the removed cgroups that were in flight when the control ran; None where nobody looked."""

@@ -108,15 +108,15 @@ def _plain() -> dict[str, str]:
 def archive(program: bytes) -> bytes:
     """Return a cpio archive in the "newc" format, which kernels unpack: /init, and a console for what it prints."""
     members = (
-        _member("dev", 0o40755),
-        _member("dev/console", 0o20600, device=(5, 1)),
-        _member("init", 0o100755, program),
-        _member("TRAILER!!!", 0),
+        cpio_member("dev", 0o40755),
+        cpio_member("dev/console", 0o20600, device=(5, 1)),
+        cpio_member("init", 0o100755, program),
+        cpio_member("TRAILER!!!", 0),
     )
     return b"".join(members)
 
 
-def _member(name: str, mode: int, content: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
+def cpio_member(name: str, mode: int, content: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
     fields = (0, mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(name) + 1, 0)
     header = b"070701" + b"".join(b"%08X" % number for number in fields) + name.encode() + b"\0"
     return header + b"\0" * (-len(header) % 4) + content + b"\0" * (-len(content) % 4)

@@ -17,6 +17,7 @@ from sweep.errors import InputError
 from sweep.real import observe
 
 NAME = "memcg-sweep-live"
+LEAF = f"{NAME}-self"  # on v2 a cgroup with controlled children holds no process: where ours are meanwhile
 MOST_CGROUPS = 5000  # made by one point
 MOST_ON_HOST = 50_000  # cgroups there may be already, dying ones included
 LEAST_AVAILABLE_BYTES = 1 << 30
@@ -47,12 +48,16 @@ def find() -> Place:
             f"backend=live must have a memory controller (got none at {where.path or 'any mount'}); "
             "use backend=vm, which brings its own kernel"
         )
-    top, own = Path(where.path), _own(where.version)
+    top, own = Path(where.path), _own(where.version).removesuffix(f"/{LEAF}")
     whole = where.version == 2 and os.access(top / "cgroup.procs", os.W_OK)  # only the root may hold both
     parent = top if whole or not (top / own).is_dir() else top / own
     if not os.access(parent, os.W_OK) or not os.access(parent / "cgroup.procs", os.W_OK):
         raise InputError(
             f"backend=live must have a cgroup that it may write (got {parent} as uid {os.getuid()}); {WAY_OUT}"
+        )
+    if where.version == 2 and "memory" not in (parent / "cgroup.controllers").read_text(encoding="ascii").split():
+        raise InputError(
+            f"backend=live must have a cgroup with the memory controller (got {parent}, which has none); {WAY_OUT}"
         )
     depth = len(parent.relative_to(top).parts) + len((NAME, "a run's", "a short-lived one"))
     return Place(where.version, parent, top if os.access(top / "cgroup.procs", os.W_OK) else None, depth)
@@ -88,22 +93,23 @@ def working_in(place: Place) -> Iterator[tuple[Path, Path]]:
     with _locks(name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         base, files = place.parent / NAME / name, _files() / name
-        if place.version == 2:
-            _enable(place.parent)
-        base.parent.mkdir(exist_ok=True)
-        if place.version == 2:
-            _enable(base.parent)
-        base.mkdir()
-        files.mkdir(parents=True)
-        if place.version == 2:
-            _enable(base)
+        enabled = place.version == 2 and _enable(place.parent)
         try:
+            base.parent.mkdir(exist_ok=True)
+            if place.version == 2:
+                _enable(base.parent)
+            base.mkdir()
+            files.mkdir(parents=True)
+            if place.version == 2:
+                _enable(base)
             yield base, files
         finally:
             _remove(base, files)
             _locks(name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 base.parent.rmdir()
+            if enabled:
+                _disable(place.parent)
 
 
 def swept(place: Place) -> list[str]:
@@ -119,6 +125,9 @@ def swept(place: Place) -> list[str]:
             _remove(place.parent / NAME / name, _files() / name)
             gone.append(name)
             _locks(name).unlink(missing_ok=True)
+    for empty in (place.parent / NAME, place.parent / LEAF):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
     return gone
 
 
@@ -130,20 +139,36 @@ def _own(version: int) -> str:
     return ""
 
 
-def _enable(cgroup: Path) -> None:
-    """Give a v2 cgroup's children the memory controller; what runs in it moves to a leaf, since v2 has it so."""
+def _enable(cgroup: Path) -> bool:
+    """Give a v2 cgroup's children the memory controller; what runs in it moves to a leaf, since v2 has it so.
+
+    Return whether that had to be done.
+    """
     control = cgroup / "cgroup.subtree_control"
     if "memory" in control.read_text(encoding="ascii").split():
-        return
+        return False
     with contextlib.suppress(OSError):
         control.write_text("+memory", encoding="ascii")
-        return
-    leaf = cgroup / f"{NAME}-self"
-    leaf.mkdir(exist_ok=True)
-    for pid in (cgroup / "cgroup.procs").read_text(encoding="ascii").split():
-        with contextlib.suppress(OSError):
-            (leaf / "cgroup.procs").write_text(pid, encoding="ascii")
+        return True
+    (cgroup / LEAF).mkdir(exist_ok=True)
+    _move(cgroup, cgroup / LEAF)
     control.write_text("+memory", encoding="ascii")
+    return True
+
+
+def _disable(cgroup: Path) -> None:
+    """Leave a cgroup as `_enable` found it; not while another run works below it, which the kernel knows."""
+    with contextlib.suppress(OSError):
+        (cgroup / "cgroup.subtree_control").write_text("-memory", encoding="ascii")
+        if (cgroup / LEAF).is_dir():
+            _move(cgroup / LEAF, cgroup)
+            (cgroup / LEAF).rmdir()
+
+
+def _move(source: Path, target: Path) -> None:
+    for pid in (source / "cgroup.procs").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):
+            (target / "cgroup.procs").write_text(pid, encoding="ascii")
 
 
 def _remove(base: Path, files: Path) -> None:

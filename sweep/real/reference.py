@@ -84,19 +84,14 @@ def _memory(points: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def _calls(calls: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    paces = defaultdict(list)
+    """A row for each phase of each boot, with its pace."""
+    found: dict[tuple[Any, ...], dict[str, str]] = {}
     for row in calls:
-        if row["phase"] != "idle":
-            phase = f"pipe{row['operations']}" if row["phase"] == "pipe" else row["phase"]
-            paces[row["kernel"], str(row["cpus"]), str(row["depth"]), phase].append(row)
-    return [
-        {
-            "kernel": kernel,
-            "cpus": cpus,
-            "depth": depth,
-            "phase": phase,
-            "files": str(rows[0]["counted_files"]),
-            "us_per_operation": repr(fmean(row["guest_us_per_operation"] for row in rows)),
-        }
-        for (kernel, cpus, depth, phase), rows in paces.items()
-    ]
+        if row["phase"] == "idle":
+            continue
+        phase = f"pipe{row['operations']}" if row["phase"] == "pipe" else row["phase"]
+        at = {"kernel": row["kernel"], "cpus": str(row["cpus"]), "depth": str(row["depth"]), "phase": phase}
+        at["run"] = str(row["replicate"])
+        pace = {"us_per_operation": repr(row["guest_us_per_operation"])}
+        found[tuple(at.values())] = at | {"files": str(row["counted_files"])} | pace
+    return list(found.values())

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,27 +9,13 @@ from dataclasses import replace
 import pyarrow.dataset as ds
 import pytest
 
-from sweep.errors import InputError
 from sweep.real import guest, qemu
 from sweep.real.guest import GuestError
-from sweep.real.kernels import resolve
 from tests.real.test_truth import usual
 from tests.support.commands import folder, sweep
 
 SMALL = ("vm=icount", "vm.kernel=6.1", "axes.cpus=[1]", "replicates=1", "workload.tmpfs.cgroups=10")
 COLUMNS_OF_THE_HOST = ["host_s"]
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    """Return Debian's 6.1, fetched into the user's cache the first time."""
-    for tool in (qemu.QEMU, guest.COMPILE[0]):
-        if shutil.which(tool) is None:
-            pytest.skip(f"there is no {tool}")
-    try:
-        return resolve(["6.1"], None)[0].image()
-    except (InputError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"no kernel to boot: {error}")
 
 
 def small(measure, **program):
@@ -44,9 +29,9 @@ def machine(**other):
     )
 
 
-def test_a_kernel_counts_the_page_charges_of_files(kernel):
+def test_a_kernel_counts_the_page_charges_of_files(kernel_to_boot):
     """6.1 charges 200 files in some 61 pages (200 + 792 + 264 bytes each), its pipes, and nothing while idle."""
-    found = qemu.boot(kernel, machine(), small("counts"))
+    found = qemu.boot(kernel_to_boot, machine(), small("counts"))
 
     calls = {key: times["after"][0] - times["before"][0] for key, times in found.calls.items()}
     assert calls["create", "try_charge_memcg"] == pytest.approx(200 * (200 + 792 + 264) / 4096, abs=3)
@@ -55,15 +40,15 @@ def test_a_kernel_counts_the_page_charges_of_files(kernel):
     assert found.us_per("create") > 0
 
 
-def test_a_guest_that_does_not_end_is_killed_and_its_console_kept(kernel):
+def test_a_guest_that_does_not_end_is_killed_and_its_console_kept(kernel_to_boot):
     """Past its time limit a machine is one line, which names the console."""
     with pytest.raises(GuestError, match=r"did not end in 0\.5 s \(vm\.time_limit_s\); its console: \S+$") as error:
-        qemu.boot(kernel, machine(time_limit_s=0.5), small("churn"))
+        qemu.boot(kernel_to_boot, machine(time_limit_s=0.5), small("churn"))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kernel")
+@pytest.mark.usefixtures("kernel_to_boot")
 def test_two_deterministic_runs_land_the_same_rows_and_are_a_reference(tmp_path):
     """Two runs under icount agree but for the host's time; one of them is what the model is then held against."""
     runs = [folder(sweep("+experiment=truth", *SMALL, f"out={tmp_path / name}")) for name in "ab"]

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.validation.calls import Calls, count_calls
+from core.validation.figures import call_figures
 from tests.support.points import default_point
 
 
@@ -28,6 +29,29 @@ def test_pipes_reuse_what_they_free_at_once(profile_of):
     counted = count_calls(at(profile_of("tiny-5.2.1"), 2, 1), 1, PHASES)
 
     assert counted["pipe3"] == Calls(3, 3, 0, 0, 0, 0)
+
+
+def test_phases_are_run_in_the_programs_order(profile_of):
+    """A table may list them in any order: 6.12 charges nothing for pipes once the files are unlinked."""
+    point = at(profile_of("linux-6.12"), 1, 1)
+    listed = count_calls(point, 2000, {"create": 400.0, "pipe20000": 300.0, "unlink": 200.0})
+
+    assert listed == count_calls(point, 2000, {"create": 400.0, "unlink": 200.0, "pipe20000": 300.0})
+    assert list(listed) == ["create", "unlink", "pipe20000"]
+    assert listed["pipe20000"].charges == 0
+
+
+def test_a_figure_is_the_mean_over_the_paces_of_the_runs(profile_of):
+    """Each boot of a reference has its pace, and what fits a grace period does not follow the mean of them."""
+    point = at(profile_of("linux-6.1"), 1, 1)
+    paces = [{"pipe2000": us} for us in (121.0, 254.0, 344.0)]
+
+    def charges(runs):
+        (found,) = (each for each in call_figures(point, runs, kernel="6.1", files=1) if each.figure == "charges")
+        return found.model
+
+    assert charges(paces) == pytest.approx(sum(charges([each]) for each in paces) / 3)
+    assert charges(paces) != pytest.approx(charges([{"pipe2000": sum(each["pipe2000"] for each in paces) / 3}]))
 
 
 def test_objcg_charges_bytes(profile_of):
