@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.db import GRID, connect
+from analysis.db import GRID, connect, is_of_sweep
 from analysis.run import InputError, Run
 
 CELL_KEYS = ("setting", *GRID)
@@ -82,8 +82,8 @@ def held_against(a: Run, b: Run, tolerance: float) -> Comparison:
     runs have no cell in common.
     """
     for run in (a, b):
-        if "points" not in run.tables():
-            raise InputError(f"RUN must be of a sweep (got {run.url!r}, which has no points); try sql")
+        if not is_of_sweep(run):
+            raise InputError(f"RUN must be of a sweep (got {run.url!r}, which has no points of one); try sql")
     connections = [connect(each) for each in (a, b)]
     there = _measures(connections[1])
     measures = [name for name in _measures(connections[0]) if name in there]

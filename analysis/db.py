@@ -75,7 +75,9 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
     if "samples" in tables:  # of +experiment=sensitivity
         query = files("analysis").joinpath("sql/sensitivity/sensitivity.sql").read_text("utf-8")
         con.execute(f"create view sensitivity as {query}")
-    if "points" in tables:
+    if "points" in tables and hold is None and not is_of_sweep(run):
+        con.execute("create view main.points as from landed_points")  # of real kernels: nothing that marts could show
+    elif "points" in tables:
         points = _points(con, run, tables["points"].schema.names)
         con.execute(f"create table main.points as from ({points}) limit 0")
         _views(con, "main", BASES, empty=True)
@@ -86,6 +88,12 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
         if hold is not None:
             _hold(con, run, hold)
     return con
+
+
+def is_of_sweep(run: Run) -> bool:
+    """Whether a run's points have the columns of the grid, which tables, marts and comparisons are made over."""
+    tables = run.tables()
+    return "points" in tables and set(GRID) <= set(tables["points"].schema.names)
 
 
 def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *, empty: bool = False) -> None:

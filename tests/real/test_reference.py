@@ -8,6 +8,7 @@ import hydra
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.db import connect
 from analysis.run import open_run
 from analysis.validate import judged
 from sweep.config import detect, hosts, kernels, schema
@@ -127,3 +128,13 @@ def test_another_kind_of_run_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"reference must be .* an ended run of \+experiment=truth") as error:
         validate.job({"reference": str(tmp_path)})
     assert "\n" not in str(error.value)
+
+
+def test_sql_answers_over_what_kernels_measured(profile_of, tmp_path):
+    """A run on real kernels has none of a sweep's columns, so no marts; its own tables can be asked all the same."""
+    run = open_run(str(write_run(tmp_path / "run", profile_of("linux-6.1"), consoles())))
+    query = "select max(slab_kib_after - slab_kib_before) from points where workload like 'keep1%'"
+
+    assert connect(run).sql(query).fetchall() == [(60.0,)]
+    with pytest.raises(InputError, match="RUN must be of a sweep"):
+        connect(run, hold="true")
