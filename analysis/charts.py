@@ -176,7 +176,7 @@ def _components(ask: Answers) -> Chart | None:
     values, note = _thinned(ask, ("cpus", "churn_hz"), 100)
     rows = ask.rows(
         """
-        select design, cpus, churn_hz, component, avg(bytes) as bytes from memory
+        select design, cpus, churn_hz, component, avg(bytes) as bytes, half_width(bytes) as bytes_pm from memory
         where setting = $setting and state = 'dead' and batch = $batch
           and list_contains($cpus, cpus) and list_contains($churn_hz, churn_hz)
           and design in (select name from designs where accounts)
@@ -204,7 +204,7 @@ def _components(ask: Answers) -> Chart | None:
         note=note,
     )
     chart.colors.update(colors)
-    chart.units["bytes"] = "B"
+    chart.units.update(bytes="B", bytes_pm="B")
     return chart
 
 
@@ -248,7 +248,8 @@ def _best(ask: Answers) -> Chart | None:
     values, note = _thinned(ask, ("cpus", "churn_hz", "batch"))
     rows = ask.rows(
         """
-        select measure, batch, cpus, churn_hz, best_design, best_value, tied, runner_up, margin from crossover
+        select measure, batch, cpus, churn_hz, best_design, best_value, best_value_pm, tied, runner_up, margin
+        from crossover
         where setting = $setting and list_contains($cpus, cpus) and list_contains($churn_hz, churn_hz)
           and list_contains($batch, batch) order by all
         """,

@@ -63,7 +63,8 @@ def debate(ask: Answers) -> str:
 
 def pareto(ask: Answers) -> str:
     """Which designs nobody should choose, there and everywhere."""
-    rows = ask.at_point("pareto")
+    there = {row["design"]: row for row in ask.at_point("pareto")}
+    rows = [there[name] for name in ask.axis("design") if name in there]
     beaten = [f"{row['design']} (beaten by {_listed(row['dominated_by'])})" for row in rows if row["dominated_by"]]
     if len(rows) < 2:
         return ""
@@ -86,14 +87,13 @@ def prices(ask: Answers) -> str:
     for row in rows:
         span = " to ".join(dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end]))
         matters = f"costs over 5 % more at {span} CPUs" if span else "never costs 5 % more"
-        refs, batching = (
-            ask.say("ns_per_page_charge", row[f"{what}_gives_back_ns"]) for what in ("percpu", "batching")
-        )
+        refs = _figure(ask, "percpu_gives_back_ns", row)
         share = "" if row["dearer"] is None else f" ({row['dearer']:.0%})"
+        batched = row["batching_gives_back_ns"] is not None
+        batching = f" and batching {_figure(ask, 'batching_gives_back_ns', row)}" if batched else ""
         said.append(
             f"on {row['host_prices']} the atomic of {row['atomic_design']} {matters}; at {_cpus(row['cpus'])}, "
-            f"batch {row['batch']}, per-CPU references give back {refs}{share} "
-            f"and batching {batching} per page charge"
+            f"batch {row['batch']}, per-CPU references give back {refs}{share}{batching} per page charge"
         )
     return _sentence("; ".join(said)) if said else ""
 

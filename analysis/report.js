@@ -199,11 +199,11 @@ class View {
       for (const row of rows.filter(row => row.design === name)) {
         const wide = (this.width - left - right) * row.bytes / most;
         const bar = make("rect", {class: "mark", x, y: y + 18, width: Math.max(wide, 0.4), height: 18, fill: chart.colors[row.component]}, this.plot);
-        make("title", {}, bar, `${name}, ${row.component}: ${say(row.bytes, "B")}`);
+        make("title", {}, bar, `${name}, ${row.component}: ${say(row.bytes, "B", row.bytes_pm)}`);
         x += wide;
       }
       make("text", {class: "label", x: x + 6, y: y + 32}, this.plot, say(sums.get(name), "B"));
-      this.stops.push({y: y + 27, lines: [`${name}: ${say(sums.get(name), "B")}`, ...rows.filter(row => row.design === name).slice(0, 8).map(row => `${row.component}: ${say(row.bytes, "B")}`)]});
+      this.stops.push({y: y + 27, lines: [`${name}: ${say(sums.get(name), "B")}`, ...rows.filter(row => row.design === name).slice(0, 8).map(row => `${row.component}: ${say(row.bytes, "B", row.bytes_pm)}`)]});
     });
     const weight = new Map();
     for (const row of rows) weight.set(row.component, (weight.get(row.component) || 0) + row.bytes);
@@ -239,7 +239,7 @@ class View {
         const text = won.map(name => letter.get(name)).join("");
         make("text", {x: left + wide * (place + 0.5), y: y + tall / 2 + 4, "text-anchor": "middle", style: `font-weight:600;fill:#111;font-size:${text.length * 9 > wide ? 9 : 12}px`}, cell, text.length * 7 > wide ? `${text.length}` : text);
         const behind = row.runner_up && row.margin !== null ? `next: ${row.runner_up}, ${plain(100 * row.margin)} % worse` : "";
-        this.stops.push({x: left + wide * (place + 0.5), y: y + tall / 2, lines: [`${word("cpus", cpus)}, ${word("churn_hz", hz)}`, `${row.best_design}: ${say(row.best_value, DATA.units[row.measure])}`, row.tied.length ? `not told apart: ${row.tied.join(", ")}` : behind].filter(Boolean)});
+        this.stops.push({x: left + wide * (place + 0.5), y: y + tall / 2, lines: [`${word("cpus", cpus)}, ${word("churn_hz", hz)}`, `${row.best_design}: ${say(row.best_value, DATA.units[row.measure], row.best_value_pm)}`, row.tied.length ? `not told apart: ${row.tied.join(", ")}` : behind].filter(Boolean)});
       });
     });
   }

@@ -181,8 +181,9 @@ def _prices(asked: Sequence[Answers], shown: Shown) -> Sheet:
         "atomic_ns": "atomic",
         "percpu_ns": "per-CPU",
         "percpu_gives_back_ns": "refs save",
-        "batching_gives_back_ns": "batch saves",
     }
+    if any(len(ask.axis("batch")) > 1 for ask in asked):
+        columns["batching_gives_back_ns"] = "batch saves"
     lines = []
     for ask in asked:
         rows = ask.rows(
@@ -196,7 +197,7 @@ def _prices(asked: Sequence[Answers], shown: Shown) -> Sheet:
         for row in rows:
             span = dict.fromkeys(str(row[end]) for end in ("matters_from_cpus", "matters_to_cpus") if row[end])
             keys = (f"{row['host_prices']} ({row['host_grade']})", f"{row['cpus']}", f"{row['batch']}")
-            figures = (Estimate(name, row[name], at=_place(ask, row)) for name in columns)
+            figures = (Estimate(name, row[name], row[f"{name}_pm"], at=_place(ask, row)) for name in columns)
             lines.append(Line(keys, (*figures, "-".join(span) or "never"), section=ask.setting))
     said = "\n".join(_of(ask, reading) for ask in asked if (reading := readings.prices(ask)))
     heads = (*columns.values(), "over 5 % at")

@@ -9,6 +9,16 @@ with costs as (
            stocked_bytes_mean, stocked_bytes_mean_pm, out_of_memory
     from cells where design in (select name from designs where accounts)
 ),
+pairs as (
+    select setting, design, cpus, churn_hz, batch, atomics_per_page_charge as atomics,
+           arg_min(atomics, batch) over (partition by setting, design, cpus, churn_hz, scenario_id) as unbatched
+    from points
+),
+saved as (
+    select setting, design, cpus, churn_hz, batch,
+           half_width(unbatched - atomics) / nullif(avg(unbatched), 0) as saved_share_pm
+    from pairs group by all
+),
 ranked as (
     select *,
            min(batch) filter (atomics_per_page_charge <= 1.05 * fewest) over batches = batch as enough,
@@ -16,11 +26,11 @@ ranked as (
     from (select *, min(atomics_per_page_charge) over (partition by setting, design, cpus, churn_hz) as fewest from costs)
     window batches as (partition by setting, design, cpus, churn_hz)
 )
-select * exclude (fewest),
+select * exclude (fewest, saved_share_pm), saved_share_pm,
        case when stocked_bytes_mean is not null then not exists (
            from costs as c
            where (c.setting, c.design, c.cpus, c.churn_hz) = (r.setting, r.design, r.cpus, r.churn_hz)
              and c.atomics_per_page_charge <= r.atomics_per_page_charge and c.stocked_bytes_mean <= r.stocked_bytes_mean
              and (c.atomics_per_page_charge < r.atomics_per_page_charge or c.stocked_bytes_mean < r.stocked_bytes_mean)
        ) end as pareto
-from ranked as r
+from ranked as r join saved using (setting, design, cpus, churn_hz, batch)

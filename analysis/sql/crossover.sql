@@ -7,16 +7,21 @@
 -- runner_up [design]: the next by the mean
 -- margin [1]: share by which the runner-up's mean is worse
 with measured as (
-    unpivot (
-        select setting, cpus, batch, churn_hz, design, dead_bytes_end, atomics_per_object, ns_per_object
-        from cells where design in (select name from designs where accounts) and out_of_memory = 0
+    select setting, cpus, batch, churn_hz, design, measure, value, value_pm
+    from cells unpivot include nulls (
+        (value, value_pm) for measure in (
+            (dead_bytes_end, dead_bytes_end_pm) as 'dead_bytes_end',
+            (atomics_per_object, atomics_per_object_pm) as 'atomics_per_object',
+            (ns_per_object, ns_per_object_pm) as 'ns_per_object'
+        )
     )
-    on dead_bytes_end, atomics_per_object, ns_per_object into name measure value value
+    where design in (select name from designs where accounts) and out_of_memory = 0 and value is not null
 ),
 ranked as (
     select setting, measure, cpus, batch, churn_hz,
            list(design order by value, design) as designs,
-           list(value order by value, design) as figures
+           list(value order by value, design) as figures,
+           list(value_pm order by value, design) as halves
     from measured group by all
 ),
 near as (
@@ -28,6 +33,7 @@ near as (
 select setting, measure, cpus, batch, churn_hz,
        designs[1] as best_design,
        figures[1] as best_value,
+       halves[1] as best_value_pm,
        coalesce(tied, []) as tied,
        designs[2] as runner_up,
        figures[2] / nullif(figures[1], 0) - 1 as margin
