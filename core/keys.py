@@ -106,6 +106,7 @@ def record(*readers: str) -> Callable[[type[T]], type[T]]:
     return made
 
 
+@cache
 def fields_of(cls: type[Any]) -> dict[str, Declared]:
     """Return what each field of a record says of itself."""
     return {field.name: field.metadata["declared"] for field in dataclasses.fields(cls)}

@@ -22,23 +22,20 @@ def run_vmstat(events: NDArray[np.void], first: int, thresholds: NDArray[np.int6
     one of either. With more nodes the nodes' drifts are smaller than counted here.
     """
     memcgs = int(events["memcg"].max(initial=ROOT)) + 1
-    flushes = np.zeros((2, thresholds.size), np.int64)
-    _drift(events, first, memcgs, np.full(cpus * memcgs * 2, UNSEEN, np.int32), thresholds, flushes)
+    flushes, row_of = np.zeros((2, thresholds.size), np.int64), np.full(cpus * memcgs * 2, UNSEEN, np.int32)
+    drift = np.zeros((min(row_of.size, events.size), thresholds.size), np.int64)
+    _drift(events, first, memcgs, row_of, drift, thresholds, flushes)
     return flushes
 
 
 @entry
-def _drift(events, first, memcgs, row_of, thresholds, flushes):  # type: ignore[no-untyped-def]
-    drift = np.zeros((64, thresholds.size), np.int64)  # a row for each statistic that a CPU ever changed
+def _drift(events, first, memcgs, row_of, drift, thresholds, flushes):  # type: ignore[no-untyped-def]
+    """`drift` has a row for each statistic that a CPU ever changed; the working memory is NumPy's, untouched so far."""
     rows = 0
     for i in range(events.size):
         event = events[i]
         key = (np.int64(event.cpu) * memcgs + event.memcg) * 2 + event.item
         if row_of[key] == UNSEEN:
-            if rows == drift.shape[0]:
-                more = np.zeros((2 * rows, thresholds.size), np.int64)
-                more[:rows] = drift
-                drift = more
             row_of[key] = rows
             rows += 1
         row = drift[row_of[key]]

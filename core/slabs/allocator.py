@@ -24,12 +24,12 @@ def run_slabs(
     slabs). rule: what a CPU keeps (`core.slabs.slub`), or ARRAYS for SLAB, which has one node.
     """
     owners = 1 if slabs_of == SHARED else memcgs_of(events)
-    arrays = rule == ARRAYS
-    lists = slab.LISTS if arrays else nodes
-    heap = new_heap(events, caches, owners, cpus=cpus, nodes=lists, rule=rule, arrays=arrays)
+    arrays = slab.new_arrays(caches, owners, cpus) if rule == ARRAYS else None
+    heap = new_heap(events, caches, owners, cpus=cpus, nodes=slab.LISTS if arrays else nodes, rule=rule)
     memcg = np.full(int(events["object"].max(initial=NONE)) + 1, NONE)
     identity = np.arange(memcgs_of(events), dtype=np.int64)
-    _replay(heap, events, slabs_of, memcg, identity)
+    slab_of, graveyard = np.full(memcg.size, NONE), np.zeros(identity.size, np.int64)
+    _replay(heap, arrays, events, slabs_of, memcg, identity, slab_of, graveyard)
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
         pages=heap.pages[: heap.used[1]],
@@ -42,10 +42,9 @@ def run_slabs(
 
 
 @entry
-def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-untyped-def]
+def _replay(heap, arrays, events, slabs_of, memcg_of, identity, slab_of, graveyard):  # type: ignore[no-untyped-def]
+    """Replay on SLAB where there are `arrays`, else on SLUB; Numba leaves the other one out."""
     ncaches = heap.caches.size
-    slab_of = np.full(memcg_of.size, NONE, np.int64)
-    graveyard = np.zeros(identity.size, np.int64)
     buried, taken_over, none = 0, 0, np.int64(0)
     for i in range(events.size):
         event = events[i]
@@ -61,21 +60,21 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
                     heap.instances[inst].created = 1
             c = heap.cpu[inst * heap.cpus + cpu]
             if c.free == 0:
-                if heap.rule == ARRAYS:
-                    slab.refill(heap, inst, cpu)
-                else:
+                if arrays is None:
                     slub.refill(heap, inst, cpu)
+                else:
+                    slab.refill(heap, arrays, inst, cpu)
             c.free -= 1
-            if heap.rule == ARRAYS:
-                c.slab = heap.arrays[inst * heap.cpus + cpu, c.free]
+            if arrays is not None:
+                c.slab = arrays.own[inst * heap.cpus + cpu, c.free]
             slab_of[event.object] = c.slab
             memcg_of[event.object] = memcg if slabs_of == SHARED else owner
         elif kind == FREE:
             s = slab_of[event.object]
             inst = heap.slabs[s].cache
             c = heap.cpu[inst * heap.cpus + cpu]
-            if heap.rule == ARRAYS:
-                slab.free(heap, inst, cpu, s)
+            if arrays is not None:
+                slab.free(heap, arrays, inst, cpu, s)
             elif c.slab == s:
                 c.free += 1
             else:
@@ -96,9 +95,9 @@ def _replay(heap, events, slabs_of, memcg_of, identity):  # type: ignore[no-unty
             emit(heap, kind, cpu, owner, none, none)
             heap.dead[owner] = 1
             for inst in range(owner * ncaches, (owner + 1) * ncaches):
-                if heap.rule == ARRAYS:
-                    slab.deactivate(heap, inst, cpu)
-                else:
+                if arrays is None:
                     slub.deactivate(heap, inst, cpu)
+                else:
+                    slab.deactivate(heap, arrays, inst, cpu)
             graveyard[buried] = owner
             buried += 1

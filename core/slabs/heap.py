@@ -69,12 +69,10 @@ class Heap(NamedTuple):
     dead: NDArray[np.int64]  # [owners] 1 after offline
     pages: NDArray[np.void]
     used: NDArray[np.int64]  # how many slab records are left, how many page events there are
-    arrays: NDArray[np.int64]  # [instances * cpus, limit] SLAB: slabs of a CPU's free objects
-    shared: NDArray[np.int64]  # [instances, limit] SLAB: slabs of the objects that CPUs share
 
 
 def new_heap(
-    events: NDArray[np.void], caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int, arrays: bool
+    events: NDArray[np.void], caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int
 ) -> Heap:
     """Return the state before the first event: root caches only, no slabs."""
     allocations = int(np.count_nonzero(events["kind"] == ALLOC))
@@ -95,8 +93,6 @@ def new_heap(
         dead=np.zeros(owners, np.int64),
         pages=np.empty(2 * allocations + int(np.count_nonzero(events["kind"] > FREE)), PAGE_EVENT),
         used=np.array([allocations, 0]),
-        arrays=np.empty((owners * caches.size * cpus, caches["cpu_partial"].max() if arrays else 0), np.int64),
-        shared=np.empty((owners * caches.size, caches["min_partial"].max() if arrays else 0), np.int64),
     )
 
 

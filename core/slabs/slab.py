@@ -7,12 +7,32 @@ than a charge window; until then what is freed after offline stays in the array 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from core.slabs.heap import NONE, add_head, add_tail, give_slab, take_slab, unlink
 
 LISTS = 2  # slabs_partial and slabs_free of an instance; a full slab is on neither
 BATCHREFILL_LIMIT = 16  # first refill of an array that was never allocated from
+
+
+class Arrays(NamedTuple):
+    """Slabs of free objects."""
+
+    own: NDArray[np.int64]  # [instances * cpus, limit] of a CPU's array
+    shared: NDArray[np.int64]  # [instances, limit] of the array that CPUs share
+
+
+def new_arrays(caches: NDArray[np.void], owners: int, cpus: int) -> Arrays:
+    """Return arrays for caches of `CACHE` geometry (`core.slabs.heap`), empty."""
+    instances = owners * caches.size
+    return Arrays(
+        own=np.empty((instances * cpus, caches["cpu_partial"].max()), np.int64),
+        shared=np.empty((instances, caches["min_partial"].max()), np.int64),
+    )
 
 
 def array_limits(object_bytes: int, page_bytes: int, possible_cpus: int) -> tuple[int, int]:
@@ -34,11 +54,11 @@ def _batchcount(limit):  # type: ignore[no-untyped-def]
 
 
 @njit
-def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
+def refill(heap, arrays, inst, cpu):  # type: ignore[no-untyped-def]
     """cache_alloc_refill(): from the shared array, else from slabs with free objects, else from a new slab."""
     geometry = heap.caches[inst % heap.caches.size]
     c, i = heap.cpu[inst * heap.cpus + cpu], heap.instances[inst]
-    array = heap.arrays[inst * heap.cpus + cpu]
+    array = arrays.own[inst * heap.cpus + cpu]
     batchcount = _batchcount(geometry.cpu_partial)
     if c.slab == NONE:  # `touched` is not set yet
         batchcount = min(batchcount, BATCHREFILL_LIMIT)
@@ -48,7 +68,7 @@ def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
             c.free = min(i.shared, batchcount)
             i.shared -= c.free
             for at in range(c.free):
-                array[at] = heap.shared[inst, i.shared + at]
+                array[at] = arrays.shared[inst, i.shared + at]
         else:
             while c.free < batchcount:
                 place = partial if heap.node[partial].head != NONE else partial + 1
@@ -85,18 +105,18 @@ def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-d
 
 
 @njit
-def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
+def free(heap, arrays, inst, cpu, s):  # type: ignore[no-untyped-def]
     """___cache_free(): into the CPU's array, of which a full one first gives its oldest objects away."""
     geometry = heap.caches[inst % heap.caches.size]
     c, i = heap.cpu[inst * heap.cpus + cpu], heap.instances[inst]
-    array = heap.arrays[inst * heap.cpus + cpu]
+    array = arrays.own[inst * heap.cpus + cpu]
     if c.free == geometry.cpu_partial:
         count = _batchcount(geometry.cpu_partial)
         room = geometry.min_partial - i.shared
         if room:
             count = min(count, room)
             for at in range(count):
-                heap.shared[inst, i.shared + at] = array[at]
+                arrays.shared[inst, i.shared + at] = array[at]
             i.shared += count
         else:
             _free_block(heap, inst, cpu, array, count)
@@ -138,15 +158,15 @@ def _destroy(heap, inst, cpu):  # type: ignore[no-untyped-def]
 
 
 @njit
-def deactivate(heap, inst, cpu):  # type: ignore[no-untyped-def]
+def deactivate(heap, arrays, inst, cpu):  # type: ignore[no-untyped-def]
     """__kmem_cache_shrink() by a worker on `cpu`: every array is emptied and every empty slab freed."""
     i = heap.instances[inst]
     if i.slabs:
         for each in range(heap.cpus):
             c = heap.cpu[inst * heap.cpus + each]
-            _free_block(heap, inst, each, heap.arrays[inst * heap.cpus + each], c.free)
+            _free_block(heap, inst, each, arrays.own[inst * heap.cpus + each], c.free)
             c.free = 0
-        _free_block(heap, inst, cpu, heap.shared[inst], i.shared)
+        _free_block(heap, inst, cpu, arrays.shared[inst], i.shared)
         i.shared = 0
         while heap.node[inst * LISTS + 1].tail != NONE:
             _destroy(heap, inst, cpu)
