@@ -106,9 +106,14 @@ def record(*readers: str) -> Callable[[type[T]], type[T]]:
     return made
 
 
-@cache
 def fields_of(cls: type[Any]) -> dict[str, Declared]:
     """Return what each field of a record says of itself."""
+    hashable: Any = cls
+    return _fields_of(hashable)
+
+
+@cache
+def _fields_of(cls: Any) -> dict[str, Declared]:
     return {field.name: field.metadata["declared"] for field in dataclasses.fields(cls)}
 
 

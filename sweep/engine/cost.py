@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ class CostModel:
         self.knows = False
         self._moments = np.zeros((0, 0))
         self._targets = np.zeros(0)
+        self._learned: NDArray[np.floating[Any]] | None = None  # coefficients, beside those assumed
 
     def learn(self, features: tuple[float, ...], seconds: float) -> None:
         """Take note that a position with these features took so long."""
@@ -30,15 +33,16 @@ class CostModel:
             self._moments, self._targets = np.zeros((x.size, x.size)), np.zeros(x.size)
         self._moments = FORGET * self._moments + np.outer(x, x)
         self._targets = FORGET * self._targets + x * (y - self._assumed(x))
+        # the constant is left free: nothing is known of it beforehand
+        pull = np.diag([1e-6] + [RIDGE] * len(features))
+        self._learned = np.linalg.solve(self._moments + pull, self._targets)
 
     def predict(self, features: tuple[float, ...]) -> float:
         """Return seconds."""
         x = np.array([1.0, *features])
         y = self._assumed(x)
-        if self.knows:
-            # the constant is left free: nothing is known of it beforehand
-            pull = np.diag([1e-6] + [RIDGE] * len(features))
-            y += float(np.linalg.solve(self._moments + pull, self._targets) @ x)
+        if self._learned is not None:
+            y += float(self._learned @ x)
         return float(np.exp(y))
 
     @staticmethod

@@ -7,7 +7,7 @@ how the plan is cut, where a piece runs and how often it is tried never shows in
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
-MOST_OVER = 3.0  # a grain may take so many times `task_s` before it is cut: cutting it nearly doubles its work
+MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
+LOOKS = 5  # positions of a stretch at which its cost is asked for
 
 
 class Job(Protocol):
@@ -212,25 +213,48 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
 def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:
     """Take the next task off that end of `todo` which costs more, so that what is long is not left for last.
 
-    A task is as many whole grains as `task_s` allows. A grain that takes much longer is cut, at the next finer grain
-    that fits: its parts do what they share once each. Until a task has ended, a task is one grain.
+    A task is as many whole grains as a core's share of the rest and `task_s` allow. A grain that takes much longer is
+    cut, at the next finer grain that fits: its parts do what they share once each.
     """
     first, last = todo.ends()
     if isinstance(job, HeavyJob):
         return Task(*todo.take_first(first + 1))
     from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
-    each_s = cost.predict(job.features(last if from_last else first))
-    share_s = max(len(todo) / (2 * cores) * each_s, LEAST_TASK * policy.task_s)  # so that all cores end together
-    wanted = min(policy.task_s, share_s) / each_s if cost.knows else FIRST_TASK
-    grain = max(grain for grain in job.grains if grain == 1 or grain <= wanted * MOST_OVER)
-    count = max(1, int(wanted // grain))
-    if from_last:
-        return Task(*todo.take_last(last - last % grain - (count - 1) * grain))
-    return Task(*todo.take_first(first - first % grain + count * grain))
+    share_s = _mean_s(job, cost, todo.spread(LOOKS)) * len(todo) / (2 * cores)  # so that all cores end together
+    aim_s = min(policy.task_s, max(share_s, LEAST_TASK * policy.task_s))
+    most = len(todo) // cores if cost.knows else min(FIRST_TASK, len(todo) // (4 * cores))
+
+    def stretch(length: int) -> range:
+        start = last - last % grain + grain - length if from_last else first - first % grain
+        return range(max(start, first), min(start + length, last + 1))
+
+    def fits(length: int, over: float) -> bool:
+        at = stretch(length)
+        return length <= over * most and len(at) * _mean_s(job, cost, _looks(at)) <= over * aim_s
+
+    for grain in reversed(job.grains):
+        if grain == 1 or fits(grain, MOST_OVER):
+            break
+    length = grain
+    while length < len(todo) and fits(2 * length, 1.0):
+        length *= 2
+    taken = stretch(length)
+    return Task(*(todo.take_last(taken.start) if from_last else todo.take_first(taken.stop)))
+
+
+def _looks(at: range) -> list[int]:
+    """Return positions of a stretch, both ends among them: what is dear is often at one."""
+    return [at[look * (len(at) - 1) // (LOOKS - 1)] for look in range(min(LOOKS, len(at)))] if len(at) > 1 else [at[0]]
+
+
+def _mean_s(job: Job, cost: CostModel, positions: Sequence[int]) -> float:
+    return sum(cost.predict(job.features(position)) for position in positions) / len(positions)
 
 
 def _learn(job: Job, cost: CostModel, end: Done) -> None:
-    cost.learn(job.features(end.task.start), end.seconds / (end.task.stop - end.task.start))
+    at = range(end.task.start, end.task.stop)
+    features = [job.features(position) for position in _looks(at)]
+    cost.learn(tuple(sum(each) / len(features) for each in zip(*features, strict=True)), end.seconds / len(at))
 
 
 def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:

@@ -15,9 +15,11 @@ import pyarrow as pa
 from core.columns import Column
 from core.params import Point
 from sweep.config.options import GROUPS
+from sweep.plan.axes import Values
 from sweep.plan.expand import Expander
 from sweep.plan.plan import Plan
 
+DEAR = ("churn_hz", "duration_s", "workload", "cpus")
 ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
@@ -50,14 +52,24 @@ class Simulation:
 
     def features(self, position: int) -> tuple[float, ...]:
         """Return the logarithms of the axes that are numbers and make a point dear: a window grows with the CPUs."""
-        values = self.plan.values(position)
-        return tuple(
-            log(value)
-            for path, value in values.items()
-            if path.split(".")[0] in ("churn_hz", "duration_s", "workload", "cpus")
-            and isinstance(value, int | float)
-            and value > 0
-        )
+        found = []
+        for radix, length, columns in self._dear:
+            digit = np.array([position // radix % length])
+            for column in columns:
+                value = column.at(digit)[0]
+                if isinstance(value, int | float | np.number) and value > 0:
+                    found.append(log(value))
+        return tuple(found)
+
+    @functools.cached_property
+    def _dear(self) -> list[tuple[int, int, list[Values]]]:
+        """Radix, length and columns of the axes that may make a point dear."""
+        found, radix = [], 1
+        for dim in reversed(self.plan.dims):
+            dear = [column for path, column in zip(dim.paths, dim.columns, strict=True) if path.split(".")[0] in DEAR]
+            found += [(radix, len(dim), dear)] if dear else []
+            radix *= len(dim)
+        return found
 
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return the value of every axis at a position."""

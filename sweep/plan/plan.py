@@ -22,7 +22,7 @@ from core.params import Point
 from sweep.plan import where
 from sweep.plan.axes import AxisValues, Index, Values
 
-SCENARIO = read_by(Point, "scenario")
+SCENARIO, MACHINE = read_by(Point, "scenario"), read_by(Point, "machine")
 OWN_RULES = {name: field.own for name, field in fields_of(Point).items() if field.own}  # what nulls stand for
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
 PROBE_CHUNK = 1 << 12
@@ -43,6 +43,11 @@ class Dim:
     def of_scenario(self) -> bool:
         """Whether another digit means another scenario."""
         return any(path.split(".")[0] in SCENARIO for path in self.paths)
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether another digit may mean another machine, which replays a scenario's objects anew."""
+        return any(path.split(".")[0] in MACHINE for path in self.paths)
 
 
 @dataclass(frozen=True)

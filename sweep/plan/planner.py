@@ -176,14 +176,17 @@ def _sampled(axes: Mapping[str, Values | Sampled], sample: Mapping[str, Any]) ->
 
 
 def _ordered(dims: list[Dim], base: Mapping[str, Any]) -> tuple[Dim, ...]:
-    """Sort digits: scenarios first, then as a point lists its fields, whatever the order on the command line."""
+    """Sort digits: scenarios, then machines, for points of one machine share its replay, then as a point lists fields.
+
+    The order on the command line is nobody's wish.
+    """
     fields = [*base, PLANNED]
-    return tuple(
-        sorted(
-            dims,
-            key=lambda d: (not d.of_scenario, d.paths[0] == PLANNED, fields.index(d.paths[0].split(".")[0]), d.paths),
-        )
-    )
+
+    def place(dim: Dim) -> tuple[Any, ...]:
+        rank = fields.index(dim.paths[0].split(".")[0])
+        return not dim.of_scenario, not dim.of_machine, dim.paths[0] == PLANNED, rank, dim.paths
+
+    return tuple(sorted(dims, key=place))
 
 
 def _check(plan: Plan) -> None:

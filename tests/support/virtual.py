@@ -1,0 +1,131 @@
+"""A cluster in virtual time: the engine's own loop drives it, and no task does any work."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from sweep.engine.loop import Done, Failed, Outcome, Policy, drive
+from sweep.engine.progress import Progress
+from sweep.engine.ranges import Ranges
+
+POLICY = Policy(task_s=4.0, in_flight=2, retries=2, max_failed=100)
+START_S = 1e-3  # what a task costs beside its work
+
+
+@dataclass
+class Churn:
+    """What points of the churn experiment cost, in seconds of a core, by what its parts were measured to take.
+
+    A task draws a window and replays it for each machine in it, unless this worker did so at another churn rate that
+    nobody comes at; walks each design's life on each machine; and prices each point.
+    """
+
+    plan: object
+    designs_by: tuple[str, ...] = ("design",)
+    known: dict[int, set] = field(default_factory=dict)  # worker -> windows that it replayed
+
+    def seconds(self, task, worker):
+        """Return how long a task takes on a worker."""
+        positions, columns = self.plan.columns(task.start, task.stop)
+        scenarios = (positions // self.plan.grain).tolist()
+        known = self.known.setdefault(worker, set())
+        lives, parts, spent = set(), set(), 0.003 * len(positions)
+        for scenario, cpus, churn_hz, design in zip(
+            scenarios, columns["cpus"], columns["churn_hz"], columns["design"], strict=True
+        ):
+            comes = churn_hz if churn_hz > 0.3 else 0.0
+            window = (columns_key(scenario, comes), cpus)
+            whose = {"unaccounted": "shared", "objcg": "bytes"}.get(design, "own")
+            if (window, whose) not in known and (window, whose) not in parts:
+                if not any((window, each) in parts for each in ("shared", "bytes", "own")):
+                    spent += 0.0035 * cpus
+                spent += {"shared": 0.006, "own": 0.006, "bytes": 0.0095}[whose] * cpus
+                parts.add((window, whose))
+            life = (scenario, cpus, {"reparent_atomic": "reparent_percpu"}.get(design, design))
+            if life not in lives:
+                lives.add(life)
+                spent += 0.02 + 0.04 * churn_hz
+        known |= parts
+        return spent
+
+
+def columns_key(scenario, comes):
+    """Return what tells windows apart: the replicate, and the churn rate where somebody comes."""
+    return scenario % 3, comes
+
+
+class Virtual:
+    """An executor whose workers take `seconds(task, worker)` of virtual time.
+
+    lost: the share of tasks whose worker dies half-way; slow: the share of workers that take four times as long.
+    """
+
+    def __init__(self, cores, seconds, *, lost=0.0, slow=0.0, seed=1):
+        self.cores, self.nodes = cores, [{"host": "virtual", "cores": cores}]
+        self._seconds, self._lost, self._random = seconds, lost, random.Random(seed)
+        self._pace = [4.0 if self._random.random() < slow else 1.0 for _ in range(cores)]
+        self._idle = deque(range(cores))
+        self._queue = deque()
+        self._ends = []
+        self.now_s = self.busy_s = 0.0
+        self.tasks = 0
+
+    def serve(self, job):
+        """Take any job: none is worked on."""
+
+    def submit(self, task):
+        """Start a task on an idle worker, or queue it."""
+        self._queue.append(task)
+        self._start()
+
+    def _start(self):
+        while self._queue and self._idle:
+            task, worker = self._queue.popleft(), self._idle.popleft()
+            seconds = self._seconds(task, worker) * self._pace[worker]
+            lost = self._random.random() < self._lost
+            takes_s = seconds / 2 if lost else seconds
+            self.busy_s += takes_s
+            self.tasks += 1
+            heapq.heappush(self._ends, (self.now_s + takes_s + START_S, self.tasks, worker, task, seconds, lost))
+
+    def wait(self, timeout_s):
+        """Return what ends next, and what ends within a hundredth of a second of that."""
+        ended, until = [], self._ends[0][0] + 0.01
+        while self._ends and self._ends[0][0] <= until:
+            self.now_s, _, worker, task, seconds, lost = heapq.heappop(self._ends)
+            self._idle.append(worker)
+            ended.append(
+                Failed(task, "its worker died", "lost") if lost else Done(task, task.stop - task.start, seconds)
+            )
+        self._start()
+        return ended
+
+    def close(self):
+        """Nothing is under way that costs anything."""
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What driving a job on a virtual cluster came to."""
+
+    efficiency: float  # share of the cores' time that was work
+    wall_s: float  # virtual
+    work_s: float
+    tasks: int
+    driver_s: float  # real seconds of this process, the cluster's own included
+    outcome: Outcome
+
+
+def driven(job, positions, cluster, policy=POLICY):
+    """Drive a job with the engine's own loop."""
+    outcome, began = Outcome(), time.process_time()
+    with Progress(positions, 0) as shown:
+        drive(job, Ranges([(0, positions)]), cluster, policy, shown, outcome)
+    spent = time.process_time() - began
+    return Driven(
+        cluster.busy_s / (cluster.now_s * cluster.cores), cluster.now_s, cluster.busy_s, cluster.tasks, spent, outcome
+    )
