@@ -27,6 +27,7 @@ POLL_S = 0.25
 LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
 MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
+TASKS_PER_S = 500  # that a driver hands out, at most: half of what Ray takes from one
 LOOKS = 5  # positions of a stretch at which its cost is asked for
 
 
@@ -221,7 +222,8 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
         return Task(*todo.take_first(first + 1))
     from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
     share_s = _mean_s(job, cost, todo.spread(LOOKS)) * len(todo) / (2 * cores)  # so that all cores end together
-    aim_s = min(policy.task_s, max(share_s, LEAST_TASK * policy.task_s))
+    task_s = max(policy.task_s, cores / TASKS_PER_S)
+    aim_s = min(task_s, max(share_s, LEAST_TASK * task_s))
     most = len(todo) // cores if cost.knows else min(FIRST_TASK, len(todo) // (4 * cores))
 
     def stretch(length: int) -> range:

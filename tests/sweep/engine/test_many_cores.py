@@ -43,7 +43,7 @@ class Long:
         """All positions are points."""
         return self.length
 
-    def positions(self, nodes):
+    def positions(self, _nodes):
         """Return the length."""
         return self.length
 
@@ -55,7 +55,7 @@ class Long:
         """Return the position."""
         return {"position": position}
 
-    def seconds(self, task, worker):
+    def seconds(self, task, _worker):
         """What machines and points of a task take, a machine as much as 100 of its points."""
         middle = (task.start + task.stop) / 2 / self.length
         machines = (task.stop - 1) // (self.grain // 10) - task.start // (self.grain // 10) + 1
