@@ -27,7 +27,7 @@ POLL_S = 0.25
 LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
 MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
-TASKS_PER_S = 500  # that a driver hands out, at most: half of what Ray takes from one
+TASKS_PER_S = 250  # that a driver aims at: a quarter of what Ray takes from one, for many tasks come out shorter
 LOOKS = 5  # positions of a stretch at which its cost is asked for
 
 

@@ -16,7 +16,7 @@ def test_a_large_cluster(points, cores, capsys):
     on = driven(job, points, Virtual(cores, job.seconds, lost=0.001, slow=0.001))
     with capsys.disabled():
         print(
-            f"\\n{points:,} points on {cores:,} cores: {on.tasks:,} tasks in {on.wall_s:,.0f} s of virtual time, "
+            f"\n{points:,} points on {cores:,} cores: {on.tasks:,} tasks in {on.wall_s:,.0f} s of virtual time, "
             f"{on.tasks / on.wall_s:,.0f} a second; efficiency {on.efficiency:.2f}; driver and clock "
             f"{1e3 * on.driver_s / on.tasks:.2f} ms a task, {on.driver_s / on.wall_s:.0%} of a core, "
             f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB at most"
