@@ -28,7 +28,7 @@ LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a ta
 MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
 TASKS_PER_S = 250  # that a driver aims at: a quarter of what Ray takes from one, for many tasks come out shorter
-LOOKS = 5  # positions of a stretch at which its cost is asked for
+ASKED_AT = 5  # positions of a stretch at which its cost is asked for
 
 
 class Job(Protocol):
@@ -221,7 +221,7 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
     if isinstance(job, HeavyJob):
         return Task(*todo.take_first(first + 1))
     from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
-    share_s = _mean_s(job, cost, todo.spread(LOOKS)) * len(todo) / (2 * cores)  # so that all cores end together
+    share_s = _mean_s(job, cost, todo.spread(ASKED_AT)) * len(todo) / (2 * cores)  # so that all cores end together
     task_s = max(policy.task_s, cores / TASKS_PER_S)
     aim_s = min(task_s, max(share_s, LEAST_TASK * task_s))
     most = len(todo) // cores if cost.knows else min(FIRST_TASK, len(todo) // (4 * cores))
@@ -246,7 +246,7 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
 
 def _looks(at: range) -> list[int]:
     """Return positions of a stretch, both ends among them: what is dear is often at one."""
-    return [at[look * (len(at) - 1) // (LOOKS - 1)] for look in range(min(LOOKS, len(at)))] if len(at) > 1 else [at[0]]
+    return [at[look * (len(at) - 1) // (ASKED_AT - 1)] for look in range(min(ASKED_AT, len(at)))] if len(at) > 1 else [at[0]]
 
 
 def _mean_s(job: Job, cost: CostModel, positions: Sequence[int]) -> float:
