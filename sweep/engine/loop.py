@@ -246,7 +246,8 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
 
 def _looks(at: range) -> list[int]:
     """Return positions of a stretch, both ends among them: what is dear is often at one."""
-    return [at[look * (len(at) - 1) // (ASKED_AT - 1)] for look in range(min(ASKED_AT, len(at)))] if len(at) > 1 else [at[0]]
+    looks = min(ASKED_AT, len(at))
+    return [at[look * (len(at) - 1) // max(looks - 1, 1)] for look in range(looks)]
 
 
 def _mean_s(job: Job, cost: CostModel, positions: Sequence[int]) -> float:
