@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
 import signal
 import time
 import uuid
@@ -75,16 +76,20 @@ def _flock(store: Store) -> Iterator[None]:
 def _claim(store: Store) -> Iterator[None]:
     """Write a claim and renew it: object stores have no lock, but what is written there is seen by all at once.
 
-    Whoever sees a second claim beside its own withdraws: two that come at once may both be refused, never both let in.
+    Where the store can write an object only if it is not there yet, one of those that come at once gets through the
+    gate. Gate or not, whoever sees a second claim beside its own withdraws: so where there is none, two that come at
+    once may both be refused, never both let in.
     """
-    _outwait(store)
-    mine = f"{LOCK}/{uuid.uuid4().hex}"
-    store.write(mine, _me().encode())
+    gate, mine = f"{LOCK}/gate-{_outwait(store)}", f"{LOCK}/{uuid.uuid4().hex}"
+    own = [mine] if (through := _through(store, gate)) is None else [gate, mine]
+    if through is False:
+        raise _in_use(store, _holder(store, gate))
     ended = Event()
     renewal = Thread(target=_renew, args=(store, mine, ended), daemon=True)
     try:
+        store.write(mine, _me().encode())
         for other in _claims(store):
-            if other != mine:
+            if other not in own:
                 raise _in_use(store, _holder(store, other))
         renewal.start()
         yield
@@ -92,12 +97,40 @@ def _claim(store: Store) -> Iterator[None]:
         ended.set()
         if renewal.ident is not None:
             renewal.join()
-        with contextlib.suppress(OSError):  # it runs out by itself
-            store.delete(mine)
+        for path in own:
+            with contextlib.suppress(OSError):  # it runs out by itself
+                store.delete(path)
 
 
-def _outwait(store: Store) -> None:
-    """Remove claims that nobody renews; raise InputError as soon as one is seen to be renewed."""
+def _through(store: Store, gate: str) -> bool | None:
+    """Return whether this driver is the first to write an object; None where that cannot be asked for.
+
+    pyarrow cannot ask (26.0). obstore can, of S3; it knows the standard variables of the environment and a node's role,
+    and nothing of what an address of pyarrow's may hold besides bucket and folder.
+    """
+    if not store.root.startswith("s3://") or {"?", "@"} & set(store.root):
+        return None
+    try:
+        from obstore import put
+        from obstore.exceptions import AlreadyExistsError, BaseError
+        from obstore.store import from_url
+    except ImportError:  # pip install memcg-sweep[s3]
+        return None
+    try:
+        bucket = from_url(store.root, client_options={"allow_http": True}, retry_config={"max_retries": 0})
+        put(bucket, gate, _me().encode(), mode="create")
+    except AlreadyExistsError:
+        return False
+    except BaseError:  # credentials that pyarrow alone finds, or a server that does not know the condition
+        return None
+    return True
+
+
+def _outwait(store: Store) -> int:
+    """Remove claims that nobody renews; raise InputError as soon as one is seen to be renewed.
+
+    Return the number of the next gate: that of a driver that died is never written again.
+    """
     began, first = time.monotonic(), _claims(store)
     if first:
         say(f"waiting {LEASE_S:g} s to see whether {_holder(store, min(first))} still runs")
@@ -109,6 +142,8 @@ def _outwait(store: Store) -> None:
     for claim in first:
         with contextlib.suppress(FileNotFoundError):  # its driver ended well meanwhile, or another newcomer was faster
             store.delete(claim)
+    numbers = [int(found[1]) for claim in first if (found := re.fullmatch(rf"{LOCK}/gate-(\d+)", claim))]
+    return max(numbers, default=-1) + 1
 
 
 def _renew(store: Store, mine: str, ended: Event) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from sweep.engine.compact import run_digest
@@ -16,10 +18,24 @@ from tests.support import ROOT
 
 TINY = ("+experiment=smoke", "axes.churn_hz=[0.01]", "duration_s=3600", "replicates=3", "axes.batch=[1,8,32]")
 
+LIMIT_S = 600  # a first run compiles for minutes where others use the cores
+
 
 def sweep(*overrides, **options):
     """Run `python -m sweep` to its end."""
-    return subprocess.run(command(*overrides), capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command(*overrides), capture_output=True, text=True, timeout=LIMIT_S, **options)
+
+
+@contextmanager
+def started(*overrides, **options):
+    """Start `python -m sweep`; whatever a test finds, it does not go on beyond it."""
+    process = subprocess.Popen(command(*overrides), text=True, **options)
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)  # it takes its cluster with it
 
 
 def command(*overrides):
@@ -74,7 +90,7 @@ def alive(pid):
 
 def until_landed(driver, out):
     """Wait until a part of the record has landed below a folder, while the driver runs."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + LIMIT_S
     while not list(Path(out).glob(f"**/{PARTS}/points/*.parquet")):
         assert driver.poll() is None
         assert time.monotonic() < until, "nothing lands"

@@ -8,7 +8,18 @@ import time
 import duckdb
 import pytest
 
-from tests.support.commands import TINY, alive, children, command, digests, folder, sweep, until_landed
+from tests.support.commands import (
+    LIMIT_S,
+    TINY,
+    alive,
+    children,
+    command,
+    digests,
+    folder,
+    started,
+    sweep,
+    until_landed,
+)
 
 pytestmark = pytest.mark.long
 
@@ -38,17 +49,15 @@ def test_ray_lands_what_one_process_lands(inline, tmp_path):
     again = sweep(*TINY, f"out={tmp_path}")
     assert "nothing left to do" in again.stderr
     assert folder(again) == run
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # of importing and of reading what is there; a loaded machine takes its time
 
 
 def test_a_killed_driver_resumes(inline, tmp_path):
     """A driver killed in the middle leaves sound parts; the same command does the rest, to the same bits."""
-    driver = subprocess.Popen(
-        command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline"), stdout=subprocess.DEVNULL
-    )
-    until_landed(driver, tmp_path)
-    driver.kill()
-    driver.wait()
+    line = (*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster=inline")
+    with started(*line, stdout=subprocess.DEVNULL) as driver:
+        until_landed(driver, tmp_path)
+        driver.kill()
     left = list(tmp_path.glob("smoke/*/parts/points/*.parquet"))
     again = sweep(*TINY, f"out={tmp_path}", "cluster=inline")
 
@@ -59,12 +68,12 @@ def test_a_killed_driver_resumes(inline, tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
     """Ctrl-C and a batch system's SIGTERM end a run with their own status, one line, and no process left behind."""
-    line = command(*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster.cores=1")
-    driver = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    until_landed(driver, tmp_path)
-    below = children(driver.pid)
-    driver.send_signal(number)
-    said = driver.communicate(timeout=60)[1]
+    line = (*TINY, f"out={tmp_path}", "cluster.task_s=0.01", "cluster.cores=1")
+    with started(*line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as driver:
+        until_landed(driver, tmp_path)
+        below = children(driver.pid)
+        driver.send_signal(number)
+        said = driver.communicate(timeout=60)[1]
 
     assert driver.returncode == status
     assert "the same command resumes" in said
@@ -75,11 +84,10 @@ def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
 
 def test_a_raylet_that_dies_ends_the_run_at_once(tmp_path):
     """Without its raylet an embedded Ray is no more: the run says so, names its folder, and exits with 1."""
-    line = command(*LONG, f"out={tmp_path}")
-    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until_landed(driver, tmp_path)
-    os.kill(next(pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line), signal.SIGKILL)
-    said, trouble = driver.communicate(timeout=10)
+    with started(*LONG, f"out={tmp_path}", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
+        until_landed(driver, tmp_path)
+        os.kill(next(pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line), signal.SIGKILL)
+        said, trouble = driver.communicate(timeout=30)
 
     assert driver.returncode == 1
     assert [str(found) for found in tmp_path.glob("smoke/*")] == said.splitlines()
@@ -90,7 +98,7 @@ def test_a_raylet_that_dies_ends_the_run_at_once(tmp_path):
 def test_a_full_disk_is_said_once(tmp_path):
     """When nothing more can be written, one line says so, and the run can be resumed."""
     limit = f"ulimit -f 8; exec {' '.join(command(*LONG, f'out={tmp_path}', 'cluster=inline'))}"
-    full = subprocess.run(["bash", "-c", limit], capture_output=True, text=True, timeout=120)
+    full = subprocess.run(["bash", "-c", limit], capture_output=True, text=True, timeout=LIMIT_S)
 
     assert full.returncode == 1
     assert "cannot write to" in full.stderr
@@ -100,15 +108,13 @@ def test_a_full_disk_is_said_once(tmp_path):
 @pytest.mark.slow
 def test_a_ray_that_does_not_start_is_one_line(tmp_path):
     """When the raylet dies as it starts, Ray gives up after half a minute: one line, and no process stays behind."""
-    driver = subprocess.Popen(
-        command(*TINY, f"out={tmp_path}"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    while not (raylets := [pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line]):
-        assert driver.poll() is None
-        time.sleep(0.01)
-    below = children(driver.pid)
-    os.kill(raylets[0], signal.SIGKILL)
-    said = driver.communicate(timeout=120)[1]
+    with started(*TINY, f"out={tmp_path}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as driver:
+        while not (raylets := [pid for pid, line in children(driver.pid).items() if "raylet/raylet" in line]):
+            assert driver.poll() is None
+            time.sleep(0.01)
+        below = children(driver.pid)
+        os.kill(raylets[0], signal.SIGKILL)
+        said = driver.communicate(timeout=120)[1]
 
     assert driver.returncode == 1
     assert len(said.splitlines()) == 1

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 
 import pytest
 from pyarrow import fs
@@ -185,21 +187,47 @@ def test_the_second_driver_is_told(store, monkeypatch):
         pass
 
 
+def test_of_twenty_that_race_exactly_one_wins(s3):
+    """S3 writes an object only if it is not there yet, so that of drivers that come at once one is let in, always."""
+    pytest.importorskip("obstore", reason="the extra `s3` is not installed")
+    for race in range(3):
+        start, tried = Barrier(20), Barrier(20)
+
+        def driver(root=f"{s3}/race-{race}", start=start, tried=tried):
+            store = Store(root)
+            start.wait()
+            try:
+                with lock.held(store):
+                    tried.wait()  # all others have been refused by now
+                    return "won"
+            except InputError as error:
+                tried.wait()
+                return str(error)
+
+        with ThreadPoolExecutor(20) as drivers:
+            ends = [each.result() for each in [drivers.submit(driver) for _ in range(20)]]
+
+        assert ends.count("won") == 1, ends
+        assert all("out must not be in use by another driver" in end for end in ends if end != "won")
+        assert objects(Store(f"{s3}/race-{race}")) == set()
+
+
 def test_the_claim_of_a_dead_driver_runs_out(store, monkeypatch):
     """A claim that nobody renews is waited for as long as a lease lasts, and then removed."""
     for name, value in FAST.items():
         monkeypatch.setattr(lock, name, value)
-    store.write("lock/0123", b"pid 1 on a node that died")
+    for name in ("lock/0123", "lock/gate-0"):
+        store.write(name, b"pid 1 on a node that died")
     began = time.monotonic()
     with lock.held(store):
         assert time.monotonic() - began >= FAST["LEASE_S"]
-        assert len(objects(store)) == 1
-        assert "lock/0123" not in objects(store)
+        assert not objects(store) & {"lock/0123", "lock/gate-0"}
+        assert objects(store)
 
 
 def test_two_at_once_are_not_both_let_in(store, monkeypatch):
     """A claim that appears while ours is written sends us away, whoever was first."""
-    monkeypatch.setattr(lock, "_outwait", lambda store: store.write("lock/0123", b"pid 1 on another node"))
+    monkeypatch.setattr(lock, "_outwait", lambda store: store.write("lock/0123", b"pid 1 on another node") or 0)
     with pytest.raises(InputError, match="held by pid 1 on another node"), lock.held(store):
         pass
 
@@ -214,7 +242,8 @@ def test_a_driver_that_lost_its_claim_stops(store, monkeypatch):
     before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
         with lock.held(store):
-            store.delete(next(iter(objects(store))))
+            for name in objects(store):
+                store.delete(name)
             until = time.monotonic() + 10
             while not told and time.monotonic() < until:
                 time.sleep(0.1)
