@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, or of an experiment's runs.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Read every byte of large files again, and check it.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Go on although points are missing.")]
 To = Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write here instead of to stdout.")]
 ShownValues = Annotated[str, typer.Option(metavar="A,B", help="Show these values, or all; by default some.")]
@@ -63,9 +64,10 @@ def tables(
     setting: Annotated[str | None, typer.Option(metavar="TEXT", help="Settings that contain this; '' is all.")] = None,
     to: To = None,
     partial: Partial = False,
+    verify: Verify = False,
 ) -> None:
     """Print what the run says: memory, atomics, time, the batch that is enough, the best design."""
-    asked = _answers(_whole(run, partial), setting)
+    asked = _answers(_whole(run, partial, verify), setting)
     several = asked if setting is not None else asked[:SETTINGS_SHOWN]
     shown = Shown(*(_asked(several, *each) for each in (("cpus", cpus), ("batch", batch), ("churn_hz", churn))))
     found = list(sheets(several, shown))
@@ -85,11 +87,12 @@ def report(
     to: Annotated[Path, typer.Option("-o", metavar="FILE", help="The page to write.")] = Path("report.html"),
     figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each chart as SVG and PNG here.")] = None,
     partial: Partial = False,
+    verify: Verify = False,
 ) -> None:
     """Write one HTML page with answers in words and interactive charts; it needs no network."""
     from analysis.report import page
 
-    found = _whole(run, partial)
+    found = _whole(run, partial, verify)
     asked = _answers(found)[:SETTINGS_SHOWN]
     html = page(found, asked)
     if figures:
@@ -110,6 +113,7 @@ def sql(
     form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
     to: To = None,
     partial: Partial = False,
+    verify: Verify = False,
 ) -> None:
     """Answer one SQL query."""
     if bool(query) == bool(source):
@@ -117,7 +121,7 @@ def sql(
     text = query or _read(source)
     if text != text.encode(errors="replace").decode():
         raise InputError("SQL must be UTF-8 (got bytes that are not); mend the text")
-    con = connect(_whole(run, partial))
+    con = connect(_whole(run, partial, verify))
     kinds = [statement.type.name for statement in con.extract_statements(text)]
     if len(kinds) != 1 or not set(kinds) <= READS:
         raise InputError(
@@ -141,9 +145,11 @@ def validate(
     form: Annotated[output.Format, typer.Option("--format", help="How to write the rows.")] = output.Format.table,
     to: To = None,
     partial: Partial = False,
+    *,
+    verify: Verify = False,
 ) -> None:
     """Hold the model against real kernels and published figures; exit 1 if any is out of its tolerance."""
-    con = judged(_whole(run, partial), reference)
+    con = judged(_whole(run, partial, verify), reference)
     rows = con.sql("from verdicts")
     printed = rows.project("* exclude (source)") if form is output.Format.table else rows
     output.write_rows(printed.to_arrow_reader(output.BATCH_ROWS), form, to)
@@ -166,11 +172,12 @@ def host(
         Path | None, typer.Option("--fleet", metavar="FILE", help="CSV with a row a host: host, run, count.")
     ] = None,
     partial: Partial = False,
+    verify: Verify = False,
 ) -> None:
     """Say what one host's dying cgroups hold, now and in 7 and 30 days, and what each upgrade would give back."""
     from analysis import host as hosts
 
-    asked = hosts.Forecast.of(_whole(run, partial))
+    asked = hosts.Forecast.of(_whole(run, partial, verify))
     console = output.console(hosts.SCREEN_COLUMNS)
     console.print(*(hosts.screen(asked) if fleet is None else [hosts.fleet(asked, fleet)]), sep="\n")
 
@@ -187,11 +194,12 @@ def compare(
     every: Annotated[bool, typer.Option("--all", help="Every difference, not only those beyond.")] = False,
     to: To = None,
     partial: Partial = False,
+    verify: Verify = False,
 ) -> None:
     """Hold two runs against each other; exit 1 if the interval of a difference lies beyond the tolerance."""
     from analysis import compare as comparing
 
-    found = comparing.held_against(_whole(a, partial), _whole(b, partial), tolerance)
+    found = comparing.held_against(_whole(a, partial, verify), _whole(b, partial, verify), tolerance)
     beyond = found.beyond()
     shown = found.rows if every else beyond
     if form is output.Format.table and not every:
@@ -228,9 +236,9 @@ def _reader(rows: list[dict[str, Any]]) -> pa.RecordBatchReader:
     return pa.Table.from_pylist(rows).to_reader()
 
 
-def _whole(where: str, partial: bool) -> Run:
+def _whole(where: str, partial: bool, verify: bool) -> Run:
     """The run at `where`; one with holes only where the user said `--partial`."""
-    run = open_run(where)
+    run = open_run(where, verify)
     hole = run.hole()
     if hole and not partial:
         raise InputError(

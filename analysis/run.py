@@ -124,8 +124,8 @@ class Run:
             raise InputError(f"RUN must have all its files (got {self.url!r} without {path}); run the sweep again")
         if digest is None:
             return  # of a run that says nothing of its bytes
-        stamp = _stamp(f"{self.url}/{path} {info.size} {info.mtime_ns} {digest}")
-        if not self.verify and info.size > ALWAYS_BYTES and stamp is not None and stamp.exists():
+        stamp = _stamp(f"{self.url}/{path} {info.size} {info.mtime_ns} {digest}") if info.size > ALWAYS_BYTES else None
+        if stamp is not None and not self.verify and stamp.exists() and stamp.read_text() == self._footer(path):
             return
         with self.filesystem.open_input_stream(f"{self.path}/{path}") as file:
             found = folder.digest_of(iter(lambda: file.read(1 << 20), b""))
@@ -134,10 +134,17 @@ class Run:
                 f"RUN must have its files as they were written (got {self.url!r}, whose {path} is damaged); "
                 "the same sweep command makes it again"
             )
-        if info.size > ALWAYS_BYTES and stamp is not None:
+        if stamp is not None:
             with suppress(OSError):  # then it is read again next time
                 stamp.parent.mkdir(parents=True, exist_ok=True)
-                stamp.touch()
+                stamp.write_text(self._footer(path))
+
+    def _footer(self, path: str) -> str:
+        """Return the digest of a Parquet file's footer, which no checksum of a page covers."""
+        with self.filesystem.open_input_file(f"{self.path}/{path}") as file:
+            size = file.size()
+            long = int.from_bytes(file.read_at(8, size - 8)[:4], "little") + 8
+            return folder.digest_of(file.read_at(min(long, size), size - min(long, size)))
 
     def _content(self, path: str) -> pa.Buffer:
         with self.filesystem.open_input_stream(f"{self.path}/{path}") as file:

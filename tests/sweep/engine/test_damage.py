@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
+import analysis.run
 from analysis.run import open_run
 from sweep import folder
 from sweep.engine.compact import run_digest
@@ -110,6 +112,28 @@ def test_turned_bits_are_found(whole, tmp_path, capfd):
 def test_ten_thousand_turned_bits_are_found(whole, tmp_path, capfd):
     """The same, ten thousand times."""
     torment(whole, tmp_path, capfd, 10_000)
+
+
+def test_a_large_file_is_read_whole_once(whole, tmp_path, monkeypatch):
+    """Of a large file that was checked, the footer is checked always, and the rest where --verify asks for it."""
+    monkeypatch.setattr(analysis.run, "ALWAYS_BYTES", 100)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, _ = whole
+    table = root / "points" / "00000.parquet"
+    content, times = table.read_bytes(), (table.stat().st_atime_ns, table.stat().st_mtime_ns)
+    assert read(root) == ROWS
+
+    def turned(at):
+        table.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        os.utime(table, ns=times)
+
+    turned(5)  # inside of a page
+    assert open_run(str(root)).tables()["points"].count_rows() == 60
+    with pytest.raises(InputError, match=r"00000\.parquet is damaged"):
+        open_run(str(root), verify=True).tables()
+    turned(len(content) - 20)
+    with pytest.raises(InputError, match=r"00000\.parquet is damaged"):
+        open_run(str(root)).tables()
 
 
 @pytest.mark.parametrize(
