@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from sweep.calibrate import loops
 from sweep.calibrate.bursts import BURSTS, Bench, Series, near
+from sweep.calibrate.kernel_path import with_path_price
 from sweep.calibrate.pricing import Node, price_table
 from sweep.calibrate.topology import Cpu, distance, machine, usable_cpus
 from sweep.config import hosts
@@ -89,7 +90,7 @@ class Calibration:
         rows = measure_node(cpus, BUDGET_S)
         doubts = list(_doubts(rows, _before()))
         node = Node(hosts.name(), cpus, machine(), hosts.preset())
-        text = price_table(node, rows, doubts, datetime.now(UTC))
+        text = price_table(node, rows, doubts, datetime.now(UTC), with_path_price)
         _keep(text, rows)
         fields = [
             pa.field(name, kind, metadata={"unit": unit, "doc": doc}) for name, (kind, unit, doc) in COLUMNS.items()

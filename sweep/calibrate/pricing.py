@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -20,6 +20,7 @@ from sweep.config.schema import build
 SMT_NS = 15.0  # threads of one core are 7 to 10 ns apart on every machine published, cores 16 ns and more
 TRANSFERS = ("smt", "l3", "socket", "cross")
 SeriesRow = Mapping[str, Any]
+Add = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Node:
     preset: str
 
 
-def price_table(node: Node, rows: Sequence[SeriesRow], doubts: Sequence[str], now: datetime) -> str:
-    """Return the YAML of the table. What could not be measured is the nearest preset's."""
+def price_table(node: Node, rows: Sequence[SeriesRow], doubts: Sequence[str], now: datetime, add: Add = dict) -> str:
+    """Return the YAML of the table, after `add` put in what was measured otherwise. What was not is the preset's."""
     machine = node.machine
     table: dict[str, Any] = {
         "name": node.name,
@@ -52,6 +53,7 @@ def price_table(node: Node, rows: Sequence[SeriesRow], doubts: Sequence[str], no
             table |= {"cores_per_socket": 1, "cores_per_l3": 1, "threads_per_core": table["cores_per_socket"]}
         host = build(Host, option("host", node.preset) | table, "host.")
         table |= _curve(host, rows, machine["architecture"])
+    table = add(table)
     build(Host, option("host", node.preset) | table, "host.")  # what is written can be read
     body = OmegaConf.to_yaml({"defaults": [node.preset, "_self_"]} | table)
     return f"# Written by python -m sweep +experiment=calibrate\n{body}"

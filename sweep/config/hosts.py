@@ -67,6 +67,11 @@ def rows_path() -> Path:
     return folder() / "calibration" / f"{name()}.csv"
 
 
+def path_prices() -> Path:
+    """Return the file with the price of this node's kernel path, which `backend=live` measures."""
+    return folder() / "kernel_path" / f"{name()}.yaml"
+
+
 def newest_rows() -> list[dict[str, str]]:
     """Return the newest measurements of this node; none if there are none, or some could not be trusted."""
     if not rows_path().exists():

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.params import Point
+from sweep.calibrate.kernel_path import keep_path_price, price_line
 from sweep.engine.store import Store
 from sweep.errors import InputError
 from sweep.jobs.crossover import half_width
@@ -66,8 +69,11 @@ def refuse_unfit(case: Case) -> None:
     place.affordable(program.cgroups, program.cgroups * min(program.keep, program.files))
 
 
-def measure(row: Row) -> None:
-    """Fill in a row from this node's kernel. Raises OSError, in one line, if the program fails."""
+def measure(row: Row, usual: Point) -> None:
+    """Fill in a row from this node's kernel, and keep what accounting costs for its price table.
+
+    Raises OSError, in one line, if the program fails.
+    """
     if here().sha256 != row.kernel.sha256:
         raise InputError(SAME_HOST)
     where, began = place.find(), time.monotonic()
@@ -75,6 +81,9 @@ def measure(row: Row) -> None:
     with place.working_in(where) as (base, files):
         if row.case.measure == "cost":
             row.costs = [cost for number in range(COST_ROUNDS) for cost in _costs(where, base, files, number)]
+            case = row.case
+            point = replace(usual, kernel=row.profile, depth=case.depth, cgroup_version=case.cgroup_version)
+            keep_path_price(row.costs, point)
         else:
             _churn(row, where, base, files)
     row.settings |= {"host_s": time.monotonic() - began, "program_sha256": churn_digest()}
@@ -97,6 +106,8 @@ def told_live(store: Store) -> Iterator[str]:
     for kept in sorted({row["workload"] for row in churned if row["keep"]}):
         yield from _told_of(kept, churned)
     yield from _told_costs(costs)
+    if costs:
+        yield price_line()
 
 
 def _told_of(kept: str, churned: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -132,7 +132,7 @@ class Truth:
         if case.source == "model":
             model.replayed(row, self.usual_point)
         elif case.source == "live":
-            live.measure(row)
+            live.measure(row, self.usual_point)
         else:
             vm.boot_and_fill(row, self.vm)
         return row
