@@ -64,26 +64,30 @@ def run_stock(
     FREE uncharges to the stock; DIRECT_FREE is not the stock's business.
     """
     columns = columns_of(events)
-    parts = [
-        single_slot(*columns, lanes, cpus) if slots == 1 else many_slots(*columns, lanes, cpus, slots, in_turn)
-        for lanes in _full(batches)
-    ]
-    sums = np.concatenate([part[0] for part in parts], axis=1)[:, : len(batches)].astype(np.int64)
-    left, holding, stocked_pages = (np.concatenate([part[i] for part in parts])[: len(batches)] for i in (1, 2, 3))
+    stocks = [empty_stocks(cpus, slots) for _ in range(-(-len(batches) // LANES))]
+    for lanes, (stock, sums) in zip(_full(batches), stocks, strict=True):
+        if slots == 1:
+            single_slot(*columns, lanes, stock, sums)
+        else:
+            turn = np.zeros((cpus, LANES), np.int64)
+            many_slots(*columns, lanes, stock, sums, turn, slots, in_turn)
+    held, counted = (np.concatenate(each, axis=-1)[..., : len(batches)] for each in zip(*stocks, strict=True))
+    who, pages, of = held[:, :slots], held[:, slots:], counted.astype(np.int64)
+    stocked_pages = pages.sum(axis=(0, 1), dtype=np.int64)
     return Tally(
-        hits=sums[HITS],
-        taken=sums[TAKEN],
-        held=sums[HELD],
-        left=left,
-        holding=holding,
-        drains=sums[DRAINS],
-        parent_drains=sums[PARENT_DRAINS],
-        dead_drains=sums[DEAD_DRAINS],
-        offline_drains=sums[OFFLINE_DRAINS],
-        dead_puts=sums[DEAD_PUTS],
+        hits=of[HITS],
+        taken=of[TAKEN],
+        held=of[HELD],
+        left=np.count_nonzero(who != NOBODY, axis=(0, 1)),
+        holding=np.count_nonzero(pages > 0, axis=(0, 1)),
+        drains=of[DRAINS],
+        parent_drains=of[PARENT_DRAINS],
+        dead_drains=of[DEAD_DRAINS],
+        offline_drains=of[OFFLINE_DRAINS],
+        dead_puts=of[DEAD_PUTS],
         stocked_pages=stocked_pages,
-        stocked_pages_mean=_stocked_mean(events, sums[SAMPLED], stocked_pages),
-        balance=sums[BALANCE],
+        stocked_pages_mean=_stocked_mean(events, of[SAMPLED], stocked_pages),
+        balance=of[BALANCE],
     )
 
 
@@ -112,13 +116,17 @@ def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
         yield lanes
 
 
+def empty_stocks(cpus: int, slots: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return stocks of LANES batches, `[cpus, 2 * slots, LANES]` (who, then how many pages), and sums `[10, LANES]`."""
+    stock = np.zeros((cpus, 2 * slots, LANES), np.int32)
+    stock[:, :slots] = NOBODY
+    return stock, np.zeros((10, LANES), np.int32)
+
+
 @entry
-def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore[no-untyped-def]
-    """One pass over page events; returns sums `[10, LANES]`, and slots, stocks and pages held at the end, `[LANES]`."""
+def single_slot(kinds, cpu_of, who_of, pages_of, batches, stock, sums):  # type: ignore[no-untyped-def]
+    """One pass over page events, of one batch per lane: fill `empty_stocks`."""
     # every term is cast to int32, for Numba widens sums to int64 and the compiler then gives up on vectors
-    stock = np.zeros((cpus, 2, LANES), np.int32)  # who, how many pages
-    stock[:, 0] = NOBODY
-    sums = np.zeros((10, LANES), np.int32)
     for i in range(kinds.size):
         kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(who_of[i]), np.int32(pages_of[i])
         if kind == ALLOC:
@@ -163,10 +171,10 @@ def single_slot(kinds, cpu_of, who_of, pages_of, batches, cpus):  # type: ignore
         elif kind == START:
             _start(stock, sums, 1)
         elif kind == SAMPLE:
-            sums[SAMPLED] += sums[BALANCE]
+            for lane in range(LANES):
+                sums[SAMPLED, lane] += sums[BALANCE, lane]
         elif kind != DIRECT_FREE:
             _pass_away(stock, sums, kind, me, 1)
-    return sums, *_at_end(stock, 1)
 
 
 @njit
@@ -212,32 +220,14 @@ def _drain_slot(mine, sums, slot, slots, lane):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _at_end(stock, slots):  # type: ignore[no-untyped-def]
-    left = np.zeros(LANES, np.int64)
-    holding = np.zeros(LANES, np.int64)
-    stocked_pages = np.zeros(LANES, np.int64)
-    for cpu in range(stock.shape[0]):
-        for lane in range(LANES):
-            for slot in range(slots):
-                left[lane] += stock[cpu, slot, lane] != NOBODY
-                holding[lane] += stock[cpu, slots + slot, lane] > 0
-                stocked_pages[lane] += stock[cpu, slots + slot, lane]
-    return left, holding, stocked_pages
-
-
-@njit
 def victim(event, slots):  # type: ignore[no-untyped-def]
     """Slot to drain, from the index of the event."""
     return np.int64((finalise(np.uint64(event + 1) * GOLDEN) >> np.uint64(33)) % np.uint64(slots))
 
 
 @entry
-def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots, in_turn):  # type: ignore[no-untyped-def]
-    """The same for stocks of several slots, given up `in_turn`, or as `victim` says where the kernel draws one."""
-    stock = np.zeros((cpus, 2 * slots, LANES), np.int32)  # who, then how many pages, by slot
-    stock[:, :slots] = NOBODY
-    turn = np.zeros((cpus, LANES), np.int64)
-    sums = np.zeros((10, LANES), np.int32)
+def many_slots(kinds, cpu_of, who_of, pages_of, batches, stock, sums, turn, slots, in_turn):  # type: ignore[no-untyped-def]
+    """The same for stocks of several slots; a full one gives up `turn` `[cpus, LANES]` if `in_turn`, else `victim`."""
     for i in range(kinds.size):
         kind, pages, me = kinds[i], pages_of[i], who_of[i]
         mine = stock[cpu_of[i]]
@@ -286,7 +276,7 @@ def many_slots(kinds, cpu_of, who_of, pages_of, batches, cpus, slots, in_turn): 
         elif kind == START:
             _start(stock, sums, slots)
         elif kind == SAMPLE:
-            sums[SAMPLED] += sums[BALANCE]
+            for lane in range(LANES):
+                sums[SAMPLED, lane] += sums[BALANCE, lane]
         elif kind != DIRECT_FREE:
             _pass_away(stock, sums, kind, me, slots)
-    return sums, *_at_end(stock, slots)

@@ -70,6 +70,22 @@ class _Objects(NamedTuple):
     heap: NDArray[np.int32]  # those that are freed now
 
 
+class _Room(NamedTuple):
+    """Working memory, and what comes of it; NumPy's, whose pages cost nothing until they are touched."""
+
+    events: NDArray[np.void]  # EVENT
+    blocks: NDArray[np.float64]  # [blocks, 2] when each begins, and its first event
+    used: NDArray[np.int64]  # [2] events, blocks
+    due: NDArray[np.int32]  # [actors, length + 1] first object that an actor frees before an allocation
+    objects: _Objects
+    first_use: NDArray[np.int64]  # [actors, caches] allocation at which a memcg first uses a cache; NOTHING
+    homes: NDArray[np.uint32]  # [actors, homes] hashes of CPUs
+    actors: NDArray[np.int64]  # [4, actors] allocations so far, phase of its bursts, its memcg, its next coming
+    on: NDArray[np.uint32]  # [actors] hash of the CPU that it is on
+    state: NDArray[np.uint64]  # [1] of the stream's random numbers
+    luck: NDArray[np.uint64]  # [1] of numbers that the stream draws nothing for
+
+
 class _Comings(NamedTuple):
     """Memcgs that come online in the window, by slot, then time."""
 
@@ -102,10 +118,38 @@ def charge_window(point: Point) -> NDArray[np.void]:
     first, last = slots_of_streams(mix, point.cpus)
     comings = _by_slot(_taken_over(point), int(last[-1]))
     seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
-    events, blocks = _draw(streams, shares / shares[-1], seed, first, last, comings)
+    room = _room(streams, len(names), first, last, comings.at.size)
+    events, blocks = _draw(streams, shares / shares[-1], seed, first, last, comings, room)
     order = np.argsort(blocks[:, 0], kind="stable")
-    ordered: NDArray[np.void] = _in_order(events, blocks[:, 1].astype(np.int64), order)
+    ordered = np.empty_like(events)
+    _in_order(events, blocks[:, 1].astype(np.int64), order, ordered)
     return ordered
+
+
+def _room(streams: _Streams, caches: int, first: NDArray[np.int64], last: NDArray[np.int64], comings: int) -> _Room:
+    """Return room for the most events and blocks that streams can come to."""
+    cpus, slots, widest = first.size, int(last[-1]), int((last - first).max())
+    fills = streams.homes * widest
+    length = streams.length
+    return _Room(
+        events=np.zeros(2 * (length + fills * streams.fill) * cpus + slots + 1 + LOOKS + 2 * comings, EVENT),
+        blocks=np.empty((2 + LOOKS + 2 * comings + (fills + length) * cpus, 2)),
+        used=np.zeros(2, np.int64),
+        due=np.empty((widest, length + 1), np.int32),
+        objects=_Objects(
+            np.empty(length, np.int32),
+            np.empty(length, np.uint8),
+            np.empty(length, np.uint16),
+            np.empty(length, np.uint32),
+            np.empty(length, np.int32),
+        ),
+        first_use=np.empty((widest, caches), np.int64),
+        homes=np.empty((widest, streams.homes), np.uint32),
+        actors=np.empty((4, widest), np.int64),
+        on=np.empty(widest, np.uint32),
+        state=np.empty(1, np.uint64),
+        luck=np.empty(1, np.uint64),
+    )
 
 
 def window_key(point: Point) -> Hashable:
@@ -188,48 +232,31 @@ def _hash(state):  # type: ignore[no-untyped-def]
 
 
 @entry
-def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyped-def]
+def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-untyped-def]
     """Events of all streams one after the other, and the blocks in which they happen: where each begins, and when.
 
     A block runs on one CPU without a break. Times are allocations of a stream; of blocks that begin at one allocation
     the streams' are in no particular order.
     """
     cpus, slots = first.size, last[-1]
-    widest = (last - first).max()
-    events = np.zeros(
-        2 * (streams.length + streams.homes * streams.fill * widest) * cpus + slots + 1 + LOOKS + 2 * comings.at.size,
-        EVENT,
-    )
-    blocks = np.empty((np.int64(1.5 * streams.length / streams.quantum + 64) * cpus, 2))
-    used = np.zeros(2, np.int64)  # events, blocks
-    due = np.empty((widest, streams.length + 1), np.int32)  # first object that an actor frees before an allocation
-    objects = _Objects(
-        np.empty(streams.length, np.int32),
-        np.empty(streams.length, np.uint8),
-        np.empty(streams.length, np.uint16),
-        np.empty(streams.length, np.uint32),
-        np.empty(streams.length, np.int32),
-    )
-    first_use = np.empty((widest, shares.size), np.int64)
-    homes = np.empty((widest, streams.homes), np.uint32)
-    allocated, phase, memcg, coming = np.empty((4, widest), np.int64)
-    on = np.empty(widest, np.uint32)
-    state, luck = np.empty(1, np.uint64), np.empty(1, np.uint64)
+    events, blocks, due, objects = room.events, room.blocks, room.due, room.objects
+    first_use, homes, on, (allocated, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
+    used, state, luck = room.used, room.state, room.luck
 
-    blocks = _begin(blocks, used, -1.0)
+    _begin(blocks, used, -1.0)
     for slot in range(slots):
         _emit(events, used, ONLINE, slot + 1)
-    blocks = _begin(blocks, used, streams.warm - 0.3)
+    _begin(blocks, used, streams.warm - 0.3)
     _emit(events, used, START, 0)
     for sample in range(LOOKS):
         at = streams.warm + sample * (streams.length - streams.warm) // LOOKS
-        blocks = _begin(blocks, used, at - 0.25)
+        _begin(blocks, used, at - 0.25)
         _emit(events, used, SAMPLE, 0)
     for slot in range(slots):
         mine = slot + 1
         for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
             luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
-            blocks = _begin(blocks, used, comings.at[each] - 0.1)
+            _begin(blocks, used, comings.at[each] - 0.1)
             _emit(events, used, OFFLINE, mine).cpu_hash = _hash(luck)
             mine = comings.memcg[each]
             _emit(events, used, ONLINE, mine)
@@ -249,7 +276,7 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
         due[:actors] = NOTHING
         for actor in range(actors):
             for home in range(streams.homes):
-                blocks = _begin(blocks, used, -0.5)
+                _begin(blocks, used, -0.5)
                 _fill(events, used, streams, stream, memcg[actor], shares, homes[actor, home], objects, state, luck)
         first_use[:actors] = NOTHING
         running, left = np.int64(0), np.int64(0)
@@ -258,7 +285,7 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
             for each in range(actors):
                 slot = first[stream] + each
                 while coming[each] < comings.of_slot[slot + 1] and comings.at[coming[each]] == i:
-                    blocks = _begin(blocks, used, i - 0.2)
+                    _begin(blocks, used, i - 0.2)
                     luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
                     _exit(events, used, streams, stream, due[each], allocated[each], objects, on[each], luck)
                     memcg[each] = comings.memcg[coming[each]]
@@ -278,7 +305,7 @@ def _draw(streams, shares, seed, first, last, comings):  # type: ignore[no-untyp
                     on[running] = homes[running, np.int64(_random(state) * streams.homes)]
             left -= 1
             if fresh:
-                blocks = _begin(blocks, used, i + begins)
+                _begin(blocks, used, i + begins)
 
             k = allocated[running]
             luck[0] = finalise(state[0] ^ np.uint64(i))
@@ -382,25 +409,18 @@ def _emit(events, used, kind, memcg):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _begin(blocks, used, key):  # type: ignore[no-untyped-def]
-    """Begin a block with the next event; returns the blocks, more of them if they were full."""
-    if used[1] == blocks.shape[0]:
-        more = np.empty((2 * used[1], 2))
-        more[: used[1]] = blocks
-        blocks = more
-    blocks[used[1], 0], blocks[used[1], 1] = key, used[0]
+def _begin(blocks, used, at):  # type: ignore[no-untyped-def]
+    """Begin a block with the next event."""
+    blocks[used[1], 0], blocks[used[1], 1] = at, used[0]
     used[1] += 1
-    return blocks
 
 
 @entry
-def _in_order(events, starts, order):  # type: ignore[no-untyped-def]
-    """Return the events, block by block in the given order."""
-    sorted_events = np.empty_like(events)
+def _in_order(events, starts, order, ordered):  # type: ignore[no-untyped-def]
+    """Copy the events, block by block in the given order."""
     at = 0
     for block in order:
         end = starts[block + 1] if block + 1 < starts.size else events.size
         for i in range(starts[block], end):
-            sorted_events[at] = events[i]
+            ordered[at] = events[i]
             at += 1
-    return sorted_events

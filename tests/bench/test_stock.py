@@ -12,7 +12,7 @@ import pytest
 import simpy
 from numba import njit
 
-from core.charge.stock import DRAINS, HITS, LANES, NOBODY, columns_of, run_stock, single_slot
+from core.charge.stock import DRAINS, HITS, LANES, NOBODY, columns_of, empty_stocks, run_stock, single_slot
 from core.events import ALLOC, FREE
 from core.slabs.heap import PAGE_EVENT
 from tests.support.contest import timed
@@ -148,7 +148,8 @@ def test_stock_of_all_batches(compete, in_c):
         return once
 
     def numba_lanes():
-        sums = single_slot(*columns, BATCHES.astype(np.int32), CPUS)[0]
+        stock, sums = empty_stocks(CPUS, 1)
+        single_slot(*columns, BATCHES.astype(np.int32), stock, sums)
         return [sums[HITS].tolist(), sums[DRAINS].tolist()]
 
     def numba_plain():
