@@ -121,7 +121,7 @@ def charge_window(point: Point) -> NDArray[np.void]:
     room = _room(streams, len(names), first, last, comings.at.size)
     events, blocks = _draw(streams, shares / shares[-1], seed, first, last, comings, room)
     order = np.argsort(blocks[:, 0], kind="stable")
-    ordered = np.empty_like(events)
+    ordered: NDArray[np.void] = np.empty_like(events)
     _in_order(events, blocks[:, 1].astype(np.int64), order, ordered)
     return ordered
 
