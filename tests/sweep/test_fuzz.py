@@ -2,84 +2,135 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import random
 import resource
+import shutil
 import sys
-import typing
-from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 
+import hydra
 import pyarrow.parquet as pq
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from core.params import Point
 from core.simulate import COLUMNS
-from sweep.config import schema
+from sweep.config import detect, hosts, kernels, schema
+from sweep.errors import InputError, one_line
+from sweep.plan.planner import plan
+from tests.support import CONF
+from tests.support.rules import every_ruled_key
 
 SMALL = ("cluster=inline", "duration_s=3600", "churn_hz=0.01", "cpus=4", "replicates=1")
 MOST_BYTES = 2 << 30
 MOST_S = 120  # of CPU: 20 s beside what such a small run should take, and what compiling may
-OPTIONS = {
+GROUPS = {
     "kernel": ["linux-4.19", "linux-5.2", "linux-5.9", "linux-6.1", "linux-6.19", "tiny-5.3.1", "cloud-6.1"],
     "workload": ["containers", "serverless", "web_frontend", "systemd_timers", "desktop"],
     "host": ["xeon_guest_2v", "epyc_rome_2s64", "graviton3_64"],
-    "design": ["unaccounted", "page_ref", "reparent_atomic", "reparent_percpu", "page_list", "reuse_dead", "objcg"],
-    "allocator": ["slub", "slab"],
-    "objcg_as_of": ["'5.9'", "'5.15'", "'6.1'", "null"],
 }
-NUMBERS = (
-    "0", "1", "2", "3", "7", "64", "0.5", "1e-9", "0.999", "1000", "-1", "-0.1", "null", "1e12", "nan", "text", "true",
-)  # fmt: skip
+NONSENSE = ("null", "nan", "inf", "-1", "text", "true", "0x10", "[1]", "{}", "'5.9'")
 AXES = (
-    "axes.cpus=[1,2,8]",
-    "axes.batch=[1,null,64]",
-    "axes.depth=[1,4]",
-    "axes.nodes=[1,2]",
-    "axes.design=[page_ref,objcg]",
-    "axes.uncharge_batched=[null,true,false]",
-    "axes.churn_hz={log: [0.001, 0.1, 3]}",
-    "axes.possible_cpus=[2,16]",
-    "axes.workload.lifetime_s=[10,600]",
-    "axes.protected_levels=[0,2]",
-    "axes={}",
-    "axes.cpus={}",
+    ("cpus=[1,2,8]",),
+    ("batch=[1,null,64]",),
+    ("depth=[1,4]",),
+    ("nodes=[1,2]",),
+    ("design=[page_ref,objcg]",),
+    ("uncharge_batched=[null,true,false]",),
+    ("churn_hz={log: [0.001, 0.1, 3]}",),
+    ("possible_cpus=[2,16]",),
+    ("workload.lifetime_s=[10,600]",),
+    ("protected_levels=[0,2]",),
+    ("kernel=[linux-5.2,linux-6.1]",),
+    ("cpus={}",),
+    ("cpus=[a,1]",),
+    ("cpus=[2,4]", "batch=[8,64]", "+zip=[[cpus,batch]]"),
+    ("cpus=[2,4]", "batch=[8,16,64]", "+zip=[[cpus,batch]]"),
+    ("churn_hz={log: [0.001, 0.1]}", "+sample={method: sobol, n: 4, seed: 1}"),
+    ("churn_hz={log: [0.001, 0.1]}", "workload.in_use={lin: [0.1, 1]}", "+sample={method: lhs, n: 3, seed: 2}"),
+    ("churn_hz={log: [0.001, 0.1]}",),
 )
 MORE = (
+    "axes={}",
     "where='batch <= cpus'",
     "where='cpus > 1'",
     "where='cpus > 99'",
     "where='[cpus > 1]'",
-    "zip=[[cpus,batch]]",
+    "where='design * 3 == 1'",
+    "zip=[[cpus,nodes]]",
+    "sample={method: lhs, n: 3, seed: 1}",
     "replicates=2",
 )
 
 
-def scalars(cls, prefix=""):
-    """Yield the path of every number and truth value of a point."""
-    for name, hint in typing.get_type_hints(cls).items():
-        inner = [each for each in (hint, *typing.get_args(hint)) if isinstance(each, type)]
-        if any(is_dataclass(each) for each in inner):
-            if typing.get_origin(hint) is not dict:
-                yield from scalars(next(each for each in inner if is_dataclass(each)), f"{prefix}{name}.")
-        elif {int, float, bool} & set(inner):
-            yield f"{prefix}{name}"
+@cache
+def config_of(groups):
+    """The config of some options, with no other override."""
+    for each in (schema, detect, hosts, kernels):
+        each.register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose("config", [*groups, *SMALL])
 
 
-KEYS = [key for key in scalars(Point) if key not in (schema.PLANNED, "duration_s", "churn_hz")]
+@cache
+def keys_of(groups):
+    """Every key of a point that has a rule, with its rule and what it is."""
+    return every_ruled_key(config_of(groups), (Point,))
+
+
+def value_of(rule, present, pick):
+    """A value for a key, as it is typed: mostly one that the rule allows, often one close to what it is."""
+    if pick.random() < 0.1:
+        return pick.choice(NONSENSE)
+    if rule.names:
+        return repr(pick.choice(rule.names))
+    near = [present * factor for factor in (0.3, 0.9, 1.1, 2, 5)] if present else [1, 0.5, 7]
+    value = pick.choice([*near, *near, rule.low, rule.high, rule.low - 1, rule.high * 2 + 1])
+    return repr(int(value) if isinstance(rule.low, int) and pick.random() < 0.9 else value)
 
 
 def line_of(seed):
-    """A command line, by its number."""
+    """Options and overrides, by number."""
     pick = random.Random(seed)
-    chosen = {name: pick.choice(values) for name, values in OPTIONS.items() if pick.random() < 0.3}
-    for key in pick.sample(KEYS, pick.choice((0, 1, 1, 2))):
-        chosen[key] = pick.choice(NUMBERS)
-    axes = pick.sample(AXES, pick.choice((0, 1, 1, 2))) + pick.sample(MORE, pick.choice((0, 0, 1)))
+    options = random.Random(seed // 10)  # composing takes its time
+    groups = tuple(f"{name}={options.choice(values)}" for name, values in GROUPS.items())
+    chosen = {
+        key: value_of(rule, present, pick)
+        for key, rule, present in pick.sample(keys_of(groups), pick.choice((0, 1, 1, 2, 3)))
+    }
+    axes = [
+        axis.removeprefix("+") if axis[0] == "+" else f"axes.{axis}"
+        for axis in (pick.choice(AXES) if pick.random() < 0.6 else ())
+    ] + pick.sample(MORE, pick.choice((0, 0, 0, 1)))
     swept = {axis.removeprefix("axes.").partition("=")[0] for axis in axes}
     base = dict(each.split("=", 1) for each in SMALL) | chosen
-    return [f"{key}={value}" for key, value in base.items() if key not in swept] + axes
+    return groups, [f"{key}={value}" for key, value in base.items() if key not in swept] + axes
+
+
+def planned(seed):
+    """Compose and plan a command line in this process; return what is wrong with the answer."""
+    groups, line = line_of(seed)
+    config = config_of(groups).copy()
+    try:
+        for each in OverridesParser.create().parse_overrides(line):
+            if each.key_or_group not in ("cluster",):
+                OmegaConf.update(config, each.key_or_group, each.value(), merge=False, force_add=True)
+        schema.keep_every_rule(config)
+        whole = plan(config, lambda group, name: config_of((f"{group}={name}",))[group])
+        positions = whole.kept(whole.probes())
+        return None if next(iter(positions), None) is not None else "a plan without a point"
+    except (InputError, OmegaConfBaseException, HydraException) as error:
+        told = one_line(error, schema.every_key())
+        return None if told and "\n" not in told else f"not one line: {told}"
+    except Exception as error:
+        return f"a traceback: {error!r}"
 
 
 def forked(line, folder):
@@ -139,23 +190,44 @@ def may_stand(name, value):
 
 
 def fuzz(seeds, tmp_path):
-    """Try command lines by their numbers; return those that were not answered well."""
-    found = {}
+    """Run command lines by their numbers; return those that were not answered well, and how many ran to their end."""
+    found, ran = {}, 0
     for seed in seeds:
         folder = Path(tmp_path) / str(seed)
         folder.mkdir()
-        if (fault := faults(line_of(seed), folder)) is not None:
-            found[seed] = f"{fault}  <-  {' '.join(line_of(seed))}"
-    return found
+        line = [*itertools.chain(*line_of(seed))]
+        if (fault := faults(line, folder)) is not None:
+            found[seed] = f"{fault}  <-  {' '.join(line)}"
+        ran += (folder / "runs").exists()
+        shutil.rmtree(folder)
+    return found, ran
+
+
+def test_configurations_are_planned_or_refused():
+    """Eighty whole configurations at random, composed and planned: a plan, or one line."""
+    assert {seed: fault for seed in range(80) if (fault := planned(seed)) is not None} == {}
+
+
+@pytest.mark.slow
+def test_twenty_thousand_configurations_are_planned_or_refused():
+    """The same, twenty thousand times."""
+    assert {seed: fault for seed in range(20_000) if (fault := planned(seed)) is not None} == {}
 
 
 @pytest.mark.long
 def test_configurations_run_or_are_refused(tmp_path):
     """Forty configurations at random: rows that are finite and not negative, or one line and nothing written."""
-    assert fuzz(range(40), tmp_path) == {}
+    found, ran = fuzz(range(40), tmp_path)
+
+    assert found == {}
+    assert ran > 5
 
 
 @pytest.mark.slow
 def test_two_thousand_configurations_run_or_are_refused(tmp_path):
-    """The same, two thousand times."""
-    assert fuzz(range(2000), tmp_path) == {}
+    """The same, two thousand times; MEMCG_SWEEP_FUZZ=FIRST:LAST for some of them."""
+    first, _, last = os.environ.get("MEMCG_SWEEP_FUZZ", "0:2000").partition(":")
+    found, ran = fuzz(range(int(first), int(last)), tmp_path)
+    print(f"{int(last) - int(first)} command lines, {ran} run to their end")
+
+    assert found == {}

@@ -8,12 +8,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core.checks import ruled_fields
-from core.params import Point
 from sweep.config import detect, hosts, kernels, schema
 from sweep.errors import InputError, one_line
 from sweep.plan.planner import plan
 from tests.support import CONF
+from tests.support.rules import every_ruled_key
 
 LINES = (("workload=containers",), ("workload=tmpfs_churn", "+experiment=crossover"))  # between them they have all keys
 
@@ -25,24 +24,6 @@ def configs():
         each.register()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         yield [hydra.compose("config", list(line)) for line in LINES]
-
-
-def walked(cls, values, path=""):
-    """Yield path and rule of every key of a config that has a rule."""
-    for name, field in ruled_fields(cls).items():
-        found = values.get(name)
-        for key, value in found.items() if field.many and found else [("", found)]:
-            where = f"{path}{name}.{key}".rstrip(".")
-            if field.inner and value is not None:
-                yield from walked(field.inner, value, f"{where}.")
-            elif field.rule and name in values:
-                yield where, field.rule
-
-
-def every_ruled_key(config):
-    """Every key with a rule, of a point and of a run."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    return [found for cls in (Point, schema.RunKeys) for found in walked(cls, plain)]
 
 
 def answer(config, key, value):
@@ -60,7 +41,7 @@ def test_all_numbers_have_rules(configs):
     """Whatever number a config holds, a rule stands beside its field; and most of what has a rule is a number."""
     ruled, numbers = set(), set()
     for config in configs:
-        ruled |= {key for key, _ in every_ruled_key(config)}
+        ruled |= {key for key, _, _ in every_ruled_key(config)}
         numbers |= {key for key, value in leaves(OmegaConf.to_container(config, resolve=True))}
 
     assert len(ruled) > 180
@@ -80,7 +61,7 @@ def walk(configs):
     """Every ruled key once: a config that has it, the key and its rule."""
     seen = set()
     for config in configs:
-        for key, rule in every_ruled_key(config):
+        for key, rule, _ in every_ruled_key(config):
             if key not in seen:
                 seen.add(key)
                 yield config.copy(), key, rule
