@@ -40,7 +40,7 @@ class Records:
     memory: by 'before' and 'after', the GUEST_FIGURES. slabs: by kmem_cache and 'before' or 'after', those of SLAB.
     calls: by phase, function and 'before' or 'after', hits and misses. seconds: by phase, how long it took and how many
     operations it had. in_flight: mean number of dying memcgs while cgroups came and went. missing: functions that this
-    kernel cannot count.
+    kernel cannot count. host_waited_s: how long the guest waited for a core of its host, which it cannot know itself.
     """
 
     memory: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -49,6 +49,7 @@ class Records:
     seconds: dict[str, tuple[float, int]] = field(default_factory=dict)
     in_flight: float | None = None
     missing: list[str] = field(default_factory=list)
+    host_waited_s: float = field(default=0.0, compare=False)
 
     def us_per(self, phase: str) -> float | None:
         """Return guest time per operation of a phase; None if it had none."""

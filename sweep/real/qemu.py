@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import shutil
@@ -19,6 +20,7 @@ from sweep.real.guest import GuestError, Records, initramfs, read_console
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
+LOOK_S = 0.5  # between looks at whether a guest ended
 PROBE_S = 20  # a guest that has not come up on KVM by then never will; TCG takes some 4 s
 QEMU_MIB = 256  # QEMU's own memory beside the guest's: 240 MB resident under TCG
 # quiet: the console is for records. On a busy host the emulated timer can be too late for the check at boot.
@@ -111,20 +113,49 @@ def boot(kernel: Path, machine: VirtualMachine, parameters: Mapping[str, str | i
             " ".join([COMMAND_LINE, *["nokaslr"] * machine.icount, *words]),
         ),
     ]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=machine.time_limit_s, check=False
-        )
-    except subprocess.TimeoutExpired as late:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            out, err, waited_s = _ended(process, machine.time_limit_s)
+        except BaseException:
+            process.kill()
+            raise
+    if waited_s is None:
         reason = f"the guest did not end in {machine.time_limit_s:g} s (vm.time_limit_s)"
-        raise GuestError(_kept(reason, command, late.stdout or b"", late.stderr or b"")) from None
-    if done.returncode:
-        said = (done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}").splitlines()[-1]
-        raise GuestError(_kept(f"QEMU failed: {said}", command, done.stdout, done.stderr))
+        raise GuestError(_kept(reason, command, out, err))
+    if process.returncode:
+        said = (err.decode(errors="replace").strip() or f"exit status {process.returncode}").splitlines()[-1]
+        raise GuestError(_kept(f"QEMU failed: {said}", command, out, err))
     try:
-        return read_console(done.stdout.decode(errors="replace"))
+        records = read_console(out.decode(errors="replace"))
     except GuestError as error:
-        raise GuestError(_kept(str(error), command, done.stdout, done.stderr)) from None
+        raise GuestError(_kept(str(error), command, out, err)) from None
+    records.host_waited_s = waited_s
+    return records
+
+
+def _ended(process: subprocess.Popen[bytes], limit_s: float) -> tuple[bytes, bytes, float | None]:
+    """Return what QEMU printed, and how long it waited for a core of the host; None for that if the limit ended it.
+
+    What a busy host makes a guest wait does not count: the limit is there for guests that hang.
+    """
+    began, waited_s = time.monotonic(), 0.0
+    while True:
+        try:
+            return *process.communicate(timeout=LOOK_S), waited_s
+        except subprocess.TimeoutExpired:
+            waited_s = max(waited_s, _waited_s(process.pid))
+            if time.monotonic() - began - waited_s > limit_s:
+                process.kill()
+                return *process.communicate(), None
+
+
+def _waited_s(pid: int) -> float:
+    """Return how long the thread of a process that waited longest was ready to run, and did not."""
+    waited_ns = [0]
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            waited_ns.append(int(path.read_text().split()[1]))
+    return max(waited_ns) / 1e9
 
 
 def _kept(reason: str, command: list[str], out: bytes, err: bytes) -> str:

@@ -64,6 +64,12 @@ SETTINGS = (
     ("guest_us_per_cgroup", pa.float64(), "us", "the kernel's time of a cgroup, from mkdir to rmdir"),
     ("guest_us_per_object", pa.float64(), "us", "the kernel's time to make an object, and to remove what is not kept"),
     ("host_s", pa.float64(), "s", "time of the boot on the host, or of the measurement of a live kernel"),
+    (
+        "host_waited_s",
+        pa.float64(),
+        "s",
+        "of it, how long the guest was ready to run while no core was free",
+    ),
 )
 
 

@@ -29,6 +29,7 @@ def boot_and_fill(row: Row, vm: Vm) -> None:
         "guest_us_per_cgroup": records.us_per("churn"),
         "guest_us_per_object": records.us_per("object"),
         "host_s": host_s,
+        "host_waited_s": records.host_waited_s,
     }
     fill(row, records)
 

@@ -15,7 +15,7 @@ from tests.real.test_truth import usual
 from tests.support.commands import folder, sweep
 
 SMALL = ("vm=icount", "vm.kernel=6.1", "axes.cpus=[1]", "replicates=1", "workload.tmpfs.cgroups=10")
-COLUMNS_OF_THE_HOST = ["host_s"]
+COLUMNS_OF_THE_HOST = ["host_s", "host_waited_s"]
 
 
 def small(measure, **program):
