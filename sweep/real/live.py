@@ -33,7 +33,7 @@ INSTEAD = {"churn": "churn", "counts": "cost"}  # by vm.measure: probes count th
 FIXED = ("cpus", "depth", "cgroup_version")  # of a point, by the node
 OBJECTS = {"open+close": 1, "pipe": 6, "socketpair": 8, "create+unlink": 3}  # charged slab objects of an operation
 METERED = {name: f"{name.removesuffix('_kib')}_bytes" for name in MEMORY_FIGURES if name.endswith("_kib")}
-TOUCHED = ("dentry", "shmem_inode_cache", "kernfs_node_cache", "kmalloc-", "mem_cgroup", "cgroup", "percpu")
+TOUCHED = ("dentry", "shmem_inode_cache", "kernfs_node_cache", "mem_cgroup")  # kmalloc's are everybody's
 SAME_HOST = "backend=live must run on the node that it was started on; use cluster=local or cluster=inline"
 
 
