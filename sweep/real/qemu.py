@@ -20,7 +20,7 @@ from sweep.real.guest import GuestError, Records, initramfs, read_console
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
-LOOK_S = 0.5  # between looks at whether a guest ended
+PEEK_S = 0.5  # between looks at whether a guest ended
 PROBE_S = 20  # a guest that has not come up on KVM by then never will; TCG takes some 4 s
 QEMU_MIB = 256  # QEMU's own memory beside the guest's: 240 MB resident under TCG
 # quiet: the console is for records. On a busy host the emulated timer can be too late for the check at boot.
@@ -141,7 +141,7 @@ def _ended(process: subprocess.Popen[bytes], limit_s: float) -> tuple[bytes, byt
     began, waited_s = time.monotonic(), 0.0
     while True:
         try:
-            return *process.communicate(timeout=LOOK_S), waited_s
+            return *process.communicate(timeout=PEEK_S), waited_s
         except subprocess.TimeoutExpired:
             waited_s = max(waited_s, _waited_s(process.pid))
             if time.monotonic() - began - waited_s > limit_s:
