@@ -90,7 +90,7 @@ def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     print(f"points      {job.count():,}")
     print(f"scenarios   {-(-positions // max(job.grains)):,}")
     print(f"tasks       about {max(2 * cores, round(took * cores / task_s)):,}, of {task_s:g} s each")
-    print(f"time        about {took:,.0f} s on {cores} cores, after a start of some seconds")
+    print(f"time        about {took:,.0f} s on {cores} core{'s' * (cores > 1)}, after a start of some seconds")
     return 0
 
 

@@ -13,23 +13,31 @@ from sweep.engine.ranges import Ranges
 if TYPE_CHECKING:
     from sweep.engine.loop import Job
 
-PROBES = 8  # stretches to time, spread over the plan
-PROBED_S = 10.0  # no new probe is begun after this
-PROBED_POSITIONS = 2048  # of a probe, where a plan may be cut there: a scenario can have a million
+PROBES = 512  # stretches that may be timed, spread over the plan
+PROBED_S = 1.5  # CPU-seconds for them in all
+STEP = 1.5  # a stretch is timed after one that should cost so many times less, so that none is dear unforeseen
+DEARER = 3  # times what the last one took that the next may take
+PROBED_POSITIONS = 48  # of a probe: a scenario can have a million
 ASKED = 200  # positions at which the fitted cost is asked for
 
 
 def seconds(job: Job, total: int, cores: int) -> float:
-    """Return the wall time that `total` positions should take on so many cores, start-up left out."""
-    cost, began = CostModel(), time.monotonic()
-    grain = max((each for each in job.grains if each <= PROBED_POSITIONS), default=min(job.grains))
-    starts = np.unique(np.linspace(0, total - 1, PROBES).astype(np.int64) // grain * grain).tolist()
-    _timed(job, starts[0], 1)  # compiles
-    for start in starts:
-        if time.monotonic() - began > PROBED_S:
+    """Return the wall time that `total` positions should take on so many idle cores, start-up left out."""
+    cost = CostModel()
+    # neighbours that share most of their work, and all of what makes a position dear
+    grain = max((each for each in job.grains if 1 < each <= PROBED_POSITIONS), default=job.grains[:2][-1])
+    starts = np.unique(np.linspace(0, total - 1, PROBES).astype(np.int64) // grain * grain)
+    expected = [cost.predict(job.features(start)) for start in starts.tolist()]
+    rungs = np.floor(np.log(expected) / np.log(STEP))
+    ladder = [int(np.random.default_rng(0).choice(starts[rungs == rung])) for rung in np.unique(rungs)]
+    _probed(job, ladder[0], min(grain, total - ladder[0]))  # compiles
+    left, took_s = PROBED_S, 0.0
+    for start in ladder:
+        if DEARER * took_s > left:
             break
-        count = min(grain, total - start)
-        cost.learn(job.features(start), _timed(job, start, count) / count)
+        each_s, took_s = _probed(job, start, min(grain, total - start))
+        cost.learn(job.features(start), each_s)
+        left -= took_s
     return left_s(job, cost, Ranges([(0, total)]), 0, cores)
 
 
@@ -43,7 +51,18 @@ def left_s(job: Job, cost: CostModel, todo: Ranges, flying: int, cores: int) -> 
     return float(np.mean(each)) * (len(todo) + flying / 2) / cores
 
 
+def _probed(job: Job, start: int, count: int) -> tuple[float, float]:
+    """Return the CPU time of each position of a stretch, told by one and by some where it is long, and of telling."""
+    some = min(count, PROBED_POSITIONS)
+    several = _timed(job, start, some)
+    if some == count:
+        return several / count, several
+    alone = _timed(job, start, 1)
+    more = max(several - alone, 0.0) / (some - 1) * (count - some)
+    return (several + more) / count, several + alone
+
+
 def _timed(job: Job, start: int, count: int) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     job.work(start, start + count)
-    return time.perf_counter() - began
+    return max(time.process_time() - began, 1e-6)
