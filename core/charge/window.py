@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from core.params import Point
 
 WARM_BURSTS = 1.5  # bursts of a memcg before the window is counted; an object lives for one burst at most
-# What a memcg allocates and frees on each of its CPUs before that, as a share of what it keeps in a burst. With less or
-# more, slabs kept in reserve by CPUs and nodes would grow or shrink for many bursts, and charges or uncharges prevail.
-FILL = 0.9
+# What a memcg allocates and frees on each of its CPUs before that, as a share of what it keeps in a burst: by what
+# bounds a CPU's partial list (`kernel.cpu_partial_rule`). With less or more, slabs kept in reserve by CPUs and nodes
+# would grow or shrink for many bursts, and charges or uncharges prevail.
+FILL = {"objects": 0.8, "slabs": 0.9, "off": 0.9}
+FILL_OF_ARRAYS = 1.0  # of SLAB
 LOOKS = 32  # times in a window at which it is looked up how much the stocks hold
 SETTLING_MIGRATES = 0.5  # chance that a quantum migrates in the first burst, so that memcgs visit all their CPUs
 FILP = "filp"
@@ -104,7 +106,7 @@ def charge_window(point: Point) -> NDArray[np.void]:
     streams = _Streams(
         length=_warm(mix) + mix.allocations_per_cpu,
         warm=_warm(mix),
-        fill=round(FILL * _burst(mix) * (1 - mix.short_lived)),
+        fill=round(_reserve(point) * _burst(mix) * (1 - mix.short_lived)),
         burst=_burst(mix),
         quantum=mix.quantum_allocations,
         homes=mix.home_cpus,
@@ -156,7 +158,7 @@ def window_key(point: Point) -> Hashable:
     """Return all that the window of a point depends on: points that are equal in it have the same events."""
     taken_over = tuple(_taken_over(point))
     load = point.workload
-    key = (_realisation(point), point.cpus, point.kernel.filp_by_rcu, taken_over)
+    key = (_realisation(point), point.cpus, point.kernel.filp_by_rcu, _reserve(point), taken_over)
     return (*key, load.cache_creation_s) if taken_over else key
 
 
@@ -173,6 +175,10 @@ def slots_of_streams(mix: ChargeMix, cpus: int) -> tuple[NDArray[np.int64], NDAr
 def memcgs_online(mix: ChargeMix, cpus: int) -> int:
     """Return how many memcgs are online at any time on a machine."""
     return int(slots_of_streams(mix, cpus)[1][-1])
+
+
+def _reserve(point: Point) -> float:
+    return FILL_OF_ARRAYS if point.allocator == "slab" else FILL[point.kernel.cpu_partial_rule]
 
 
 def _burst(mix: ChargeMix) -> int:

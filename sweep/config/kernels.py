@@ -1,8 +1,8 @@
 """Kernels by the names that people type: a profile, a version, a release as `uname -r` prints it, a distribution.
 
 Versions are text: 5.10 is no 5.1. A version that has no profile takes the rules of its own version and the sizes of the
-nearest profile of the same design, and says so; what is older than the oldest profile or newer than the newest is
-refused.
+profile of the same design that is most like it, and says so; what is older than the oldest profile or newer than the
+newest is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ Version = tuple[int, int]
 # build on the charge batch is 64, as notes on the tests of the Linux Test Project say
 ENTERPRISE = {"el8": ("rhel-8", 438), "el9": ("rhel-9", 191)}
 OLD_BATCH_PAGES = 32
+OF_BUILD = ("cgroup_v1", "memsw")  # rules that a configuration decides, whatever the version
 LAST_MINORS = {4: 20, 5: 19, 6: 19}  # of the major versions that are complete
 
 
@@ -119,10 +120,8 @@ def _within(name: str, version: Version, means: str) -> None:
 def _between(name: str, version: Version) -> dict[str, Any]:
     of_version = rules(version)
     base = nearest(version, of_version["design"])
-    _say(
-        name,
-        f"rules of {version_text(version)}, sizes of {base}, the nearest profile of its design, {of_version['design']}",
-    )
+    design = of_version["design"]
+    _say(name, f"rules of {version_text(version)}, sizes of {base}, the profile of its design most like it, {design}")
     sizes = options.option("kernel", base)
     return {
         **sizes,
@@ -140,9 +139,19 @@ def rules(version: Version) -> dict[str, Any]:
 
 
 def nearest(version: Version, design: str) -> str:
-    """Return the profile of the nearest version whose kernel has the same design; of two as near, the newer."""
+    """Return the profile whose sizes a version borrows: of the same design, and of those the one most like it.
+
+    That is the one fewest of whose rules are others, for sizes change along with rules; of several the nearest version,
+    and of two as near the newer.
+    """
+    of_version = rules(version)
+
+    def unlike(other: Version) -> tuple[int, int, int]:
+        differ = [key for key, value in rules(other).items() if key not in OF_BUILD and of_version[key] != value]
+        return len(differ), abs(_index(other) - _index(version)), -_index(other)
+
     same = [each for each in profile_versions() if rules(each)["design"] == design]
-    return f"linux-{version_text(min(same, key=lambda each: (abs(_index(each) - _index(version)), -_index(each))))}"
+    return f"linux-{version_text(min(same, key=unlike))}"
 
 
 def enterprise(release: str) -> tuple[str, int] | None:

@@ -38,7 +38,11 @@ def plan(config: DictConfig, load_option: LoadOption) -> Plan:
     }
     dims = [*_zipped(axes, whole["zip"]), *_sampled(axes, whole["sample"])]
     walked = {path for dim in dims for path in dim.paths}
-    dims += [Dim((path,), (v,)) for path, v in axes.items() if path not in walked and not isinstance(v, Sampled)]
+    dims += [
+        Dim((path,), (_distinct(v, options[path]) if path in options else v,))
+        for path, v in axes.items()
+        if path not in walked and not isinstance(v, Sampled)
+    ]
     dims.append(Dim((PLANNED,), (_replicates(whole["replicates"]),)))
     result = Plan(base, _ordered(dims, base), whole["where"], options)
     _check(result)
@@ -75,6 +79,16 @@ def _names(axis: Values | Sampled) -> tuple[str, ...]:
     if not isinstance(axis, Listed):
         raise InputError("axes of a group must be a list of names (got a range); write the names out")
     return axis.values
+
+
+def _distinct(names: Values, options: Mapping[str, Mapping[str, Any]]) -> Values:
+    """Return the names of a group without those that mean what an earlier one does, as 5.15 and ubuntu-22.04 do."""
+    assert isinstance(names, Listed)
+    found: list[str] = []
+    for name in names.values:
+        if all(options[name] != options[each] for each in found):
+            found.append(name)
+    return Listed(tuple(found))
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
