@@ -39,6 +39,8 @@ MEASURES = {
     "locks_per_page": Measure("locks per page charge and its uncharge", "locks/page"),
     "ns_per_page_charge": Measure("time per page charge", "time/page"),
     "ns_per_object": Measure("time per object", "time/object"),
+    "rmdir_caller_us": Measure("CPU time until rmdir(2) returns", "rmdir waits"),
+    "offline_background_us": Measure("CPU time of a removal behind rmdir's back", "background"),
     "offline_work_us": Measure("CPU time of a removal", "rmdir work"),
     "inherited_bytes_mean": Measure("charges that a new memcg takes over", "inherited"),
     "over_half_limit_share": Measure("new memcgs that start over half their limit", ">half limit"),

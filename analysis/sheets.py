@@ -18,7 +18,7 @@ DIMENSIONS = ("setting", "design", *AXIS_COUNTS)
 SIDE_BY_SIDE = (
     *("dead_bytes_end", "lost_bytes_end", "total_bytes_end", "dying_memcgs_end"),
     *("atomics_per_charge", "atomics_per_uncharge", "refs_per_page", "locks_per_page", "ns_per_object"),
-    *("offline_work_us", "inherited_bytes_mean", "over_half_limit_share"),
+    *("rmdir_caller_us", "offline_background_us", "inherited_bytes_mean", "over_half_limit_share"),
 )
 MEMINFO = (
     *("percpu_bytes_dead", "sreclaimable_bytes_dead", "sunreclaim_bytes_dead"),

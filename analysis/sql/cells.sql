@@ -22,7 +22,7 @@ select setting, design, cpus, batch, churn_hz,
        any_value(host_prices) as host_prices,
        any_value(host_grade) as host_grade,
        min(knee_cpus) as knee_cpus,
-       avg(columns('_bytes_(end|mean|bound|live|dead)$|_memcgs_(end|mean)$|_caches_end$|cgroups_end$|^(atomics|ns|refs|locks)_per_|^shared_atomics$|^percpu_ops$|^offline_(work_us|wait_ms)$|^over_half_limit_share$')),
-       half_width(columns('_bytes_(end|mean|bound|live|dead)$|_memcgs_(end|mean)$|_caches_end$|cgroups_end$|^(atomics|ns|refs|locks)_per_|^shared_atomics$|^percpu_ops$|^offline_(work_us|wait_ms)$|^over_half_limit_share$')) as '\0_pm'
+       avg(columns('_bytes_(end|mean|bound|live|dead)$|_memcgs_(end|mean)$|_caches_end$|cgroups_end$|^(atomics|ns|refs|locks)_per_|^shared_atomics$|^percpu_ops$|^(rmdir_caller|offline_background|offline_work)_us$|^offline_wait_ms$|^over_half_limit_share$')),
+       half_width(columns('_bytes_(end|mean|bound|live|dead)$|_memcgs_(end|mean)$|_caches_end$|cgroups_end$|^(atomics|ns|refs|locks)_per_|^shared_atomics$|^percpu_ops$|^(rmdir_caller|offline_background|offline_work)_us$|^offline_wait_ms$|^over_half_limit_share$')) as '\0_pm'
 from ratios
 group by all

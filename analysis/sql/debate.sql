@@ -11,6 +11,7 @@ select setting, design, cpus, batch, churn_hz,
        atomics_per_charge, atomics_per_charge_pm, atomics_per_uncharge, atomics_per_uncharge_pm,
        refs_per_page, refs_per_page_pm, locks_per_page, locks_per_page_pm,
        ns_per_object, ns_per_object_pm, ns_per_object_low, ns_per_object_high,
+       rmdir_caller_us, rmdir_caller_us_pm, offline_background_us, offline_background_us_pm,
        offline_work_us, offline_work_us_pm, inherited_bytes_mean, inherited_bytes_mean_pm,
        over_half_limit_share, over_half_limit_share_pm, out_of_memory
 from cells
