@@ -14,8 +14,8 @@ churn: .venv/installed  ## the main job; its last line is the run's folder
 check: lint  ## what matters while one works, in a minute
 	$(RUN) pytest -q --hypothesis-profile=fast -m "not slow and not bench and not long" $(CHECKED)
 
-test: .venv/installed  ## everything but what takes minutes
-	$(RUN) pytest -m "not slow and not bench and not long"
+test: .venv/installed  ## everything but what takes minutes, a file to a core
+	$(RUN) pytest -n logical --dist loadfile -m "not slow and not bench and not long"
 
 lint: .venv/installed
 	$(RUN) ruff check .

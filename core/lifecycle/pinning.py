@@ -251,8 +251,8 @@ def _weigh_singles(rules, books, singles):  # type: ignore[no-untyped-def]
         life_s = max(rules.cache_creation_s, 1.0)
         until = go_offline(left, np.int64(1), NONE, life_s, np.int64(0), rules, count, books.leaves)
         singles.zombies[each] = die(until, np.int64(0), has_caches, count, books.leaves)
-        singles.effects[each] = count
-        count[:] = 0
+        for i in range(count.size):
+            singles.effects[each, i], count[i] = count[i], 0
 
 
 @njit
