@@ -42,7 +42,8 @@ def keep_compiled() -> Path:
 
 def is_compiled() -> bool:
     """Whether this code ran on this node before, so that its machine code is there."""
-    return any(Path(os.environ.get("NUMBA_CACHE_DIR", "")).rglob("*.nbc"))
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return folder is not None and any(Path(folder).rglob("*.nbc"))
 
 
 def compile_once(folder: Path, compiles: Callable[[], object]) -> None:
