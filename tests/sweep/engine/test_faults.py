@@ -1,9 +1,12 @@
 """Workers, nodes and drivers that die: nothing is lost, nothing is there twice, and the rows are the same bits."""
 
 import os
+import random
 import signal
 import subprocess
+import tempfile
 import time
+from contextlib import suppress
 
 import duckdb
 import pytest
@@ -22,6 +25,8 @@ from tests.support.commands import (
 )
 
 pytestmark = pytest.mark.long
+
+MOMENTS_S = 20.0  # of a run on Ray, from its first second to its end
 
 LONG = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "replicates=6", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]",
         "cluster.task_s=0.5")  # fmt: skip
@@ -82,6 +87,67 @@ def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
     assert digests(folder(sweep(*TINY, f"out={tmp_path}", "cluster=inline"))) == digests(inline)
 
 
+SIGNALS = (
+    [signal.SIGTERM],
+    [signal.SIGINT],
+    [signal.SIGTERM] * 2,
+    [signal.SIGINT] * 2,
+    [signal.SIGINT, signal.SIGTERM],
+)
+
+
+@pytest.mark.parametrize("number", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_signals_at_random_moments(number, inline, tmp_path, capsys):
+    """One signal or two, at any moment of a run on Ray: its status, no process, no folder, the same rows at last."""
+    pick, sent, whole = random.Random(number), 0, 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # the paths of sockets have to be
+        while sent < number:
+            line = (*TINY, f"out={tmp_path / str(whole)}", "cluster.task_s=0.01", "cluster.cores=1")
+            options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": os.environ | {"TMPDIR": short}}
+            signals, wait_s = pick.choice(SIGNALS), pick.uniform(0, MOMENTS_S)
+            with started(*line, **options) as driver:
+                until_handled(driver)
+                with suppress(subprocess.TimeoutExpired):
+                    driver.wait(wait_s)
+                below = children(driver.pid)
+                if driver.poll() is None:
+                    sent += 1
+                    for each in signals:
+                        driver.send_signal(each)
+                        time.sleep(0.3)
+                said, trouble = driver.communicate(timeout=LIMIT_S)
+            case = (sent, signals, wait_s, trouble)
+            assert driver.returncode in (0, 128 + signals[0]), case
+            assert "Traceback" not in trouble, case
+            assert os.listdir(short) == [], case
+            assert gone(below), case
+            if driver.returncode == 0:
+                assert digests(said.splitlines()[-1]) == digests(inline), case
+                whole += 1
+        assert digests(folder(sweep(*TINY, f"out={tmp_path / str(whole)}", "cluster=inline"))) == digests(inline)
+    with capsys.disabled():
+        print(f"\ncluster=local: {sent} times one signal or two, {whole + 1} runs whole")
+
+
+def until_handled(driver):
+    """Wait until a driver handles SIGTERM: before that it is Python that starts."""
+    handled = 0
+    while driver.poll() is None and not handled >> signal.SIGTERM - 1 & 1:
+        with open(f"/proc/{driver.pid}/status") as file:
+            handled = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))
+        time.sleep(0.01)
+
+
+def gone(pids):
+    """Whether processes end, within the time in which they see that their driver did."""
+    until = time.monotonic() + 30
+    while any(alive(pid) for pid in pids):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def test_a_raylet_that_dies_ends_the_run_at_once(tmp_path):
     """Without its raylet an embedded Ray is no more: the run says so, names its folder, and exits with 1."""
     with started(*LONG, f"out={tmp_path}", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
@@ -119,7 +185,4 @@ def test_a_ray_that_does_not_start_is_one_line(tmp_path):
     assert driver.returncode == 1
     assert len(said.splitlines()) == 1
     assert "Ray did not start on this machine" in said
-    until = time.monotonic() + 30
-    while any(alive(pid) for pid in below):  # they see that the driver is gone
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    assert gone(below)
