@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from core.checks import among, at_most, between, keep_rules, one_of, within
+from core.checks import among, at_least, at_most, between, keep_rules, one_of
 from core.designs import DESIGNS
 from core.host import Host
 from core.keys import Own, key, own_of, record, resolved
@@ -104,10 +104,11 @@ class Point:
     def __post_init__(self) -> None:
         point = resolved(self)  # rules hold for what is simulated
         keep_rules(Point, point, "", inside=False)  # a kernel, a workload and a host keep their own
-        within("possible_cpus", point.possible_cpus, point.cpus, CPUS.high, "every online CPU is a possible one")
-        within("protected_levels", point.protected_levels, 0, point.depth, "depth says how many levels there are")
+        way_out = f"it includes those online: raise it, or lower cpus={point.cpus}"
+        at_least("possible_cpus", point.possible_cpus, point.cpus, way_out)
+        at_most("protected_levels", point.protected_levels, point.depth, f"lower it, or raise depth={point.depth}")
         if point.allocator == "slab":
-            within("nodes", point.nodes, 1, 1, "allocator=slab is modelled without alien caches, on one node")
+            at_most("nodes", point.nodes, 1, "allocator=slab is modelled without alien caches: use slub, or nodes=1")
         _check_cost(point)
         for inside, names in (("caches", point.workload.caches), ("charge.caches", point.workload.charge.caches)):
             if not names.keys() <= point.kernel.caches.keys():
