@@ -63,5 +63,5 @@ def test_two_deterministic_runs_land_the_same_rows_and_are_a_reference(tmp_path)
         [sys.executable, "-m", "analysis", "validate", str(held), "--format", "csv"], capture_output=True, text=True
     )
     rows = {(row["figure"], row["workload"]): row for row in csv.DictReader(io.StringIO(judged.stdout))}
-    assert rows["dying memcgs", "keep1"]["verdict"] == "ok"
+    assert rows["dying memcgs", "keep1-cgroups10"]["verdict"] == "ok"
     assert rows["charges", "create, depth 1"]["verdict"] == "ok"
