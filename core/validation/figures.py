@@ -79,8 +79,8 @@ def call_figures(point: Point, runs: Sequence[Phases], *, kernel: str, files: in
     reference's is: what fits a grace period does not follow the mean pace. A ratio to nothing is no figure.
     """
     found: dict[tuple[str, str, str], list[float]] = {}
-    for phases in runs:
-        for phase, calls in count_calls(point, files, phases).items():
+    for draw, phases in enumerate(runs):
+        for phase, calls in count_calls(point, files, phases, draw).items():
             ratios = {
                 ("charges", "1/operation"): (calls.charges, calls.operations),
                 ("charge walks", "1/charge"): (calls.charge_walks, calls.charges),

@@ -46,7 +46,7 @@ def _counts(row: Row, usual: Point) -> None:
     case, program = row.case, row.case.program
     paces = {"create": program.file_us, "unlink": program.file_us, f"pipe{program.counted_pipes}": program.pipe_us}
     point = replace(usual, kernel=row.profile, cpus=case.cpus, depth=case.depth, cgroup_version=case.cgroup_version)
-    counted = count_calls(point, program.counted_files, paces)
+    counted = count_calls(point, program.counted_files, paces, case.replicate)
     for phase, calls in counted.items():
         name = phase.rstrip("0123456789")
         row.operations[name] = calls.operations, paces[phase]
