@@ -53,7 +53,9 @@ COLUMNS: dict[str, Column] = {
     "uncharge_counter_atomics": Column("int64", "1", "of these, by uncharges; else by charges and drained stocks"),
     "refcount_atomics": Column("int64", "1", "atomics on references: kmem_caches, and what is offline"),
     "byte_atomics": Column("int64", "1", "atomics on nr_charged_bytes of obj_cgroups"),
-    "stat_atomics": Column("int64", "1", "atomics that propagate per-CPU statistics (before rstat, 5.13)"),
+    "stat_atomics": Column(
+        "int64", "1", "atomics that propagate per-CPU statistics before rstat, 5.13; docs/model.md bounds rstat's"
+    ),
     "shared_atomics": Column("int64", "1", "counter, refcount, byte and stat atomics"),
     "percpu_ref_ops": Column("int64", "1", "references taken or dropped by a per-CPU add"),
     "percpu_stat_ops": Column("int64", "1", "per-CPU statistics written"),

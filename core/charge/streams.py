@@ -1,7 +1,7 @@
 """From objects to page events: what a design asks of the memcgs' page stocks, and all it does that no batch changes.
 
-All counts are of what follows START (`core.charge.window`), where events have one. There the machine is in its steady
-state, so that as many pages are uncharged as charged, give or take what a window's ends cut off.
+All counts are of what follows START (`core.charge.window`), where events have one. There the machine is near its steady
+state: about as many pages are uncharged as charged (docs/model.md says how nearly).
 """
 
 from __future__ import annotations
