@@ -34,6 +34,7 @@ class OnRay:
             os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
             _reach(cluster["address"])
         self._running: dict[Any, Task] = {}
+        self._ray: Any = None  # until it is imported, which takes a second in which a signal may come
         try:
             self._connect(cluster)
             self._begin(cluster, job, root, code)
@@ -138,7 +139,8 @@ class OnRay:
         """Drop what is under way; end an embedded Ray, leave a cluster as it was."""
         for ref in self._running:
             self._ray.cancel(ref, force=True)
-        self._ray.shutdown()
+        if self._ray is not None:
+            self._ray.shutdown()
         if self._local is not None:
             self._local.close()
 

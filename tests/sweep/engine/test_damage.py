@@ -81,11 +81,11 @@ def damaged(content, pick):
     return content[:at] + bytes([content[at] ^ 1 << pick.randrange(8)]) + content[at + 1 :]
 
 
-def torment(whole, tmp_path, capfd, times):
+def torment(whole, tmp_path, capfd, numbers):
     """Damage a file of a run time and again; the run must be healed, and a reader see the truth or nothing."""
     root, expected = whole
     half = stopped(tmp_path / "half")
-    for number in range(times):
+    for number in numbers:
         pick = random.Random(number)
         original = pick.choice((root, half))
         out = tmp_path / "tormented"
@@ -105,14 +105,14 @@ def torment(whole, tmp_path, capfd, times):
 
 def test_turned_bits_are_found(whole, tmp_path, capfd):
     """One bit anywhere in a part, a table, the manifest or the checksums: never silent, always healed."""
-    torment(whole, tmp_path, capfd, 25)
+    torment(whole, tmp_path, capfd, range(25))
 
 
 @pytest.mark.slow
 def test_ten_thousand_turned_bits_are_found(whole, tmp_path, capfd, monkeypatch):
     """The same, ten thousand times."""
     monkeypatch.setattr("sweep.run.commit", lambda: None)  # a process of git's each time
-    torment(whole, tmp_path, capfd, 10_000)
+    torment(whole, tmp_path, capfd, range(10_000))
 
 
 def test_a_large_file_is_read_whole_once(whole, tmp_path, monkeypatch):
