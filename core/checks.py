@@ -147,10 +147,10 @@ def at_most(key: str, value: float, high: float, way_out: str = "") -> None:
         raise ValueError(_line(key, f"must be at most {high}", value, way_out))
 
 
-def below(key: str, value: float, high: float, way_out: str = "") -> None:
-    """Raise ValueError unless `value < high`."""
-    if not value < high:
-        raise ValueError(_line(key, f"must be below {high}", value, way_out))
+def above(key: str, value: float, low: float, what: str, way_out: str = "") -> None:
+    """Raise ValueError unless `value > low`, which is the value of `what`."""
+    if not value > low:
+        raise ValueError(_line(key, f"must be above {what}, {low:g}", value, way_out))
 
 
 def within(key: str, value: float, low: float, high: float, way_out: str = "") -> None:

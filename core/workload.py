@@ -5,7 +5,7 @@ Values live in `conf/workload/`, each with its source. "Mean" is the mean of a P
 
 from __future__ import annotations
 
-from core.checks import SHARE, among, at_least, below, between, keep_rules, one_of, within
+from core.checks import SHARE, above, among, at_least, between, keep_rules, one_of, within
 from core.keys import fields_of, key, record
 
 HOLDS = ("files", "directories", "pipes", "sockets")
@@ -84,8 +84,8 @@ class Pressure:
     refill_mib_s: float = key(rule=RATE)  # page cache read in, and so reclaimed, per second
 
     def __post_init__(self) -> None:
-        way_out = "leave some of workload.pressure.memory_mib for cgroups and page cache"
-        below("workload.pressure.in_use_mib", self.in_use_mib, self.memory_mib, way_out)
+        way_out = "leave some for cgroups and page cache, or lower workload.pressure.in_use_mib"
+        above("workload.pressure.memory_mib", self.memory_mib, self.in_use_mib, "in_use_mib", way_out)
 
 
 @record("scenario")

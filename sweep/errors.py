@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from core.checks import among
@@ -56,7 +57,11 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
         return not_one_of(group, name, (option for option in error.options if option[0] not in "_."))
     for cause in _causes(error):
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
-            return choose_from(cause.full_key, cause.full_key, keys)
+            parent = cause.full_key.rpartition(".")[0]
+            entries = list(cause.parent_node or ()) if isinstance(cause.parent_node, DictConfig) else []
+            return choose_from(
+                cause.full_key, cause.full_key, [f"{parent}.{name}" for name in entries if parent] or keys
+            )
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return f"{cause.full_key} must keep its type and be set ({first_line(cause)}); --cfg job shows what it is"
     line = "; ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__

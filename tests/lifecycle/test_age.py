@@ -306,7 +306,7 @@ def test_a_host_runs_out_of_memory_when_nothing_is_left_for_the_page_cache():
 
 def test_a_host_with_all_its_memory_in_use_is_refused():
     """The clock of reclaim would run backwards."""
-    with pytest.raises(ValueError, match=r"workload.pressure.in_use_mib must be below 100 \(got 100\); leave some"):
+    with pytest.raises(ValueError, match=r"pressure.memory_mib must be above in_use_mib, 100 \(got 100\); leave some"):
         Pressure(memory_mib=100, in_use_mib=100, refill_mib_s=1)
 
 

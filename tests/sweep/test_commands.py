@@ -13,6 +13,8 @@ from sweep.engine import signals
 
 BAD = {
     "batc=3": "did you mean batch?",
+    "workload.leftovers.dentri.private=3": "did you mean workload.leftovers.dentry?",
+    "workload.pressure.memory_mib=32GiB": "must be above in_use_mib, 40960 (got 32GiB)",
     "batch=two": "could not be converted to Integer",
     "batch=0": "use stock=false",
     "cpus=1.5": "could not be converted to Integer",
