@@ -102,4 +102,4 @@ def test_the_pace_decides_what_a_grace_period_frees(profile_of):
     fast, slow = (count_calls(at(profile_of("linux-6.1"), 1, 1), 2000, {"create": us})["create"] for us in (10, 250))
 
     assert fast.uncharges < slow.uncharges
-    assert slow.charges - fast.charges in {0, 1}
+    assert abs(slow.charges - fast.charges) <= 1
