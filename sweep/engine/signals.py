@@ -5,6 +5,7 @@ The first signal stops the run. A second one is told that the run is stopping; a
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Iterator
@@ -44,6 +45,13 @@ def install() -> None:
     _State.count, _State.held, _State.raised, _State.status = 0, 0, False, None
     _State.taken = [n for n in STATUS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     take()
+    atexit.register(_ignore)  # the first that is registered is the last that runs
+
+
+def _ignore() -> None:
+    """Pass over what comes while Python itself ends: it would put the default back, and with it another status."""
+    for number in _State.taken:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def take() -> None:

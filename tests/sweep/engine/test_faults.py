@@ -116,7 +116,7 @@ def test_signals_at_random_moments(number, inline, tmp_path, capsys):
                         driver.send_signal(each)
                         time.sleep(0.3)
                 said, trouble = driver.communicate(timeout=LIMIT_S)
-            case = (sent, signals, wait_s, trouble)
+            case = (sent, driver.returncode, signals, wait_s, trouble)
             assert driver.returncode in (0, 128 + signals[0]), case
             assert "Traceback" not in trouble, case
             assert os.listdir(short) == [], case

@@ -69,6 +69,20 @@ def test_a_third_signal_kills():
     assert process.returncode == -signal.SIGINT
 
 
+def test_a_signal_at_the_very_end_does_not_change_the_status():
+    """Of a driver that was stopped and has written everything, a second signal makes no other status."""
+    code = (
+        "import atexit, os, signal, sys; from sweep.engine import signals\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)\n"
+        "sys.late = Late()  # goes when modules do, after all that is registered for the end\n"
+        "signals.install(); sys.exit(143)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (143, "")
+
+
 def test_a_signal_is_held_back():
     """What is postponed is done to its end, and the signal stops the run after it."""
     before = {number: signal.getsignal(number) for number in signals.STATUS}
