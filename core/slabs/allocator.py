@@ -26,9 +26,9 @@ def run_slabs(
     owners = 1 if slabs_of == SHARED else memcgs_of(events)
     arrays = slab.new_arrays(caches, owners, cpus) if rule == ARRAYS else None
     heap = new_heap(events, caches, owners, cpus=cpus, nodes=slab.LISTS if arrays else nodes, rule=rule)
-    memcg = np.full(int(events["object"].max(initial=NONE)) + 1, NONE)
+    memcg = np.full(int(events["object"].max(initial=NONE)) + 1, NONE, np.int32)
     identity = np.arange(memcgs_of(events), dtype=np.int64)
-    slab_of, graveyard = np.full(memcg.size, NONE), np.zeros(identity.size, np.int64)
+    slab_of, graveyard = np.full(memcg.size, NONE, np.int32), np.zeros(identity.size, np.int64)
     _replay(heap, arrays, events, slabs_of, memcg, identity, slab_of, graveyard)
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
@@ -70,7 +70,7 @@ def _replay(heap, arrays, events, slabs_of, memcg_of, identity, slab_of, graveya
             slab_of[event.object] = c.slab
             memcg_of[event.object] = memcg if slabs_of == SHARED else owner
         elif kind == FREE:
-            s = slab_of[event.object]
+            s = np.int64(slab_of[event.object])
             inst = heap.slabs[s].cache
             c = heap.cpu[inst * heap.cpus + cpu]
             if arrays is not None:

@@ -50,7 +50,7 @@ class SlabTrace:
     instances: NDArray[np.void]
     cpus_holding: NDArray[np.intp]
     dead: NDArray[np.int64]
-    memcg: NDArray[np.int64]
+    memcg: NDArray[np.int32]
     identity: NDArray[np.int64]
 
 
@@ -65,10 +65,10 @@ class Heap(NamedTuple):
     slabs: NDArray[np.void]
     cpu: NDArray[np.void]  # [instances * cpus]
     node: NDArray[np.void]  # [instances * nodes]
-    free_ids: NDArray[np.int64]  # stack of unused slab records
+    free_ids: NDArray[np.int64]  # stack of slab records that were given back
     dead: NDArray[np.int64]  # [owners] 1 after offline
     pages: NDArray[np.void]
-    used: NDArray[np.int64]  # how many slab records are left, how many page events there are
+    used: NDArray[np.int64]  # [3] how many ids are on that stack, page events there are, slab records were ever used
 
 
 def new_heap(
@@ -89,10 +89,10 @@ def new_heap(
         slabs=np.empty(allocations, _SLAB),
         cpu=np.array([(NONE, 0, NONE)], _CPU).repeat(owners * caches.size * cpus),
         node=np.array([(NONE, NONE, 0)], _NODE).repeat(owners * caches.size * nodes),
-        free_ids=np.arange(allocations),
+        free_ids=np.empty(allocations, np.int64),
         dead=np.zeros(owners, np.int64),
         pages=np.empty(2 * allocations + int(np.count_nonzero(events["kind"] > FREE)), PAGE_EVENT),
-        used=np.array([allocations, 0]),
+        used=np.zeros(3, np.int64),
     )
 
 
@@ -105,8 +105,12 @@ def memcgs_of(events: NDArray[np.void]) -> int:
 def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """A new slab for an instance, on the node of `cpu`, all its objects in use."""
     cache = inst % heap.caches.size
-    heap.used[0] -= 1
-    s = heap.free_ids[heap.used[0]]
+    if heap.used[0]:
+        heap.used[0] -= 1
+        s = heap.free_ids[heap.used[0]]
+    else:
+        s = heap.used[2]
+        heap.used[2] += 1
     slab = heap.slabs[s]
     slab.cache = inst
     slab.node = inst * heap.nodes + cpu * heap.nodes // heap.cpus
