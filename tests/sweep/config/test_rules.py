@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import hydra
 import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.checks import keep_rules
+from core.params import Point
 from sweep.config import detect, hosts, kernels, schema
 from sweep.errors import InputError, one_line
 from sweep.plan.planner import plan
@@ -67,6 +71,30 @@ def walk(configs):
                 yield config.copy(), key, rule
 
 
+def test_what_is_below_or_above_is_refused(configs):
+    """Each key by itself, of a config as plain values: one too small, one too large, no number, no such name."""
+    for config in configs:
+        plain = OmegaConf.to_container(config, resolve=True)
+        for key, rule, value in every_ruled_key(config):
+            for wrong in [float("nan"), *(["nonsense"] if rule.names else [rule.low - 1, rule.high * 2 + 1])]:
+                put(plain, key, wrong)
+                with pytest.raises(
+                    ValueError, match=rf"^{re.escape(key)} must be .*\(got {re.escape(repr(wrong))}\); ."
+                ):
+                    for cls in (Point, schema.RunKeys):
+                        keep_rules(cls, plain, "")
+            put(plain, key, value)
+
+
+def put(tree, key, value):
+    """Set one value of nested ones, by its path."""
+    *parents, last = key.split(".")
+    for name in parents:
+        tree = tree[name]
+    tree[last] = value
+
+
+@pytest.mark.long
 def test_what_breaks_a_rule_is_refused_in_one_line(configs):
     """One that is too small or too large, no number or endless, no such name, text: key, rule, value and way out."""
     for config, key, rule in walk(configs):
