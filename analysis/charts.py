@@ -190,7 +190,7 @@ def _components(ask: Answers) -> Chart | None:
         weight[row["component"]] += row["bytes"]
     names = [name for name, _ in weight.most_common()]
     colors = {name: COMPONENT_COLORS[min(place, len(COMPONENT_COLORS) - 1)] for place, name in enumerate(names)}
-    caption = f"Mean over replicates, at batch {ask.point.batch}; what the dead memory above is made of."
+    caption = f"Means over replicates, at batch {ask.point.batch}, of the dead memory above; the table has intervals."
     chart = _chart(
         ask,
         "components",
