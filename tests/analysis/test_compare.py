@@ -7,6 +7,8 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis.compare import held_against
@@ -55,6 +57,23 @@ def test_three_per_cent_are_found_and_named(pair, analysis, factor):
     assert "in 1 column: ns_per_object" in found.out
     assert "objcg" in found.out
     assert "page_ref" not in found.out
+
+
+def test_a_core_that_prices_three_per_cent_more_is_found(smoke, tmp_path, analysis):
+    """A real run against itself: exit 0; against what a core lands that prices an object 3 % dearer: 1, by name."""
+    table = pq.read_table(smoke / "points")
+    at = table.schema.get_field_index("ns_per_object")
+    dearer = pa.array(table["ns_per_object"].to_numpy() * 1.03)
+    (tmp_path / "points").mkdir()
+    pq.write_table(table.set_column(at, table.schema.field(at), dearer), tmp_path / "points" / "00000.parquet")
+    files = [{"path": "points/00000.parquet", "rows": table.num_rows}]
+    manifest = json.loads((smoke / "manifest.json").read_text("utf-8")) | {"files": files, "core": "another"}
+    manifest.pop("digest", None)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    same, other = analysis("compare", smoke, smoke), analysis("compare", smoke, tmp_path)
+
+    assert (same.status, other.status) == (0, 1)
+    assert "in 1 column: ns_per_object." in other.out
 
 
 def test_a_change_that_only_one_pair_shows_counts(pair, analysis):
