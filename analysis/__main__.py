@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.metadata import version as installed
@@ -341,8 +342,13 @@ def _read(source: str) -> str:
 
 def main() -> None:
     """Run the command line; whatever the user can mend is one line on stderr and exit status 2."""
+    if sys.stdout is None:  # closed: what is for a file is written all the same
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
     try:
         sys.exit(app(standalone_mode=False))
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again when it ends
+        print(f"stdout must be a place that can be written ({error.strerror}); -o FILE writes a file", file=sys.stderr)
     except InputError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
     except duckdb.Error as error:

@@ -126,7 +126,12 @@ def _run(config: DictConfig) -> int:
     within_reach(plain["out"])
     job = _job(config)
     if plain["plan"] == "only":
-        return show_plan(job, plain["cluster"])
+        try:
+            return show_plan(job, plain["cluster"])
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again when it ends
+            say(f"cannot write to stdout ({error.strerror})")
+            return FAILED
     return run(job, plain, HydraConfig.get().runtime.choices.get("experiment") or "point")
 
 

@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -91,3 +93,17 @@ def test_a_store_that_does_not_answer_is_told_in_time(monkeypatch):
             folder.within_reach("s3://bucket/x")
 
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("line", ["analysis runs {out}", "sweep plan=only cluster=inline duration_s=60 cpus=2"])
+def test_a_full_stdout_is_one_line(line, tmp_path):
+    """Where stdout takes nothing more, that is said in one line, and with a status that is not 0."""
+    (tmp_path / "a").mkdir()
+    words = line.format(out=tmp_path).split()
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", *words], stdout=full, stderr=subprocess.PIPE, text=True)
+
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
