@@ -12,7 +12,6 @@ batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -29,8 +28,9 @@ OBJCG_SLOT_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector o
 UNCACHED = -1  # a byte stock that serves no obj_cgroup
 
 # columns of the state arrays
-WHO, BYTES = range(2)  # slot of a CPU's byte stock: cached objcg, bytes
-OWNER, STATS, TURN = 0, 1, 3  # of a CPU: slot whose two statistics are gathered, those, slot that goes next
+WHO, BYTES = range(2)  # slot of a CPU's byte stock, `[cpus, slots, 2]`: cached objcg, bytes
+# `[cpus, 4]`: slot whose two statistics are gathered, those, slot that goes next
+OWNER, STATS, TURN = 0, 1, 3
 S16_MAX = 32767  # statistics that several slots share are gathered in 16 bits
 CHARGED, REFS, KILLED = range(3)  # obj_cgroup: nr_charged_bytes, references, killed
 BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STATS_OUT, FIRST_STAT = range(8)
@@ -90,8 +90,7 @@ def run_objcg(
     objects = np.full((int(events["object"].max(initial=UNCACHED)) + 1, 2), UNCACHED, np.int32)
     full = object_bytes + OBJCG_SLOT_BYTES
     items = reclaimable.astype(np.int64)
-    state = _State(stocks, gathered, objcgs, objects, sums, pages, stats)
-    _charge(events, full, items, version, page_bytes, each, state)
+    _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, (version, page_bytes, each))
     if sums[ODD_RELEASES]:
         raise AssertionError(f"objcg: {sums[ODD_RELEASES]} obj_cgroups released with bytes that are no whole pages")
     held = objects[objects[:, 0] != UNCACHED]
@@ -109,203 +108,196 @@ def run_objcg(
     )
 
 
-class _State(NamedTuple):
-    """All that a run changes; Numba reads it by name."""
-
-    stocks: NDArray[np.int64]  # [cpus, slots, 2]
-    gathered: NDArray[np.int64]  # [cpus, 4]
-    objcgs: NDArray[np.int64]  # [objcgs, 3], those of a memcg node by node
-    objects: NDArray[np.int32]  # [objects, 2] obj_cgroup, UNCACHED if none; cache
-    sums: NDArray[np.int64]
-    pages: NDArray[np.void]
-    stats: NDArray[np.void]
-
-
 @entry
-def _charge(events, full, items, version, page_bytes, each, state):  # type: ignore[no-untyped-def]
-    """`each`: obj_cgroups of a memcg."""
-    cpus, objcgs, sums = state.stocks.shape[0], state.objcgs, state.sums
-    run = (version, page_bytes, each, state)
+def _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, rules):  # type: ignore[no-untyped-def]
+    """`rules`: version, bytes of a page, obj_cgroups of a memcg. Numba would count references of arrays in it."""
+    cpus, slots = stocks.shape[:2]
+    version, page_bytes, each = rules
     for i in range(events.size):
         event = events[i]
         cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
         if event.kind in (ALLOC, FREE):
             allocates = event.kind == ALLOC
-            me = state.objects[event.object]
+            me = objects[event.object]
             if allocates:
                 me[0] = UNCACHED if event.memcg == ROOT else event.memcg * each + cpu * each // cpus
                 me[1] = event.cache
             who, size = np.int64(me[0]), full[me[1]]
             if who == UNCACHED:
                 continue
+            # what hits the stock calls no function, as Numba counts references of all arrays at each call
+            slot = UNCACHED
+            for at in range(slots):
+                if stocks[cpu, at, WHO] == who:
+                    slot = at
+                    break
             if allocates:
                 sums[PERCPU_REFS] += 3 if version.tryget_per_alloc else 1
                 objcgs[who, REFS] += 1
-                slot = _slot_of(state, cpu, who)
-                if slot != UNCACHED and state.stocks[cpu, slot, BYTES] >= size:
-                    state.stocks[cpu, slot, BYTES] -= size
+                if slot != UNCACHED and stocks[cpu, slot, BYTES] >= size:
+                    stocks[cpu, slot, BYTES] -= size
                 else:
                     sums[PERCPU_REFS] += 2  # css_get() and css_put() around the charge
-                    _emit(state, np.int64(ALLOC), cpu, who // each, (size + page_bytes - 1) // page_bytes)
+                    _emit(pages, sums, np.int64(ALLOC), cpu, who // each, (size + page_bytes - 1) // page_bytes)
                     rest = -size % page_bytes
                     if rest:
-                        _refill(run, cpu, who, rest, not allocates)
+                        slot = _refill(
+                            stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, rest, not allocates
+                        )
+            elif slot != UNCACHED and stocks[cpu, slot, BYTES] + size <= page_bytes:
+                stocks[cpu, slot, BYTES] += size
             else:
-                _refill(run, cpu, who, size, not allocates)
+                slot = _refill(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, size, not allocates)
             delta = size if allocates else -size
-            if version.caches_stat:
-                _account(run, cpu, who, STATS + items[me[1]], delta)
+            if version.caches_stat and slot != UNCACHED and gathered[cpu, OWNER] == slot:
+                item = STATS + items[me[1]]
+                before, after = gathered[cpu, item], gathered[cpu, item] + delta
+                over = (before != 0 and abs(after) > page_bytes) or (slots > 1 and abs(after) >= S16_MAX)
+                sums[STAT_UPDATES] += over
+                gathered[cpu, item] = 0 if over else after
+            elif version.caches_stat:
+                _account(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, STATS + items[me[1]], delta)
             else:
                 sums[STAT_UPDATES] += 1
             if not version.rstat:
-                stat = state.stats[sums[STATS_OUT]]
+                stat = stats[sums[STATS_OUT]]
                 stat.cpu, stat.item, stat.delta = cpu, items[me[1]], delta
                 stat.memcg = ROOT if objcgs[who, KILLED] else who // each
                 sums[STATS_OUT] += 1
             if not allocates:
                 me[0] = UNCACHED
-                _put(run, cpu, who)
+                sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
+                objcgs[who, REFS] -= 1
+                if objcgs[who, REFS] == 0:
+                    _release(objcgs, sums, pages, rules, cpu, who)
         elif event.kind == OFFLINE:
             first = np.int64(event.memcg) * each
             objcgs[first : first + each, KILLED] = 1
-            _emit(state, np.int64(OFFLINE), cpu, np.int64(event.memcg), np.int64(0))
+            _emit(pages, sums, np.int64(OFFLINE), cpu, np.int64(event.memcg), np.int64(0))
             for objcg in range(first, first + each):
                 objcgs[objcg, REFS] -= 1
                 if objcgs[objcg, REFS] == 0:
-                    _release(run, cpu, objcg)
+                    _release(objcgs, sums, pages, rules, cpu, objcg)
         elif event.kind == START:
             sums[:ODD_RELEASES] = 0
             sums[FIRST_STAT] = sums[STATS_OUT]
-            _emit(state, np.int64(START), cpu, np.int64(ROOT), np.int64(0))
+            _emit(pages, sums, np.int64(START), cpu, np.int64(ROOT), np.int64(0))
         elif event.kind == SAMPLE:
-            _emit(state, np.int64(SAMPLE), cpu, np.int64(ROOT), np.int64(0))
+            _emit(pages, sums, np.int64(SAMPLE), cpu, np.int64(ROOT), np.int64(0))
 
 
 @njit
-def _slot_of(state, cpu, who):  # type: ignore[no-untyped-def]
-    """Slot of a CPU's byte stock that serves an obj_cgroup; UNCACHED if none does."""
-    for slot in range(state.stocks.shape[1]):
-        if state.stocks[cpu, slot, WHO] == who:
-            return slot
-    return UNCACHED
-
-
-@njit
-def _refill(run, cpu, who, size, allow_uncharge):  # type: ignore[no-untyped-def]
-    """refill_obj_stock()"""
-    version, page_bytes, _, state = run
-    slot = _slot_of(state, cpu, who)
+def _refill(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, size, allow_uncharge):  # type: ignore[no-untyped-def]
+    """refill_obj_stock(): into the slot that serves the obj_cgroup, if one does; returns which, UNCACHED if emptied."""
+    version, page_bytes, _ = rules
     if slot == UNCACHED:
-        slot = _switch(run, cpu, who)
+        slot = _switch(stocks, gathered, objcgs, sums, pages, rules, cpu, who)
         allow_uncharge = True
-    stock = state.stocks[cpu, slot]
-    stock[BYTES] += size
-    if stock[BYTES] > page_bytes:
+    stocks[cpu, slot, BYTES] += size
+    if stocks[cpu, slot, BYTES] > page_bytes:
         if not version.carries_bytes:
-            _drain(run, cpu, slot)
-        elif allow_uncharge:
-            whole = stock[BYTES] // page_bytes
-            stock[BYTES] %= page_bytes
-            _uncharge(run, cpu, who, whole, version.refill_to_stock)
-
-
-@njit
-def _switch(run, cpu, who):  # type: ignore[no-untyped-def]
-    """An obj_cgroup takes an empty slot, or that whose turn it is; returns which."""
-    version, _, _, state = run
-    slot = _slot_of(state, cpu, UNCACHED)
-    if slot == UNCACHED:
-        slot = state.gathered[cpu, TURN]
-        state.gathered[cpu, TURN] = (slot + 1) % state.stocks.shape[1]
-        _drain(run, cpu, slot)
-    state.sums[DEAD_REFS if state.objcgs[who, KILLED] else PERCPU_REFS] += 1
-    state.objcgs[who, REFS] += 1
-    state.stocks[cpu, slot, WHO] = who
-    if state.objcgs[who, CHARGED] or not version.carries_bytes:
-        state.sums[BYTE_ATOMICS] += 1
-    state.stocks[cpu, slot, BYTES] = state.objcgs[who, CHARGED]
-    state.objcgs[who, CHARGED] = 0
+            _drain(stocks, gathered, objcgs, sums, pages, rules, cpu, slot)
+            return UNCACHED
+        if allow_uncharge:
+            whole = stocks[cpu, slot, BYTES] // page_bytes
+            stocks[cpu, slot, BYTES] %= page_bytes
+            _uncharge(objcgs, sums, pages, rules, cpu, who, whole, version.refill_to_stock)
     return slot
 
 
 @njit
-def _account(run, cpu, who, item, delta):  # type: ignore[no-untyped-def]
-    """mod_objcg_state() of 5.14, __account_obj_stock() of 6.16: gather statistics until they exceed a page."""
-    _, page_bytes, _, state = run
-    slots = state.stocks.shape[1]
-    slot = _slot_of(state, cpu, who)
+def _switch(stocks, gathered, objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
+    """An obj_cgroup takes an empty slot, or that whose turn it is; returns which."""
+    slot = UNCACHED
+    for at in range(stocks.shape[1]):
+        if stocks[cpu, at, WHO] == UNCACHED:
+            slot = at
+            break
+    if slot == UNCACHED:
+        slot = gathered[cpu, TURN]
+        gathered[cpu, TURN] = (slot + 1) % stocks.shape[1]
+        _drain(stocks, gathered, objcgs, sums, pages, rules, cpu, slot)
+    sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
+    objcgs[who, REFS] += 1
+    stocks[cpu, slot, WHO] = who
+    if objcgs[who, CHARGED] or not rules[0].carries_bytes:
+        sums[BYTE_ATOMICS] += 1
+    stocks[cpu, slot, BYTES] = objcgs[who, CHARGED]
+    objcgs[who, CHARGED] = 0
+    return slot
+
+
+@njit
+def _account(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, item, delta):  # type: ignore[no-untyped-def]
+    """mod_objcg_state() of 5.14, __account_obj_stock() of 6.16, where the statistics gathered are of another slot."""
+    slots = stocks.shape[1]
     if slot == UNCACHED and slots > 1:
-        state.sums[STAT_UPDATES] += 1
+        sums[STAT_UPDATES] += 1
         return
     if slot == UNCACHED:
-        slot = _switch(run, cpu, who)
-    if state.gathered[cpu, OWNER] != slot:
-        _flush(state, cpu)
-        state.gathered[cpu, OWNER] = slot
-    before = state.gathered[cpu, item]
-    over = before != 0 and abs(before + delta) > page_bytes
-    over |= slots > 1 and abs(before + delta) >= S16_MAX
-    state.sums[STAT_UPDATES] += over
-    state.gathered[cpu, item] = 0 if over else before + delta
+        slot = _switch(stocks, gathered, objcgs, sums, pages, rules, cpu, who)
+    _flush(gathered, sums, cpu)
+    gathered[cpu, OWNER] = slot
+    direct = slots > 1 and abs(delta) >= S16_MAX
+    sums[STAT_UPDATES] += direct
+    gathered[cpu, item] = 0 if direct else delta
 
 
 @njit
-def _flush(state, cpu):  # type: ignore[no-untyped-def]
+def _flush(gathered, sums, cpu):  # type: ignore[no-untyped-def]
     for item in range(STATS, STATS + 2):
-        state.sums[STAT_UPDATES] += state.gathered[cpu, item] != 0
-        state.gathered[cpu, item] = 0
+        sums[STAT_UPDATES] += gathered[cpu, item] != 0
+        gathered[cpu, item] = 0
 
 
 @njit
-def _drain(run, cpu, slot):  # type: ignore[no-untyped-def]
+def _drain(stocks, gathered, objcgs, sums, pages, rules, cpu, slot):  # type: ignore[no-untyped-def]
     """drain_obj_stock()"""
-    version, page_bytes, _, state = run
-    stock, sums = state.stocks[cpu, slot], state.sums
-    who = stock[WHO]
-    if stock[BYTES]:
-        whole = stock[BYTES] // page_bytes
+    version, page_bytes, _ = rules
+    who, held = stocks[cpu, slot, WHO], stocks[cpu, slot, BYTES]
+    if held:
+        whole = held // page_bytes
         if whole:
-            _uncharge(run, cpu, who, whole, version.drain_to_stock)
-        state.objcgs[who, CHARGED] += stock[BYTES] % page_bytes
+            _uncharge(objcgs, sums, pages, rules, cpu, who, whole, version.drain_to_stock)
+        objcgs[who, CHARGED] += held % page_bytes
         sums[BYTE_ATOMICS] += 1
-        stock[BYTES] = 0
-    if state.gathered[cpu, OWNER] == slot:
-        _flush(state, cpu)
-    stock[WHO] = UNCACHED
-    _put(run, cpu, who)
+        stocks[cpu, slot, BYTES] = 0
+    if gathered[cpu, OWNER] == slot:
+        _flush(gathered, sums, cpu)
+    stocks[cpu, slot, WHO] = UNCACHED
+    _put(objcgs, sums, pages, rules, cpu, who)
 
 
 @njit
-def _put(run, cpu, who):  # type: ignore[no-untyped-def]
-    state = run[3]
-    state.sums[DEAD_REFS if state.objcgs[who, KILLED] else PERCPU_REFS] += 1
-    state.objcgs[who, REFS] -= 1
-    if state.objcgs[who, REFS] == 0:
-        _release(run, cpu, who)
+def _put(objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
+    sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
+    objcgs[who, REFS] -= 1
+    if objcgs[who, REFS] == 0:
+        _release(objcgs, sums, pages, rules, cpu, who)
 
 
 @njit
-def _release(run, cpu, who):  # type: ignore[no-untyped-def]
+def _release(objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
     """obj_cgroup_release(): what the CPUs left in nr_charged_bytes makes whole pages by now."""
-    version, page_bytes, _, state = run
-    charged = state.objcgs[who, CHARGED]
-    state.sums[ODD_RELEASES] += charged % page_bytes != 0
-    state.objcgs[who, CHARGED] = 0
+    version, page_bytes, _ = rules
+    charged = objcgs[who, CHARGED]
+    sums[ODD_RELEASES] += charged % page_bytes != 0
+    objcgs[who, CHARGED] = 0
     if charged >= page_bytes:
-        _uncharge(run, cpu, who, charged // page_bytes, version.refill_to_stock)
+        _uncharge(objcgs, sums, pages, rules, cpu, who, charged // page_bytes, version.refill_to_stock)
 
 
 @njit
-def _uncharge(run, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
+def _uncharge(objcgs, sums, pages, rules, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
     """obj_cgroup_uncharge_pages(): from the memcg, or from the parent it was reparented to."""
-    version, _, each, state = run
-    state.sums[PERCPU_REFS] += 2 * version.css_get_per_uncharge
-    payer = np.int64(ROOT) if state.objcgs[who, KILLED] else who // each
-    _emit(state, np.int64(FREE) if to_stock else np.int64(DIRECT_FREE), cpu, payer, whole)
+    version, _, each = rules
+    sums[PERCPU_REFS] += 2 * version.css_get_per_uncharge
+    payer = np.int64(ROOT) if objcgs[who, KILLED] else who // each
+    _emit(pages, sums, np.int64(FREE) if to_stock else np.int64(DIRECT_FREE), cpu, payer, whole)
 
 
 @njit
-def _emit(state, kind, cpu, memcg, count):  # type: ignore[no-untyped-def]
-    event = state.pages[state.sums[PAGES_OUT]]
+def _emit(pages, sums, kind, cpu, memcg, count):  # type: ignore[no-untyped-def]
+    event = pages[sums[PAGES_OUT]]
     event.kind, event.cpu, event.memcg, event.cache, event.pages, event.dead = kind, cpu, memcg, 0, count, 0
-    state.sums[PAGES_OUT] += 1
+    sums[PAGES_OUT] += 1
