@@ -91,7 +91,9 @@ def objects(store):
 def test_a_sweep_lands_and_is_read(s3, expected):
     """A sweep on Ray's workers lands on S3 what one on a disk lands, leaves no parts and no lock, and SQL reads it."""
     line = (*TINY, "cluster=local", "cluster.cores=2", f"out={s3}/whole")
-    run = folder(sweep(*line))
+    done = sweep(*line)
+    assert done.returncode == 0, done.stderr
+    run = done.stdout.splitlines()[-1]
 
     assert run.startswith("s3://bucket/whole/smoke/")
     assert digests(run) == expected
