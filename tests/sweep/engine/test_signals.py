@@ -83,18 +83,13 @@ def test_a_signal_at_the_very_end_does_not_change_the_status():
     assert (done.returncode, done.stderr) == (143, "")
 
 
+@pytest.mark.usefixtures("own_signals")
 def test_a_signal_is_held_back():
     """What is postponed is done to its end, and the signal stops the run after it."""
-    before = {number: signal.getsignal(number) for number in signals.STATUS}
     done = []
-    try:
-        signals.install()
-        with pytest.raises(signals.Stopped), signals.postponed():
-            os.kill(os.getpid(), signal.SIGTERM)
-            done.append("to its end")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with pytest.raises(signals.Stopped), signals.postponed():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("to its end")
 
     assert done == ["to its end"]
 
