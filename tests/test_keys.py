@@ -41,7 +41,10 @@ def tiny(**changes):
     units = {"memcgs_per_unit": 4, "levels_per_unit": 2}
     any_kind = {"far_service_ns": 50.0, "llsc_base_ns": 50.0, "llsc_retry_ns": 5.0}
     point = replace(point, host=replace(point.host, **any_kind))
-    return replace(point, workload=replace(point.workload, charge=replace(point.workload.charge, **short), **units))
+    load = point.workload
+    # without a chance how long a pin holds is nothing, and points that differ in it are one
+    pins = replace(load.pins, **{name: replace(pin, chance=0.1) for name, pin in vars(load.pins).items()})
+    return replace(point, workload=replace(load, charge=replace(load.charge, **short), pins=pins, **units))
 
 
 BASES = {
