@@ -122,7 +122,7 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     stream = page_stream(point, design, machine)
     batches = np.array([lane.batch if point.stock else 0 for lane in lanes])
     thresholds = np.array([lane.stat_batch or lane.batch for lane in lanes]) * stream.stat_unit
-    in_turn = "in_turn" in (design.stock_victim, point.kernel.stock_victim)
+    in_turn = (design.stock_victim or point.kernel.stock_victim) == "in_turn"
     tally = run_stock(stream.pages, batches, cpus=point.cpus, slots=design.stock_slots, in_turn=in_turn)
     _check_books(design, stream, tally, batches)
     flushes = run_vmstat(stream.stats, stream.first_stat, thresholds, cpus=point.cpus)
@@ -131,6 +131,7 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     trace = machine.slabs(slabs_of(design))
     slabs = trace.pages["kind"][first_counted(trace.pages["kind"]) :]
     page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
+    page_uncharges = stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges
     charge_walks = page_charges - tally.hits
     events = machine.events["kind"][machine.first :]
     objects = np.count_nonzero(events == ALLOC)
@@ -144,7 +145,7 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "slabs_allocated": np.count_nonzero(slabs == ALLOC),
         "slabs_freed": np.count_nonzero(slabs == FREE),
         "page_charges": page_charges,
-        "page_uncharges": stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges,
+        "page_uncharges": page_uncharges,
         "pages_charged": pages["pages"][pages["kind"] == ALLOC].sum(),
         "stock_hits": tally.hits,
         "stock_drains": tally.drains,
@@ -161,13 +162,7 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "percpu_stat_ops": stream.percpu_stats,
         "percpu_ops": percpu_refs + stream.percpu_stats,
         "lock_acquisitions": stream.lock_acquisitions,
-        "atomics_per_page_charge": _per_page(
-            design,
-            page_charges,
-            stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges,
-            counters,
-            shared,
-        ),
+        "atomics_per_page_charge": _per_page(design, page_charges, page_uncharges, counters, shared),
         "atomics_per_object": shared / objects if objects else 0.0,
         **_of_mean_memcg(point, trace, tally),
         "stocked_bytes_mean": tally.stocked_pages_mean * point.kernel.page_bytes,

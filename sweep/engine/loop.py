@@ -226,21 +226,21 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
     aim_s = min(task_s, max(share_s, LEAST_TASK * task_s))
     most = len(todo) // cores if cost.knows else min(FIRST_TASK, len(todo) // (4 * cores))
 
-    def stretch(length: int) -> range:
+    def stretch(length: int, grain: int) -> range:
         start = last - last % grain + grain - length if from_last else first - first % grain
         return range(max(start, first), min(start + length, last + 1))
 
-    def fits(length: int, over: float) -> bool:
-        at = stretch(length)
+    def fits(length: int, grain: int, over: float) -> bool:
+        at = stretch(length, grain)
         return length <= over * most and len(at) * _mean_s(job, cost, _looks(at)) <= over * aim_s
 
     for grain in reversed(job.grains):
-        if grain == 1 or fits(grain, MOST_OVER):
+        if grain == 1 or fits(grain, grain, MOST_OVER):
             break
     length = grain
-    while length < len(todo) and fits(2 * length, 1.0):
+    while length < len(todo) and fits(2 * length, grain, 1.0):
         length *= 2
-    taken = stretch(length)
+    taken = stretch(length, grain)
     return Task(*(todo.take_last(taken.start) if from_last else todo.take_first(taken.stop)))
 
 

@@ -64,12 +64,12 @@ class Simulation:
     @functools.cached_property
     def _dear(self) -> list[tuple[int, int, list[Values]]]:
         """Radix, length and columns of the axes that may make a point dear."""
-        found, radix = [], 1
-        for dim in reversed(self.plan.dims):
-            dear = [column for path, column in zip(dim.paths, dim.columns, strict=True) if path.split(".")[0] in DEAR]
-            found += [(radix, len(dim), dear)] if dear else []
-            radix *= len(dim)
-        return found
+        radix = self.plan.radix()
+        columns = (
+            [column for path, column in zip(dim.paths, dim.columns, strict=True) if path.split(".")[0] in DEAR]
+            for dim in self.plan.dims
+        )
+        return [(radix[dim.paths], len(dim), dear) for dim, dear in zip(self.plan.dims, columns, strict=True) if dear]
 
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return the value of every axis at a position."""

@@ -109,7 +109,7 @@ class Plan:
 
         The other axes are at their first value. Of a long axis, two of many pairs do: its ends.
         """
-        radix = self._radix()
+        radix = self.radix()
         for dim in self.dims:
             yield from (probe * radix[dim.paths] for probe in dim.columns[0].probes())
         for one, other in combinations(self.dims, 2):
@@ -118,14 +118,14 @@ class Plan:
 
     def neighbours(self, position: int, dim: Dim) -> Iterator[dict[str, Any]]:
         """Yield the settings of positions that differ from one in one digit."""
-        radix = self._radix()[dim.paths]
+        radix = self.radix()[dim.paths]
         here = position // radix % len(dim)
         yield from (self.values(position + (digit - here) * radix) for digit in _few(dim) if digit != here)
 
     def pairs(self, path: str) -> Iterator[int]:
         """Yield positions that show every value of every axis beside every value of one."""
         one = next((dim for dim in self.dims if path in dim.paths), None)
-        radix = self._radix()
+        radix = self.radix()
         for at in range(len(one)) if one else (0,):
             shift = at * radix[one.paths] if one else 0
             for dim in self.dims:
@@ -145,7 +145,8 @@ class Plan:
             todo += new
         return found
 
-    def _radix(self) -> dict[tuple[str, ...], int]:
+    def radix(self) -> dict[tuple[str, ...], int]:
+        """Return how many positions apart two neighbouring values of each digit are, by its paths."""
         radix, span = {}, 1
         for dim in reversed(self.dims):
             radix[dim.paths] = span
@@ -167,7 +168,7 @@ class Plan:
             known = {path: self._resolved(path, columns) for path in where.names(self.where, self._known())}
             kept &= where.holds(self.where, known, positions.size)
         for dim in self._with_nulls:
-            digits = positions // self._radix()[dim.paths] % len(dim)
+            digits = positions // self.radix()[dim.paths] % len(dim)
             here = {path: self._resolved(path, columns) for path in dim.paths}
             for digit in range(len(dim) - 1):
                 same = digits > digit

@@ -25,7 +25,6 @@ class Churn:
     """
 
     plan: object
-    designs_by: tuple[str, ...] = ("design",)
     known: dict[int, set] = field(default_factory=dict)  # worker -> windows that it replayed
 
     def seconds(self, task, worker):
@@ -34,11 +33,10 @@ class Churn:
         scenarios = (positions // self.plan.grain).tolist()
         known = self.known.setdefault(worker, set())
         lives, parts, spent = set(), set(), 0.003 * len(positions)
-        for scenario, cpus, churn_hz, design in zip(
-            scenarios, columns["cpus"], columns["churn_hz"], columns["design"], strict=True
-        ):
+        axes = (columns[name] for name in ("replicate", "cpus", "churn_hz", "design"))
+        for scenario, replicate, cpus, churn_hz, design in zip(scenarios, *axes, strict=True):
             comes = churn_hz if churn_hz > 0.3 else 0.0
-            window = (columns_key(scenario, comes), cpus)
+            window = (replicate, comes, cpus)
             whose = {"unaccounted": "shared", "objcg": "bytes"}.get(design, "own")
             if (window, whose) not in known and (window, whose) not in parts:
                 if not any((window, each) in parts for each in ("shared", "bytes", "own")):
@@ -51,11 +49,6 @@ class Churn:
                 spent += 0.02 + 0.04 * churn_hz
         known |= parts
         return spent
-
-
-def columns_key(scenario, comes):
-    """Return what tells windows apart: the replicate, and the churn rate where somebody comes."""
-    return scenario % 3, comes
 
 
 class Virtual:
