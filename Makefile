@@ -15,7 +15,7 @@ check: lint  ## what matters while one works, in a minute
 	$(RUN) pytest -q --hypothesis-profile=fast -m "not slow and not bench and not long" $(CHECKED)
 
 test: .venv/installed  ## everything but what takes minutes, a file to a core
-	$(RUN) pytest -n logical --dist loadfile -m "not slow and not bench and not long"
+	$(RUN) pytest -n logical --dist loadfile --max-worker-restart 0 -m "not slow and not bench and not long"
 
 lint: .venv/installed
 	$(RUN) ruff check .

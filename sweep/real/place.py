@@ -178,7 +178,8 @@ def _remove(base: Path, files: Path) -> None:
         while cgroup.is_dir():
             with contextlib.suppress(OSError):
                 for pid in (cgroup / "cgroup.procs").read_text(encoding="ascii").split():
-                    os.kill(int(pid), signal.SIGKILL)
+                    if int(pid):  # 0 is one outside of this container, and to kill 0 is to kill one's own group
+                        os.kill(int(pid), signal.SIGKILL)
             with contextlib.suppress(OSError):
                 cgroup.rmdir()
                 break
