@@ -172,7 +172,8 @@ def _land(
                 executor.serve(longer)
                 job = longer
                 continue
-            files = compact(store, job.tables, max(job.grains), done)
+            each = partial(executor.each, retries=policy.retries)
+            files = compact(store, job.tables, max(job.grains), done, each)
         except TornPartError as torn:
             say(f"{torn}; it is done again")
             store.forget(job.tables, torn.stretch)

@@ -1,62 +1,150 @@
-"""From many small parts to few large files, in the order of the plan, with the same bytes however the plan was cut."""
+"""From many small parts to few large files, in the order of the plan, with the same bytes however the plan was cut.
+
+A file is a task: which of the parts' rows it holds is known before any is read, so workers make files side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
-from itertools import chain, groupby
-from typing import IO, Any
+from itertools import accumulate, chain, islice
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sweep.engine.store import Store, TornPartError
 from sweep.folder import DIGEST, DIGEST_BYTES, PARTS, Stretch, table_file
 
-ROWS_PER_GROUP = 1 << 14  # a record is some hundred columns wide, and the driver holds a group or two
-GROUPS_PER_FILE = 32
+ROWS_PER_GROUP = 1 << 14  # a record is some hundred columns wide, and whoever writes a file holds a group or two
+ROWS_PER_FILE = 32 * ROWS_PER_GROUP
+REQUESTS = 8  # of small files, at once: an object store answers one in tens of milliseconds
+
+Made = dict[str, Any]  # path, rows, bytes and digest of a file
+Each = Callable[[Callable[["File"], "Made | Exception"], list["File"]], Iterable["Made | Exception"]]
 
 
-def compact(store: Store, tables: tuple[str, ...], grain: int, done: Iterable[Stretch]) -> list[dict[str, Any]]:
-    """Write every table of a run from its parts; return name, rows, bytes and digest of each file.
+class File(NamedTuple):
+    """A file of a table that is to be made.
 
-    Raises TornPartError if a part is not what was written.
+    parts: what they cover -> their paths, in order. start, stop: of the record, the rows of the parts, counted from the
+    first of the first, that are of this file; of other tables, the scenarios, or None where it is all of them.
+    """
+
+    root: str
+    path: str
+    parts: tuple[tuple[Stretch, str], ...]
+    grain: int | None  # None: of the record
+    start: int | None
+    stop: int | None
+
+
+def compact(
+    store: Store, tables: tuple[str, ...], grain: int, done: Iterable[Stretch], each: Each = map
+) -> list[dict[str, Any]]:
+    """Write every table of a run from its parts; return path, rows, bytes and digest of each file.
+
+    each: has a function done to every file of a list, wherever, and gives what it returns, in any order. Raises
+    TornPartError if a part is not what was written.
 
     The last table is the record, whose rows are one per point. Rows of the others may stand in two parts where a
     scenario, `grain` positions long, was cut: they are kept once, and sorted by their columns from the left, of which
     the first counts scenarios in the order of the plan.
     """
-    done, files = sorted(done), list[dict[str, Any]]()
+    done, files = sorted(done), list[File]()
     for table in tables:
         there = store.parts_that_overlap(table)
-        parts = ((stretch, _read(store, table, stretch, there)) for stretch in done)
-        rows = (rows for _, rows in parts) if table == tables[-1] else _once(parts, grain)
-        files += _write(store, table, (each for each in rows if each.num_rows))
-    return files
+        parts = [(stretch, _path(table, stretch, there)) for stretch in done]
+        files += _of_record(store, table, parts) if table == tables[-1] else _of_scenarios(store, table, parts, grain)
+    made = list[Made]()
+    for end in each(make, files):
+        if isinstance(end, Exception):
+            raise end
+        made += [end] if end["rows"] else []
+    order = {file.path: at for at, file in enumerate(files)}
+    return sorted(made, key=lambda file: order[file["path"]])
 
 
-def digest(rows: Iterable[pa.Table]) -> str:
-    """Name the rows of a table by their content: names, types, values and order, not how they are stored."""
-    state = blake2b(digest_size=16)
-    for batch in _regrouped(rows, ROWS_PER_GROUP):
-        sink = pa.BufferOutputStream()
-        plain = batch.replace_schema_metadata(None).combine_chunks()
-        pq.write_table(
-            plain, sink, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
-        )
-        state.update(sink.getvalue())
-    return state.hexdigest()
-
-
-def run_digest(store: Store, table: str) -> str:
-    """Return the digest of a table of a run that is complete."""
-    return digest(store.read(f"{table}/{name}") for name in sorted(store.names(table)))
-
-
-def _read(store: Store, table: str, stretch: Stretch, there: Mapping[Stretch, str]) -> pa.Table:
+def _path(table: str, stretch: Stretch, there: Mapping[Stretch, str]) -> str:
     if stretch not in there:
         raise TornPartError(f"{PARTS}/{table}", stretch, f"positions {stretch[0]} to {stretch[1]} are not there")
-    return store.read_part(there[stretch])
+    return there[stretch]
+
+
+def _of_record(store: Store, table: str, parts: list[tuple[Stretch, str]]) -> Iterator[File]:
+    """Yield files of so many rows: how many each part has, it says in its last bytes."""
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        counts = list(pool.map(store.part_rows, (path for _, path in parts)))
+    ends = list(accumulate(counts, initial=0))
+    for number, start in enumerate(range(0, ends[-1], ROWS_PER_FILE)):
+        stop = min(start + ROWS_PER_FILE, ends[-1])
+        first, last = bisect_right(ends, start) - 1, bisect_left(ends, stop)
+        own = tuple(parts[first:last])
+        yield File(store.root, table_file(table, number), own, None, start - ends[first], stop - ends[first])
+
+
+def _of_scenarios(store: Store, table: str, parts: list[tuple[Stretch, str]], grain: int) -> Iterator[File]:
+    """Yield files of so many positions, cut between scenarios."""
+    several = -(-ROWS_PER_FILE // grain)  # scenarios of a file
+    total = parts[-1][0][1] if parts else 0
+    if total <= several * grain:
+        yield File(store.root, table_file(table, 0), tuple(parts), grain, None, None)
+        return
+    for number, start in enumerate(range(0, total, several * grain)):
+        stop = start + several * grain
+        own = tuple(part for part in parts if part[0][0] < stop and start < part[0][1])
+        yield File(store.root, table_file(table, number), own, grain, start // grain, stop // grain)
+
+
+def make(file: File) -> Made | Exception:
+    """Write a file; return what there is to say of it, or why it cannot be: what is raised may come from another node.
+
+    A file without rows is not written.
+    """
+    store = Store(file.root)
+    try:
+        rows = _own(file, _read(store, file.parts))
+        return write(store, file.path, (each for each in rows if each.num_rows))
+    except (TornPartError, OSError) as error:
+        return error
+
+
+def _read(store: Store, parts: Iterable[tuple[Stretch, str]]) -> Iterator[tuple[Stretch, pa.Table]]:
+    """Yield the rows of parts; of those on an object store some are asked for before they are wanted."""
+    if store.local:
+        yield from ((stretch, store.read_part(path)) for stretch, path in parts)
+        return
+    waiting, asked = iter(parts), deque[tuple[Stretch, Future[pa.Table]]]()
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        while True:
+            more = islice(waiting, REQUESTS - len(asked))
+            asked += [(stretch, pool.submit(store.read_part, path)) for stretch, path in more]
+            if not asked:
+                return
+            stretch, rows = asked.popleft()
+            yield stretch, rows.result()
+
+
+def _own(file: File, parts: Iterator[tuple[Stretch, pa.Table]]) -> Iterator[pa.Table]:
+    """Yield those rows of its parts that are of a file."""
+    if file.grain is not None:
+        yield from (_between(rows, file) for rows in _once(parts, file.grain))
+        return
+    start, stop = file.start or 0, file.stop or 0
+    for _, rows in parts:
+        yield rows.slice(max(start, 0), max(stop - max(start, 0), 0))
+        start, stop = start - rows.num_rows, stop - rows.num_rows
+
+
+def _between(rows: pa.Table, file: File) -> pa.Table:
+    if file.start is None:
+        return rows
+    number = rows.column(0)
+    return rows.filter(pc.and_(pc.greater_equal(number, file.start), pc.less(number, file.stop)))
 
 
 def _once(parts: Iterable[tuple[Stretch, pa.Table]], grain: int) -> Iterator[pa.Table]:
@@ -80,18 +168,37 @@ def _distinct(parts: list[pa.Table]) -> pa.Table:
     return distinct.sort_by([(name, "ascending") for name in rows.column_names])
 
 
-def _write(store: Store, table: str, rows: Iterator[pa.Table]) -> Iterator[dict[str, Any]]:
-    groups = enumerate(_regrouped(rows, ROWS_PER_GROUP))
-    for number, members in groupby(groups, key=lambda pair: pair[0] // GROUPS_PER_FILE):
-        name, count = table_file(table, number), 0
-        _, first = next(members)
-        with store.stream(name) as sink:
-            hashing = _Hashing(sink)
-            with pq.ParquetWriter(hashing, first.schema, compression="zstd", write_page_checksum=True) as writer:
-                for batch in chain((first,), (member for _, member in members)):  # one in memory at a time
-                    writer.write_table(batch, row_group_size=ROWS_PER_GROUP)
-                    count += batch.num_rows
-        yield {"path": name, "rows": count, "bytes": hashing.bytes, DIGEST: hashing.hexdigest()}
+def write(store: Store, path: str, rows: Iterator[pa.Table]) -> Made:
+    """Write a file of a table, and return what there is to say of it; without rows none is written."""
+    count, groups = 0, _regrouped(rows, ROWS_PER_GROUP)
+    first = next(groups, None)
+    if first is None:
+        return {"path": path, "rows": 0}
+    with store.stream(path) as sink:
+        hashing = _Hashing(sink)
+        with pq.ParquetWriter(hashing, first.schema, compression="zstd", write_page_checksum=True) as writer:
+            for group in chain((first,), groups):  # one in memory at a time
+                writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+                count += group.num_rows
+    return {"path": path, "rows": count, "bytes": hashing.bytes, DIGEST: hashing.hexdigest()}
+
+
+def digest(rows: Iterable[pa.Table]) -> str:
+    """Name the rows of a table by their content: names, types, values and order, not how they are stored."""
+    state = blake2b(digest_size=16)
+    for batch in _regrouped(rows, ROWS_PER_GROUP):
+        sink = pa.BufferOutputStream()
+        plain = batch.replace_schema_metadata(None).combine_chunks()
+        pq.write_table(
+            plain, sink, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
+        )
+        state.update(sink.getvalue())
+    return state.hexdigest()
+
+
+def run_digest(store: Store, table: str) -> str:
+    """Return the digest of a table of a run that is complete."""
+    return digest(store.read(f"{table}/{name}") for name in sorted(store.names(table)))
 
 
 class _Hashing:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sweep.engine import usable
-from sweep.engine.loop import Done, Executor, Failed, Job, Task, run_task
+from sweep.engine.loop import Done, Executor, Failed, Given, Item, Job, Task, run_task
 
 
 class Inline:
@@ -32,6 +33,10 @@ class Inline:
     def wait(self, timeout_s: float) -> list[Done | Failed]:  # noqa: ARG002 (a task runs as long as it runs)
         """Run the task queued first."""
         return [run_task(self._job, self._root, self._code, self._tasks.popleft())]
+
+    def each(self, do: Callable[[Item], Given], items: Sequence[Item], retries: int) -> Iterator[Given]:  # noqa: ARG002
+        """Do it here, one after the other."""
+        return map(do, items)
 
     def close(self) -> None:
         """Forget what is queued."""

@@ -7,10 +7,10 @@ how the plan is cut, where a piece runs and how often it is tried never shows in
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 
@@ -144,6 +144,10 @@ class Failed:
     why: str
 
 
+Item = TypeVar("Item")
+Given = TypeVar("Given")
+
+
 class Executor(Protocol):
     """Where tasks run."""
 
@@ -158,6 +162,12 @@ class Executor(Protocol):
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:
         """Return what ended; wait for it no longer than `timeout_s`."""
+
+    def each(self, do: Callable[[Item], Given], items: Sequence[Item], retries: int) -> Iterator[Given]:
+        """Yield what `do` returns of each item, in any order; again as often as `retries` where a worker dies.
+
+        Raises ClusterError if it cannot be done.
+        """
 
     def close(self) -> None:
         """Drop what is under way and let the cluster go."""

@@ -8,14 +8,15 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals
 from sweep.engine.local_ray import QUIET, LocalRay, own_signals
-from sweep.engine.loop import Done, Failed, HeavyJob, Job, Resources, Task, run_task
+from sweep.engine.loop import POLL_S, Done, Failed, Given, HeavyJob, Item, Job, Resources, Task, run_task
 from sweep.engine.warm import compile_once, keep_compiled
 from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
@@ -33,7 +34,7 @@ class OnRay:
         if self._local is None:
             os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
             _reach(cluster["address"])
-        self._running: dict[Any, Task] = {}
+        self._running: dict[Any, Any] = {}  # handle -> Task, or what `each` does something to
         self._ray: Any = None  # until it is imported, which takes a second in which a signal may come
         try:
             self._connect(cluster)
@@ -119,21 +120,46 @@ class OnRay:
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:
         """Return what ended."""
+        return [self._outcome(ref, self._running.pop(ref)) for ref in self._ended(timeout_s)]
+
+    def each(self, do: Callable[[Item], Given], items: Sequence[Item], retries: int) -> Iterator[Given]:
+        """Yield what `do` returns of each item, in the order in which they end, one to a core."""
+        remote = self._ray.remote(_do).options(num_cpus=1, max_retries=retries)
+        waiting = iter(items)
+        while True:
+            with self._node():
+                for item in islice(waiting, max(0, self.cores - len(self._running))):
+                    self._running[remote.remote(self._code, do, item)] = item
+            if not self._running:
+                return
+            for ref in self._ended(POLL_S):
+                del self._running[ref]
+                yield self._given(ref)
+            signals.check()
+
+    def _given(self, ref: Any) -> Any:
         try:
-            return self._wait(timeout_s)
+            return self._ray.get(ref)
+        except self._ray.exceptions.RayTaskError as error:
+            raise ClusterError(f"{_cannot(error)}; the same command resumes") from error
+        except self._ray.exceptions.RayError as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise ClusterError(f"workers that make a table's file die ({reason}); the same command resumes") from error
+
+    def _ended(self, timeout_s: float) -> list[Any]:
+        """Return handles of what ended; wait for it no longer than `timeout_s`."""
+        try:
+            with self._node():
+                ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+                if time.monotonic() > self._looked + LOOK_S:
+                    self._look()
+                if ended:
+                    ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
         except SystemError as error:
             if isinstance(error.__cause__, signals.Stopped):  # a signal as Ray's compiled code was about to return
                 raise error.__cause__ from None
             raise
-
-    def _wait(self, timeout_s: float) -> list[Done | Failed]:
-        with self._node():
-            ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-            if time.monotonic() > self._looked + LOOK_S:
-                self._look()
-            if ended:
-                ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
-        return [self._outcome(ref, self._running.pop(ref)) for ref in ended]
+        return list(ended)
 
     def close(self) -> None:
         """Drop what is under way; end an embedded Ray, leave a cluster as it was."""
@@ -175,10 +201,14 @@ class OnRay:
             end: Done | Failed = self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
             # what a point raises comes back as a Failed: this is a worker that cannot take tasks at all
-            return Failed(task, f"a worker cannot run tasks: {str(error).strip().splitlines()[-1]}", "fatal")
+            return Failed(task, _cannot(error), "fatal")
         except self._ray.exceptions.RayError as error:
             return Failed(task, f"{type(error).__name__}: {first_line(error)}", "lost")
         return end
+
+
+def _cannot(error: Exception) -> str:
+    return f"a worker cannot run tasks: {str(error).strip().splitlines()[-1]}"
 
 
 def _unreached(address: str, reason: str) -> InputError:
@@ -217,6 +247,11 @@ def _node_type() -> str:
     from sweep.config import hosts
 
     return hosts.name()
+
+
+def _do(code: str, do: Callable[[Item], Given], item: Item) -> Given | ClusterError:
+    reason = refusal(code)
+    return do(item) if reason is None else ClusterError(reason)
 
 
 def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:

@@ -20,6 +20,7 @@ from sweep.folder import (
     DIGEST,
     MANIFEST,
     PARTS,
+    Part,
     Stretch,
     checked,
     checksums,
@@ -40,8 +41,11 @@ class TornPartError(Exception):
     """A part that was sound when the run began is not what was written: its positions count as not done."""
 
     def __init__(self, path: str, stretch: Stretch, reason: str) -> None:
-        super().__init__(f"{path} cannot be read: {reason}")
-        self.stretch = stretch
+        super().__init__(path, stretch, reason)  # all of it travels between processes
+        self.path, self.stretch, self.reason = path, stretch, reason
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.reason}"
 
 
 class Store:
@@ -95,14 +99,25 @@ class Store:
 
     def read_part(self, path: str) -> pa.Table:
         """Return the rows of a part. Raises TornPartError if its bytes are not those that were written."""
-        _, table, name = path.split("/")
-        part = parse_part(table, name)
-        assert part is not None, path
-        try:
+        with self._of_part(path) as part:
             content = self.content(path)
             if not part.holds(content):
                 raise TornPartError(path, part.stretch, "its bytes are not those that were written")
             return pq.read_table(pa.BufferReader(content))
+
+    def part_rows(self, path: str) -> int:
+        """Return how many rows a part says it has. Raises TornPartError if it says nothing."""
+        with self._of_part(path):
+            return self.rows(path)
+
+    @contextmanager
+    def _of_part(self, path: str) -> Iterator[Part]:
+        """Say of whatever cannot be read of a part which one it is."""
+        _, table, name = path.split("/")
+        part = parse_part(table, name)
+        assert part is not None, path
+        try:
+            yield part
         except (pa.ArrowException, OSError) as error:
             raise TornPartError(path, part.stretch, first_line(error)) from error
 

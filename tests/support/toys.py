@@ -9,12 +9,14 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from sweep.engine import compact as compacting
 from sweep.engine import executors
-from sweep.engine.compact import compact, run_digest
+from sweep.engine.compact import compact, make, run_digest
 from sweep.engine.loop import Outcome, Policy, drive
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import missing
@@ -66,10 +68,33 @@ class Squares:
         }
 
 
+def make_or_die(note, file):
+    """Make a file of a table, but for the first, whose worker dies."""
+    try:
+        os.close(os.open(note, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return make(file)
+    return os.kill(os.getpid(), signal.SIGKILL)
+
+
+def compacted(store, job, executor, dies):
+    """Compact as a driver would; `dies`: '', or who dies after the first file, 'worker' or 'driver'."""
+
+    def each(do, files):
+        do = partial(make_or_die, f"{store.root}/died") if dies == "worker" else do
+        for made in executor.each(do, files, 2):
+            yield made
+            if dies == "driver":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return compact(store, job.tables, job.grain, store.parts("points"), each)
+
+
 def main(root, kind, address, length, *options):
     """Run squares as a driver would: `python -m tests.support.toys ROOT KIND ADDRESS LENGTH [FIELD=VALUE...]`."""
     fields = {name: ast.literal_eval(value) for name, _, value in (option.partition("=") for option in options)}
-    cores = fields.pop("cores", None)
+    cores, dies = fields.pop("cores", None), fields.pop("dies", "")
+    compacting.ROWS_PER_FILE = fields.pop("rows_per_file", compacting.ROWS_PER_FILE)
     job = Squares(int(length), **fields)
     executor = executors.start_executor({"kind": kind, "address": address, "cores": cores}, job, root, core_digest())
     store = Store(root)
@@ -79,11 +104,12 @@ def main(root, kind, address, length, *options):
         outcome = Outcome()
         with Progress(job.length, job.length - len(todo)) as progress:
             drive(job, todo, executor, Policy(0.05, 2, 2, 100), progress, outcome)
-        compact(store, job.tables, job.grain, store.parts("points"))
+        files = compacted(store, job, executor, dies)
     finally:
         executor.close()
     found = {table: run_digest(store, table) for table in job.tables}
-    print(json.dumps({"failed": outcome.failed, "digests": found, "nodes": executor.nodes, "tasks": outcome.tasks}))
+    print(json.dumps({"failed": outcome.failed, "digests": found, "nodes": executor.nodes, "tasks": outcome.tasks,
+                      "files": files}))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,7 +55,7 @@ if __name__ == "__main__":
     began = time.perf_counter()
     drive_seeds(0, points, job, executor)
     store = Store(folder)
-    files = compact(store, job.tables, 1, store.parts("points"))
+    files = compact(store, job.tables, 1, store.parts("points"), partial(executor.each, retries=2))
     print(time.perf_counter() - began)
     executor.close()
     assert sum(file["rows"] for file in files) == points + 2 * cores

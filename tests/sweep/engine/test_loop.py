@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep.engine import compact as compacting
 from sweep.engine import lock, progress, signals
 from sweep.engine.compact import compact, run_digest
 from sweep.engine.executors import Inline
@@ -289,3 +290,22 @@ def test_progress_is_written_for_machines(tmp_path, monkeypatch):
     late = [(at, said["eta_s"]) for at, said in kept if 100 <= said["points_done"] <= 250]
     assert late
     assert all((took - at) / 2 < left < (took - at) * 2 for at, left in late)
+
+
+def test_files_do_not_depend_on_how_a_plan_was_cut(tmp_path, monkeypatch):
+    """Many files, of parts that end anywhere: in rows, numbers and bytes those of one part; a torn part is named."""
+    monkeypatch.setattr(compacting, "ROWS_PER_FILE", 20)
+    monkeypatch.setattr(compacting, "ROWS_PER_GROUP", 8)
+    found, job = [], Squares(95)
+    for name, cuts in (("whole", (0, 95)), ("cut", (0, 3, 20, 41, 59, 60, 95)), ("apart", (0, 20, 40, 60, 80, 95))):
+        store = Store(str(tmp_path / name))
+        for start, stop in pairwise(cuts):
+            run_task(job, store.root, core_digest(), Task(start, stop))
+        found.append(compact(store, job.tables, job.grain, store.parts("points")))
+        rows = [store.read(file["path"]) for file in found[-1] if file["path"].startswith("points/")]
+        assert pa.concat_tables(rows)["position"].to_pylist() == list(range(95))
+        assert [len(each) for each in rows] == [20, 20, 20, 20, 15]
+
+    assert found[0] == found[1] == found[2]
+    groups = [store.read(file["path"])["group"].to_pylist() for file in found[0] if file["path"].startswith("series/")]
+    assert groups == [[n] * 3 + [n + 1] * 3 for n in range(0, 10, 2)]

@@ -37,3 +37,26 @@ def test_a_deadly_point_fails_alone(tmp_path):
 
     assert list(found["failed"]) == ["5"]
     assert "died" in found["failed"]["5"]
+
+
+def test_workers_make_the_files_that_one_process_makes(tmp_path):
+    """Files are made on Ray to the same bytes, whoever dies meanwhile: a worker, or the driver, which then resumes."""
+    told = {}
+    for name, kind, *options in (
+        ("inline", "inline"),
+        ("ray", "local", "cores=2"),
+        ("worker", "local", "cores=2", "dies='worker'"),
+    ):
+        told[name] = toys(tmp_path / name, kind, None, 95, "grain=10", "rows_per_file=20", *options)
+    ray = [tmp_path / "driver", "local", None, 95, "grain=10", "rows_per_file=20", "cores=2"]
+    with pytest.raises(AssertionError):
+        toys(*ray, "dies='driver'")
+    told["driver"] = toys(*ray)
+
+    assert (tmp_path / "worker" / "died").exists()
+    assert [file["rows"] for file in told["inline"]["files"]] == [6, 6, 6, 6, 6, 20, 20, 20, 20, 15]
+    assert all(each["files"] == told["inline"]["files"] for each in told.values())
+    for name in told:
+        written = {path.name: path.read_bytes() for path in sorted((tmp_path / name / "points").glob("*.parquet"))}
+        assert len(written) == 5
+        assert written == {p.name: p.read_bytes() for p in sorted((tmp_path / "inline" / "points").glob("*.parquet"))}
