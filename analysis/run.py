@@ -19,7 +19,7 @@ from pyarrow import fs
 from sweep import folder
 from sweep.folder import InputError as InputError  # noqa: PLC0414 (what is asked here, too, may be impossible)
 
-ALWAYS_BYTES = 64 << 20  # files up to this are verified whenever they are opened, larger ones once
+ALWAYS_BYTES = 64 << 20  # a run up to this is verified whenever it is opened, the files of a larger one once
 LOST_MANIFEST = {
     "state": "damaged",
     "files": [],
@@ -71,8 +71,11 @@ class Run:
     def _tables(self) -> dict[str, ds.Dataset]:
         try:
             files: dict[str, list[str]] = {}
-            for path, digest in self._files():
-                self._verify(path, digest)
+            known = dict(self._files())
+            infos = self.filesystem.get_file_info([f"{self.path}/{path}" for path in known])
+            large = sum(info.size or 0 for info in infos) > ALWAYS_BYTES
+            for (path, digest), info in zip(known.items(), infos, strict=True):
+                self._verify(path, digest, info, once=large)
                 files.setdefault(path.split("/")[0], []).append(path)
             for path in self._parts():
                 files.setdefault(path.split("/")[1], []).append(path)
@@ -117,14 +120,13 @@ class Run:
             rows.append(pq.read_metadata(pa.BufferReader(content)).num_rows)
         return [path for path, count in zip(kept, rows, strict=True) if count or not any(rows)]
 
-    def _verify(self, path: str, digest: str | None) -> None:
-        """Raise InputError unless a file's bytes are those that were written; large ones are read once only."""
-        info = self.filesystem.get_file_info(f"{self.path}/{path}")
+    def _verify(self, path: str, digest: str | None, info: fs.FileInfo, *, once: bool) -> None:
+        """Raise InputError unless a file's bytes are those that were written. once: unless that is noted."""
         if info.type != fs.FileType.File:
             raise InputError(f"RUN must have all its files (got {self.url!r} without {path}); run the sweep again")
         if digest is None:
             return  # of a run that says nothing of its bytes
-        stamp = _stamp(f"{self.url}/{path} {info.size} {info.mtime_ns} {digest}") if info.size > ALWAYS_BYTES else None
+        stamp = _stamp(f"{self.url}/{path} {info.size} {info.mtime_ns} {digest}") if once else None
         if stamp is not None and not self.verify and stamp.exists() and stamp.read_text() == self._footer(path):
             return
         with self.filesystem.open_input_stream(f"{self.path}/{path}") as file:

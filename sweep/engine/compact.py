@@ -20,9 +20,17 @@ import pyarrow.parquet as pq
 from sweep.engine.store import Store, TornPartError
 from sweep.folder import DIGEST, DIGEST_BYTES, PARTS, Stretch, table_file
 
-ROWS_PER_GROUP = 1 << 14  # a record is some hundred columns wide, and whoever writes a file holds a group or two
-ROWS_PER_FILE = 32 * ROWS_PER_GROUP
+ROWS_PER_GROUP = 1 << 16  # a record is some 180 columns wide; whoever writes a file holds a group or two of 100 MB
+ROWS_PER_FILE = 8 * ROWS_PER_GROUP
+DIGESTED_ROWS = 1 << 14  # at once; another number is another digest of the same rows
+LOOKED_AT = 1 << 14  # rows of a file by which it is decided how its columns are written
+REPEATS = 4  # as often as a value has to stand there on average for a dictionary to pay
 REQUESTS = 8  # of small files, at once: an object store answers one in tens of milliseconds
+PLAIN_OF = {
+    pa.float64(): "BYTE_STREAM_SPLIT",
+    pa.int64(): "DELTA_BINARY_PACKED",
+    pa.string(): "DELTA_LENGTH_BYTE_ARRAY",
+}  # of what has no dictionary
 
 Made = dict[str, Any]  # path, rows, bytes and digest of a file
 Each = Callable[[Callable[["File"], "Made | Exception"], list["File"]], Iterable["Made | Exception"]]
@@ -176,7 +184,8 @@ def write(store: Store, path: str, rows: Iterator[pa.Table]) -> Made:
         return {"path": path, "rows": 0}
     with store.stream(path) as sink:
         hashing = _Hashing(sink)
-        with pq.ParquetWriter(hashing, first.schema, compression="zstd", write_page_checksum=True) as writer:
+        how = {"compression": "zstd", "write_page_checksum": True, **_encodings(first.slice(0, LOOKED_AT))}
+        with pq.ParquetWriter(hashing, first.schema, **how) as writer:
             for group in chain((first,), groups):  # one in memory at a time
                 writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 count += group.num_rows
@@ -186,7 +195,7 @@ def write(store: Store, path: str, rows: Iterator[pa.Table]) -> Made:
 def digest(rows: Iterable[pa.Table]) -> str:
     """Name the rows of a table by their content: names, types, values and order, not how they are stored."""
     state = blake2b(digest_size=16)
-    for batch in _regrouped(rows, ROWS_PER_GROUP):
+    for batch in _regrouped(rows, DIGESTED_ROWS):
         sink = pa.BufferOutputStream()
         plain = batch.replace_schema_metadata(None).combine_chunks()
         pq.write_table(
@@ -199,6 +208,16 @@ def digest(rows: Iterable[pa.Table]) -> str:
 def run_digest(store: Store, table: str) -> str:
     """Return the digest of a table of a run that is complete."""
     return digest(store.read(f"{table}/{name}") for name in sorted(store.names(table)))
+
+
+def _encodings(rows: pa.Table) -> dict[str, Any]:
+    """Return how columns are written: what repeats as a dictionary, what does not as its type is smallest."""
+    own = {
+        field.name: PLAIN_OF[field.type]
+        for field in rows.schema
+        if field.type in PLAIN_OF and pc.count_distinct(rows[field.name]).as_py() * REPEATS > rows.num_rows
+    }
+    return {"use_dictionary": [name for name in rows.column_names if name not in own], "column_encoding": own}
 
 
 class _Hashing:

@@ -116,7 +116,7 @@ def test_ten_thousand_turned_bits_are_found(whole, tmp_path, capfd, monkeypatch)
 
 
 def test_a_large_file_is_read_whole_once(whole, tmp_path, monkeypatch):
-    """Of a large file that was checked, the footer is checked always, and the rest where --verify asks for it."""
+    """Of a large run that was checked, the footers are checked always, and the rest where --verify asks for it."""
     monkeypatch.setattr(analysis.run, "ALWAYS_BYTES", 100)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root, _ = whole
