@@ -32,8 +32,8 @@ PLAIN_OF = {
     pa.string(): "DELTA_LENGTH_BYTE_ARRAY",
 }  # of what has no dictionary
 
-Made = dict[str, Any]  # path, rows, bytes and digest of a file
-Each = Callable[[Callable[["File"], "Made | Exception"], list["File"]], Iterable["Made | Exception"]]
+Said = dict[str, Any]  # path, rows, bytes and digest of a file
+Each = Callable[[Callable[["File"], "Said | Exception"], list["File"]], Iterable["Said | Exception"]]
 
 
 class File(NamedTuple):
@@ -68,7 +68,7 @@ def compact(
         there = store.parts_that_overlap(table)
         parts = [(stretch, _path(table, stretch, there)) for stretch in done]
         files += _of_record(store, table, parts) if table == tables[-1] else _of_scenarios(store, table, parts, grain)
-    made = list[Made]()
+    made = list[Said]()
     for end in each(make, files):
         if isinstance(end, Exception):
             raise end
@@ -108,7 +108,7 @@ def _of_scenarios(store: Store, table: str, parts: list[tuple[Stretch, str]], gr
         yield File(store.root, table_file(table, number), own, grain, start // grain, stop // grain)
 
 
-def make(file: File) -> Made | Exception:
+def make(file: File) -> Said | Exception:
     """Write a file; return what there is to say of it, or why it cannot be: what is raised may come from another node.
 
     A file without rows is not written.
@@ -176,7 +176,7 @@ def _distinct(parts: list[pa.Table]) -> pa.Table:
     return distinct.sort_by([(name, "ascending") for name in rows.column_names])
 
 
-def write(store: Store, path: str, rows: Iterator[pa.Table]) -> Made:
+def write(store: Store, path: str, rows: Iterator[pa.Table]) -> Said:
     """Write a file of a table, and return what there is to say of it; without rows none is written."""
     count, groups = 0, _regrouped(rows, ROWS_PER_GROUP)
     first = next(groups, None)
