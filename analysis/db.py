@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from core.params import Point
 GRID = tuple(name for name, own in fields_of(Point).items() if own.named)  # the others make up a row's `setting`
 REALISATION = read_by(Point, "realisation")
 MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
+PAIRED_ROWS = 3_500_000  # rows of points that are put in pairs at once: some 800 MiB
 BASES = ("cells", "uncertainty")  # marts that others are made of
 # what marts read and runs of older versions lack: null there, or the sum of the columns that match
 NEWER = {
@@ -133,7 +135,12 @@ def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
     read = {*MEASURES, *re.findall(r"\w+", " ".join(mart.sql for mart in marts().values()))}
     wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in read)
     con.execute(f"create table held.cells as select {wanted} from main.cells")
-    con.execute(f"create table held.uncertainty as from main.uncertainty where {where}")
+    con.execute("create table held.uncertainty as from main.uncertainty limit 0")
+    rows = con.execute("select cpus, sum(replicates) as n from held.cells group by cpus order by cpus").fetchall()
+    pieces = max(1, math.ceil(sum(n for _, n in rows) / PAIRED_ROWS))
+    for piece in range(pieces):
+        if some := [cpus for cpus, _ in rows[piece::pieces]]:
+            con.execute(f"insert into held.uncertainty from main.uncertainty where ({where}) and cpus in {tuple(some)}")
     _views(con, "held", set(marts()) - set(BASES))
 
 

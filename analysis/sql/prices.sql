@@ -11,7 +11,7 @@
 -- matters_to_cpus [cpus]: most CPUs where it does; beyond, the counters cost so much that it is lost in them
 with priced as (
     select setting, host_prices, host_grade, design, cpus, batch, replicate, avg(ns_per_page_charge) as ns
-    from points group by all
+    from points where design in (select name from designs where cache_ref in ('atomic', 'percpu')) group by all
 ),
 unbatched as (
     select setting, host_prices, design, cpus, replicate, arg_min(ns, batch) as ns

@@ -6,7 +6,7 @@ import atexit
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,11 @@ OURS = {
 } | QUIET
 
 
+# of Ray's node: processes that nobody asks anything here, 280 MB and 2 CPU-s. `include_dashboard=False` starts the
+# dashboard without its pages, and the other two have no switch. The agent stays: a raylet does not start without.
+NEEDLESS = ("start_api_server", "start_monitor", "start_log_monitor")
+
+
 class LocalRay:
     """Prepares the environment before Ray is imported, starts Ray, and leaves nothing behind."""
 
@@ -45,15 +50,16 @@ class LocalRay:
     def start(self, ray: Any, cores: int | None, common: dict[str, Any]) -> None:
         """Start Ray on so many cores, null: all that one may use."""
         try:
-            ray.init(
-                address="local",
-                _temp_dir=str(self.folder.path / "r"),  # Ray opens it to everybody; the folder above is not
-                _node_ip_address="127.0.0.1",
-                num_cpus=cores or usable.workers(),
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **common,
-            )
+            with _without(ray._private.node.Node, NEEDLESS):
+                ray.init(
+                    address="local",
+                    _temp_dir=str(self.folder.path / "r"),  # Ray opens it to everybody; the folder above is not
+                    _node_ip_address="127.0.0.1",
+                    num_cpus=cores or usable.workers(),
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    **common,
+                )
         except Exception as error:  # Ray has no class of its own for it
             raise ClusterError(
                 f"Ray did not start on this machine ({first_line(error)}); try again, or use cluster=inline"
@@ -63,6 +69,19 @@ class LocalRay:
         """Remove the folder."""
         self.folder.close()
         atexit.unregister(self.folder.close)
+
+
+@contextmanager
+def _without(kind: type, methods: Sequence[str]) -> Iterator[None]:
+    """Have methods of a class do nothing for a while."""
+    kept = {name: getattr(kind, name) for name in methods}
+    for name in methods:
+        setattr(kind, name, lambda *_given, **_named: None)
+    try:
+        yield
+    finally:
+        for name, method in kept.items():
+            setattr(kind, name, method)
 
 
 @contextmanager

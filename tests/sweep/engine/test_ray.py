@@ -1,11 +1,14 @@
 """Workers that die, on an embedded Ray."""
 
 import os
+import re
+import subprocess
+import time
 
 import pytest
 
 from sweep.engine import on_ray, signals
-from tests.support.commands import toys
+from tests.support.commands import TINY, children, started, toys
 from tests.support.toys import Squares
 
 pytestmark = pytest.mark.long
@@ -60,3 +63,21 @@ def test_workers_make_the_files_that_one_process_makes(tmp_path):
         written = {path.name: path.read_bytes() for path in sorted((tmp_path / name / "points").glob("*.parquet"))}
         assert len(written) == 5
         assert written == {p.name: p.read_bytes() for p in sorted((tmp_path / "inline" / "points").glob("*.parquet"))}
+
+
+def test_no_dashboard_runs_beside_a_sweep(tmp_path):
+    """Of Ray's processes there are, while a sweep works, those that do its work: neither dashboard nor monitors."""
+    seen = {}
+    with started(*TINY, "replicates=8", "cluster.cores=1", f"out={tmp_path}", stderr=subprocess.DEVNULL) as driver:
+        while driver.poll() is None:
+            below = children(driver.pid)
+            listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+            for pid, line in (row.split(None, 1) for row in listed.splitlines()[1:] if len(row.split(None, 1)) == 2):
+                if int(pid) in below:
+                    seen[pid] = line.split(" --")[0]
+            time.sleep(0.2)
+
+    assert driver.returncode == 0
+    assert any("raylet" in line for line in seen.values())
+    assert any("ray::" in line for line in seen.values())
+    assert not [line for line in seen.values() if re.search(r"dashboard\.py|monitor\.py", line)]
