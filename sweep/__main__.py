@@ -28,7 +28,7 @@ from sweep.engine import signals
 from sweep.engine.loop import Job
 from sweep.engine.progress import say
 from sweep.engine.warm import keep_compiled
-from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, not_one_of, one_line
+from sweep.errors import BAD_INPUT, FAILED, ClusterError, InputError, not_one_of, one_line, remark, remarks
 from sweep.folder import end_process, within_reach
 from sweep.plan.planner import counterfactual, flat, plan
 
@@ -85,6 +85,9 @@ def main() -> None:
     except signals.Stopped as stop:
         print("stopped; the same command resumes", file=sys.stderr)
         statuses.append(stop.status)
+    if not any(statuses):
+        for line in remarks():  # of what only shows a config
+            say(line)
     end_process(max(statuses, default=0))
 
 
@@ -105,6 +108,7 @@ experiments: {", ".join(experiments)}"""
 
 
 def _refused(error: Exception) -> int:
+    remarks()  # the refusal stands alone
     print(f"memcg-sweep: {as_said(one_line(error, schema.every_key()), IN_USER_WORDS)}", file=sys.stderr)
     return BAD_INPUT
 
@@ -213,7 +217,7 @@ def _job(config: DictConfig) -> Job:
 
         points = plan(config, _load_option)
         if line := counterfactual(points):
-            say(line)
+            remark(line)
         return crossover(points, vars(OmegaConf.to_object(config.refine))) if config.refine else Simulation(points)
     job: Job = importlib.import_module(JOBS[config.job]).job(OmegaConf.to_container(config, resolve=True))
     return job

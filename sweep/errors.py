@@ -20,6 +20,7 @@ BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED = 143  # 128 + SIGTERM
 HUNG_UP = 129  # 128 + SIGHUP
+_remarks: list[str] = []
 
 
 class ClusterError(RuntimeError):
@@ -80,3 +81,15 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error that says something, without a full stop; its class, if none does."""
     text = error.msg if isinstance(error, OmegaConfBaseException) and error.msg else str(error)
     return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+def remark(line: str) -> None:
+    """Note something about the input that is worth saying; where the input is refused, the refusal stands alone."""
+    if line not in _remarks:
+        _remarks.append(line)
+
+
+def remarks() -> list[str]:
+    """Return what was noted since it was last asked for."""
+    noted, _remarks[:] = _remarks[:], []
+    return noted

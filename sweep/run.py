@@ -35,7 +35,7 @@ from sweep.engine.ranges import missing
 from sweep.engine.signals import Stopped, postponed
 from sweep.engine.store import Store, TornPartError
 from sweep.engine.warm import is_compiled
-from sweep.errors import FAILED, ClusterError
+from sweep.errors import FAILED, ClusterError, remarks
 from sweep.folder import MANIFEST, PARTS, PROGRESS, disjoint
 from sweep.version import commit, core_digest, package_versions, simulation_digest
 
@@ -60,7 +60,8 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
         names = {"run_id": name, "experiment": experiment}
         if _whole(job, config, store, names):
             store.delete_folder(PARTS)
-            say("nothing left to do")
+            for line in [*remarks(), "nothing left to do"]:
+                say(line)
             status = 0
         else:
             with redirect_stdout(sys.stderr):  # Ray prints what it thinks of its nodes; stdout is for the folder
@@ -76,6 +77,8 @@ def run(job: Job, config: Mapping[str, Any], experiment: str) -> int:
 
 def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     """Print what a run would be, and how long it should take; return the exit status."""
+    for line in remarks():
+        say(line)
     cores = 1 if cluster["kind"] == "inline" else cluster["cores"] or usable.workers()
     if isinstance(job, Foretelling):
         for name, text in job.foretold(cores):
@@ -90,13 +93,16 @@ def show_plan(job: Job, cluster: Mapping[str, Any]) -> int:
     print(f"points      {job.count():,}")
     print(f"scenarios   {-(-positions // max(job.grains)):,}")
     print(f"tasks       about {max(2 * cores, round(took * cores / task_s)):,}, of {task_s:g} s each")
-    print(f"time        about {took:,.0f} s on {cores} core{'s' * (cores > 1)}, after a start of some seconds")
+    on = f"{cores} core{'s' * (cores > 1)}"
+    print(f"time        about {took:,.{0 if took >= 10 else 1}f} s on {on}, after a start of some seconds")
     return 0
 
 
 def _work(job: Job, config: Mapping[str, Any], store: Store, names: dict[str, Any]) -> int:
     began, outcome, files = time.monotonic(), Outcome(), list[dict[str, Any]]()
     executor = executors.start_executor(config["cluster"], job, store.root, core_digest())
+    for line in remarks():
+        say(line)
     manifest = names | _provenance(config, executor.nodes) | {"deterministic": True}
     if isinstance(job, Measuring):
         manifest |= job.about()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from typing import Any
 
 from hydra.core.object_type import ObjectType
@@ -18,7 +17,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
 from sweep.config import options
-from sweep.errors import InputError
+from sweep.errors import InputError, remark
 
 PROFILES = options.CONF / "kernel"
 READ = ("detected", "image")  # profiles that are read from a kernel, not from conf/
@@ -202,4 +201,4 @@ def _index(version: Version) -> int:
 
 
 def _say(name: str, meaning: str) -> None:
-    print(f"kernel={name}: {meaning}", file=sys.stderr)
+    remark(f"kernel={name}: {meaning}")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sweep.engine import usable
-from sweep.engine.loop import Done, Executor, Failed, Given, Item, Job, Task, run_task
+from sweep.engine.loop import Done, Executor, Failed, Given, Item, Job, Task, has_cores_to_itself, run_task
+from sweep.engine.warm import compile_once, keep_compiled
 
 
 class Inline:
@@ -32,7 +33,10 @@ class Inline:
 
     def wait(self, timeout_s: float) -> list[Done | Failed]:  # noqa: ARG002 (a task runs as long as it runs)
         """Run the task queued first."""
-        return [run_task(self._job, self._root, self._code, self._tasks.popleft())]
+        task = self._tasks.popleft()
+        if not has_cores_to_itself(self._job):
+            compile_once(keep_compiled(), lambda: self._job.work(task.start, task.start + 1))
+        return [run_task(self._job, self._root, self._code, task)]
 
     def each(self, do: Callable[[Item], Given], items: Sequence[Item], retries: int) -> Iterator[Given]:  # noqa: ARG002
         """Do it here, one after the other."""

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from sweep.engine import signals
 from sweep.engine.cost import CostModel
-from sweep.engine.estimate import left_s
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
+from sweep.engine.rates import Remaining
 
 if TYPE_CHECKING:
     from sweep.engine.store import Store
@@ -96,6 +96,11 @@ class HeavyJob(Job, Protocol):
 
     def resources(self, position: int) -> Resources:
         """Return what a position takes."""
+
+
+def has_cores_to_itself(job: Job) -> bool:
+    """Whether a job's positions take long and are not to be tried: they measure, or boot a machine."""
+    return job.per_node or isinstance(job, HeavyJob)
 
 
 @runtime_checkable
@@ -199,25 +204,27 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
 ) -> None:
     """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
     cost, again = CostModel(), list[Task]()
-    under_way = flying = 0  # tasks, and their positions
+    remaining = Remaining(job, executor.cores)
+    under_way = dict[Task, None]()  # in the order in which they were handed out
     while outcome.fatal is None and (under_way or todo or again):
-        while under_way < executor.cores * policy.in_flight and (todo or again):
+        while len(under_way) < executor.cores * policy.in_flight and (todo or again):
             task = again.pop() if again else _cut(job, todo, cost, policy, executor.cores)
             executor.submit(task)
-            under_way += 1
-            flying += task.stop - task.start
+            under_way[task] = None
         for end in executor.wait(POLL_S):
-            under_way -= 1
-            flying -= end.task.stop - end.task.start
+            del under_way[end.task]
             outcome.tasks += 1
             if isinstance(end, Done):
                 _learn(job, cost, end)
+                remaining.learn(end.task.start, end.task.stop, end.seconds)
                 outcome.simulation_s += end.seconds
                 outcome.rows += end.rows
                 progress.advance(end.task.stop - end.task.start)
             else:
                 again += _smaller(end, policy, outcome)
-        progress.show(under_way, partial(left_s, job, cost, todo, flying, executor.cores))
+        waiting = [(task.start, task.stop) for task in again]
+        flying = [(task.start, task.stop) for task in under_way]
+        progress.show(len(under_way), partial(remaining.seconds, todo.stretches() + waiting, flying))
         signals.check()
 
 

@@ -16,7 +16,19 @@ from typing import Any
 
 from sweep.engine import signals
 from sweep.engine.local_ray import QUIET, LocalRay, own_signals
-from sweep.engine.loop import POLL_S, Done, Failed, Given, HeavyJob, Item, Job, Resources, Task, run_task
+from sweep.engine.loop import (
+    POLL_S,
+    Done,
+    Failed,
+    Given,
+    HeavyJob,
+    Item,
+    Job,
+    Resources,
+    Task,
+    has_cores_to_itself,
+    run_task,
+)
 from sweep.engine.warm import compile_once, keep_compiled
 from sweep.errors import ClusterError, InputError, first_line
 from sweep.version import refusal
@@ -259,8 +271,7 @@ def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
     if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
         return Failed(task, reason, "fatal")
     found = _unpickled(job)
-    alone = found.per_node or isinstance(found, HeavyJob)  # its positions take long, and have their cores to themselves
-    if not alone:
+    if not has_cores_to_itself(found):
         compile_once(folder, lambda: found.work(task.start, task.start + 1))
     return run_task(found, root, code, task)
 

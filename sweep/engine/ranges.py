@@ -20,6 +20,10 @@ class Ranges:
         """Return the first and the last position."""
         return self._stretches[0][0], self._stretches[-1][1] - 1
 
+    def stretches(self) -> list[tuple[int, int]]:
+        """Return all that is in it, in order."""
+        return list(self._stretches)
+
     def spread(self, most: int) -> list[int]:
         """Return positions spread evenly over all that is left, no more than `most`."""
         step = max(1, self._left // most)

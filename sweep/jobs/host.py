@@ -34,7 +34,7 @@ from sweep.config.observed import HELD_BACK, Observed
 from sweep.config.options import composed_with
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
-from sweep.errors import InputError
+from sweep.errors import InputError, remark
 from sweep.jobs.host_fit import FIT_COLUMNS, kind_of, rows_of_fit, rows_seen, span_of
 
 MIB, DAY_S = 2**20, 86400.0
@@ -266,7 +266,7 @@ def _simulated(fitted: Fitted, point: Point) -> Fitted:
             f"{float(np.median(hosts.churn_hz)):.3g}); lower it, or duration_s"
         )
     if dear.any():
-        say(f"{dear.sum()} of {dear.size} draws have too much churn to be simulated in seconds; others stand in")
+        remark(f"{dear.sum()} of {dear.size} draws have too much churn to be simulated in seconds; others stand in")
     kept = np.resize(np.flatnonzero(~dear), dear.size) if dear.any() else np.arange(dear.size)
     hosts = Hosts(*(values[kept] for values in hosts))
     return Fitted(hosts, fitted.by_slab[kept], fitted.by_page_cache[kept], fitted.zombies_hz[kept])

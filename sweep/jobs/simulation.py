@@ -15,6 +15,7 @@ import pyarrow as pa
 from core.columns import Column
 from core.params import Point
 from sweep.config.options import GROUPS
+from sweep.engine.rates import Outlook
 from sweep.plan.axes import Values
 from sweep.plan.expand import Expander
 from sweep.plan.plan import Plan
@@ -70,6 +71,12 @@ class Simulation:
             for dim in self.plan.dims
         )
         return [(radix[dim.paths], len(dim), dear) for dim, dear in zip(self.plan.dims, columns, strict=True) if dear]
+
+    def outlook(self, cores: int) -> Outlook:
+        """Return the parts of the plan's work."""
+        from sweep.jobs.outlook import PlanOutlook  # workers need none of it
+
+        return PlanOutlook(self.plan, cores)
 
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return the value of every axis at a position."""

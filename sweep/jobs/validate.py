@@ -20,8 +20,7 @@ from core.validation import curves, figures, published_charging, published_memor
 from core.validation.figures import Figure
 from core.workload import TmpfsProgram
 from sweep.config import hosts
-from sweep.engine.progress import say
-from sweep.errors import InputError
+from sweep.errors import InputError, remark
 from sweep.folder import OWN_REFERENCE
 from sweep.real.options import named_profile, usual_point, usual_program
 from sweep.real.reference import ReadTables, is_run, read_run
@@ -146,7 +145,7 @@ def job(config: Mapping[str, Any]) -> Validation:
     tables = read_tables(folder)
     measured = hosts.newest_rows()
     if measured:
-        say(f"calibration of this node, {hosts.rows_path()}, stands in for calibration.csv")
+        remark(f"calibration of this node, {hosts.rows_path()}, stands in for calibration.csv")
         tables["calibration"] = measured
     cases = tuple(dict.fromkeys(_cases(tables)))
     names = {row["kernel"]: row["profile"] for row in tables["kernels"]}

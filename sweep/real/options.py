@@ -12,8 +12,7 @@ from core.workload import TmpfsProgram
 from sweep.config import detect, kernels
 from sweep.config.options import composed, option
 from sweep.config.schema import PLANNED, build
-from sweep.engine.progress import say
-from sweep.errors import InputError, first_line, not_one_of
+from sweep.errors import InputError, first_line, not_one_of, remark
 from sweep.real.kernels import HERE, Kernel
 
 
@@ -29,7 +28,7 @@ def profile_of(kernel: Kernel, name: str | None) -> KernelProfile:
     try:
         return build(KernelProfile, detect.of_image(kernel.image()), "kernel.")
     except InputError as error:
-        say(f"vm.profile=null: what {kernel.release} stands for, as its image says nothing ({first_line(error)})")
+        remark(f"vm.profile=null: what {kernel.release} stands for, as its image says nothing ({first_line(error)})")
         return named_profile("vm.profile", kernel.release)
 
 

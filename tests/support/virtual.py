@@ -8,9 +8,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from core.charge.window import window_key
 from sweep.engine.loop import Done, Failed, Outcome, Policy, drive
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
+from sweep.plan.expand import Expander
 
 POLICY = Policy(task_s=4.0, in_flight=2, retries=2, max_failed=100)
 START_S = 1e-3  # what a task costs beside its work
@@ -21,34 +23,42 @@ class Churn:
     """What points of the churn experiment cost, in seconds of a core, by what its parts were measured to take.
 
     A task draws a window and replays it for each machine in it, unless this worker did so at another churn rate that
-    nobody comes at; walks each design's life on each machine; and prices each point.
+    has the same; walks each design's life on each machine; and prices each point.
     """
 
     plan: object
     known: dict[int, set] = field(default_factory=dict)  # worker -> windows that it replayed
+    windows: dict[tuple, object] = field(default_factory=dict)  # replicate, cpus and churn -> window
 
     def seconds(self, task, worker):
         """Return how long a task takes on a worker."""
         positions, columns = self.plan.columns(task.start, task.stop)
         scenarios = (positions // self.plan.grain).tolist()
         known = self.known.setdefault(worker, set())
-        lives, parts, spent = set(), set(), 0.003 * len(positions)
+        lives, parts, spent = set(), set(), 0.0007 * len(positions)
         axes = (columns[name] for name in ("replicate", "cpus", "churn_hz", "design"))
-        for scenario, replicate, cpus, churn_hz, design in zip(scenarios, *axes, strict=True):
-            comes = churn_hz if churn_hz > 0.3 else 0.0
-            window = (replicate, comes, cpus)
+        for position, scenario, replicate, cpus, churn_hz, design in zip(
+            positions.tolist(), scenarios, *axes, strict=True
+        ):
+            window = self._window(position, replicate, cpus, churn_hz)
             whose = {"unaccounted": "shared", "objcg": "bytes"}.get(design, "own")
             if (window, whose) not in known and (window, whose) not in parts:
                 if not any((window, each) in parts for each in ("shared", "bytes", "own")):
-                    spent += 0.0035 * cpus
-                spent += {"shared": 0.006, "own": 0.006, "bytes": 0.0095}[whose] * cpus
+                    spent += 0.002 * cpus
+                spent += {"shared": 0.0033, "own": 0.0033, "bytes": 0.0053}[whose] * cpus
                 parts.add((window, whose))
             life = (scenario, cpus, {"reparent_atomic": "reparent_percpu"}.get(design, design))
             if life not in lives:
                 lives.add(life)
-                spent += 0.02 + 0.04 * churn_hz
+                spent += 0.007 + 0.023 * churn_hz
         known |= parts
         return spent
+
+    def _window(self, position, replicate, cpus, churn_hz):
+        key = (replicate, cpus, churn_hz)
+        if key not in self.windows:
+            self.windows[key] = window_key(Expander(self.plan).point(self.plan.values(position)))
+        return self.windows[key]
 
 
 class Virtual:

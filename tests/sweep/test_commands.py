@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import sweep.run
 from sweep.__main__ import main
-from sweep.config import schema
+from sweep.config import kernels, schema
 from sweep.engine import signals
 
 BAD = {
@@ -116,6 +116,23 @@ def test_bare_says_what_one_can_do(arguments, says, tmp_path, monkeypatch, capsy
     assert end.value.code == 0
     assert all(word in out for word in says)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("then", ["refine.metric=dead", "refine.axes=[design]"])
+def test_a_refusal_stands_alone(then, monkeypatch, capfd):
+    """What is worth saying of the kernel and of the plan is not said of a plan that is refused after all."""
+    assert run_here(["+experiment=crossover", "kernel=5.8", "batch=7", then], monkeypatch) == 2
+    assert len(capfd.readouterr().err.strip().splitlines()) == 1
+
+
+def test_what_a_kernel_never_did_is_said(monkeypatch, capfd):
+    """Of a plan that is sound, before it runs."""
+    kernels.profile.cache_clear()  # which says it once
+    assert run_here(["kernel=5.8", "batch=7"], monkeypatch) == 0
+    lines = capfd.readouterr().err
+
+    assert "kernel=5.8: rules of 5.8" in lines
+    assert "batch=7: linux-5.8 never had it" in lines
 
 
 def test_a_swept_key_cannot_be_set_beside_its_axis(monkeypatch, capfd):

@@ -128,9 +128,8 @@ def test_no_bucket_is_one_line():
     done = sweep(*TINY, "cluster=inline", "out=s3://nowhere/x")
 
     assert done.returncode == BAD_INPUT
-    *before, told = done.stderr.splitlines()
+    (told,) = done.stderr.splitlines()
     assert told.startswith("memcg-sweep: out must be a place one can write to (got s3://nowhere/x/")
-    assert all("rows are marked counterfactual" in line for line in before)  # of the plan, which is sound
 
 
 def test_a_part_that_rotted_is_found(store):
