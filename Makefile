@@ -51,7 +51,8 @@ lock:  ## after a change of the dependencies in pyproject.toml
 .venv-rivals/installed: requirements.lock
 	$(PYTHON) -m venv .venv-rivals
 	.venv-rivals/bin/pip install --quiet --disable-pip-version-check hydra-core==1.3.8 hydra-joblib-launcher==1.2.0 \
-	    hydra-ray-launcher==1.2.2 "ray[tune]==$$(sed -n 's/^ray==\([0-9.]*\).*/\1/p' requirements.lock)" boto3 numpy
+	    hydra-ray-launcher==1.2.2 "ray[tune]==$$(sed -n 's/^ray==\([0-9.]*\).*/\1/p' requirements.lock)" boto3 numpy \
+	    pandas==3.1.1 polars==2.1.0 pyarrow
 	touch $@
 
 clean:

@@ -32,8 +32,10 @@ PLAIN_OF = {
     pa.string(): "DELTA_LENGTH_BYTE_ARRAY",
 }  # of what has no dictionary
 
+PARTS_COUNTED = 1000  # by one task
+
 Said = dict[str, Any]  # path, rows, bytes and digest of a file
-Each = Callable[[Callable[["File"], "Said | Exception"], list["File"]], Iterable["Said | Exception"]]
+Each = Callable[[Callable[[Any], Any], list[Any]], Iterable[Any]]
 
 
 class File(NamedTuple):
@@ -67,12 +69,11 @@ def compact(
     for table in tables:
         there = store.parts_that_overlap(table)
         parts = [(stretch, _path(table, stretch, there)) for stretch in done]
-        files += _of_record(store, table, parts) if table == tables[-1] else _of_scenarios(store, table, parts, grain)
-    made = list[Said]()
-    for end in each(make, files):
-        if isinstance(end, Exception):
-            raise end
-        made += [end] if end["rows"] else []
+        if table == tables[-1]:
+            files += _of_record(store, table, parts, _counted(store, parts, each))
+        else:
+            files += _of_scenarios(store, table, parts, grain)
+    made = [said for said in _sound(each(make, files)) if said["rows"]]
     order = {file.path: at for at, file in enumerate(files)}
     return sorted(made, key=lambda file: order[file["path"]])
 
@@ -83,10 +84,35 @@ def _path(table: str, stretch: Stretch, there: Mapping[Stretch, str]) -> str:
     return there[stretch]
 
 
-def _of_record(store: Store, table: str, parts: list[tuple[Stretch, str]]) -> Iterator[File]:
-    """Yield files of so many rows: how many each part has, it says in its last bytes."""
-    with ThreadPoolExecutor(REQUESTS) as pool:
-        counts = list(pool.map(store.part_rows, (path for _, path in parts)))
+def _sound(ends: Iterable[Any]) -> list[Any]:
+    """Return them all, or raise the first that is an exception when none is under way any more."""
+    ended = list(ends)
+    for end in ended:
+        if isinstance(end, Exception):
+            raise end
+    return ended
+
+
+def _counted(store: Store, parts: list[tuple[Stretch, str]], each: Each) -> list[int]:
+    """Return how many rows each part has, which it says in its last bytes."""
+    paths = [path for _, path in parts]
+    some = [(store.root, at, paths[at : at + PARTS_COUNTED]) for at in range(0, len(paths), PARTS_COUNTED)]
+    return [count for _, counts in sorted(_sound(each(count_rows, some))) for count in counts]
+
+
+def count_rows(some: tuple[str, int, list[str]]) -> tuple[int, list[int]] | Exception:
+    """Return a number that was given, and how many rows each part of a run has."""
+    root, at, paths = some
+    store = Store(root)
+    try:
+        with ThreadPoolExecutor(1 if store.local else REQUESTS) as pool:
+            return at, list(pool.map(store.part_rows, paths))
+    except TornPartError as error:
+        return error
+
+
+def _of_record(store: Store, table: str, parts: list[tuple[Stretch, str]], counts: list[int]) -> Iterator[File]:
+    """Yield files of so many rows."""
     ends = list(accumulate(counts, initial=0))
     for number, start in enumerate(range(0, ends[-1], ROWS_PER_FILE)):
         stop = min(start + ROWS_PER_FILE, ends[-1])
@@ -104,12 +130,13 @@ def _of_scenarios(store: Store, table: str, parts: list[tuple[Stretch, str]], gr
         return
     for number, start in enumerate(range(0, total, several * grain)):
         stop = start + several * grain
-        own = tuple(part for part in parts if part[0][0] < stop and start < part[0][1])
+        first = bisect_right(parts, start, key=lambda part: part[0][1])
+        own = tuple(parts[first : bisect_left(parts, stop, key=lambda part: part[0][0])])
         yield File(store.root, table_file(table, number), own, grain, start // grain, stop // grain)
 
 
 def make(file: File) -> Said | Exception:
-    """Write a file; return what there is to say of it, or why it cannot be: what is raised may come from another node.
+    """Write a file; return what there is to say of it, or why it cannot be.
 
     A file without rows is not written.
     """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from importlib import metadata
 from itertools import groupby
@@ -14,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support import ROOT
 from tests.support.contest import Row, contest
 
 ROWS = pytest.StashKey[list[Row]]()
 PACKAGES = ("numba", "numpy", "pyarrow", "duckdb", "ray")
+CORES = 2  # that the main job is given
 BUSY = 0.25  # of the cores: what a machine may do beside a contest before its figures are said to be of a busy one
 
 
@@ -42,6 +46,15 @@ def compete(request: pytest.FixtureRequest):
         return rows
 
     return _compete
+
+
+@pytest.fixture(scope="session")
+def churn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the main job, which is run once for all that ask."""
+    out = tmp_path_factory.mktemp("churn")
+    line = [sys.executable, "-m", "sweep", "+experiment=churn", f"out={out}", f"cluster.cores={CORES}"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT)
+    return Path(done.stdout.splitlines()[-1])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

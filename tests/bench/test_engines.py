@@ -12,7 +12,7 @@ from tests.support import ROOT
 
 RIVALS = ROOT / ".venv-rivals" / "bin" / "python"
 ENGINES = Path(__file__).parent / "engines"
-MANY, FEW, CORES, BATCH = 20_000, 100, 2, 1000
+MANY, FEW, CORES, BATCH = 10_000, 100, 2, 500
 OURS = "this engine"
 
 

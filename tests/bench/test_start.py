@@ -37,7 +37,7 @@ def test_cold_and_warm_smoke(compete, tmp_path):
     rows = compete(
         "smoke, 64 points inline",
         {"warm cache": lambda: smoke(warm), "cold cache": lambda: smoke(str(tmp_path / f"cold-{next(numbers)}"))},
-        rounds=3,
+        rounds=2,
     )
 
     assert rows[1].times > 1

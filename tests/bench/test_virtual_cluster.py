@@ -9,7 +9,14 @@ from tests.sweep.engine.test_many_cores import Long
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize(("points", "cores"), [(1_000_000, 1_000), (10_000_000, 1_000), (100_000_000, 10_000)])
+@pytest.mark.parametrize(
+    ("points", "cores"),
+    [
+        (1_000_000, 1_000),
+        (10_000_000, 1_000),
+        pytest.param(100_000_000, 10_000, marks=pytest.mark.slow),  # a minute
+    ],
+)
 def test_a_large_cluster(points, cores, capsys):
     """With one task in a thousand lost and one worker in a thousand slow, cores are busy and the driver keeps up."""
     job = Long(points)

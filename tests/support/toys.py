@@ -81,10 +81,11 @@ def compacted(store, job, executor, dies):
     """Compact as a driver would; `dies`: '', or who dies after the first file, 'worker' or 'driver'."""
 
     def each(do, files):
-        do = partial(make_or_die, f"{store.root}/died") if dies == "worker" else do
+        makes = do is make
+        do = partial(make_or_die, f"{store.root}/died") if makes and dies == "worker" else do
         for made in executor.each(do, files, 2):
             yield made
-            if dies == "driver":
+            if makes and dies == "driver":
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return compact(store, job.tables, job.grain, store.parts("points"), each)
