@@ -20,7 +20,8 @@ from analysis.db import connect
 from analysis.run import InputError, Run, open_run
 from analysis.units import three_digits
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
+LEAST_GIB = 0.1  # below which a host's memory is told in MiB
 SCREEN_COLUMNS = 100  # characters, where there is no terminal
 STANDING_D = (0.0, 7.0, 30.0)
 WITHIN = 0.95  # of the draws lie in an interval
@@ -67,6 +68,12 @@ class Forecast:
         """Bytes that a step's kernel would not hold, on the same events."""
         return np.asarray(self.rows[0, ahead_d]["dead_bytes"] - self.rows[step, ahead_d]["dead_bytes"])
 
+    @cached_property
+    def unit(self) -> tuple[int, str]:
+        """Bytes and name of the unit that the host's memory is told in."""
+        most = max(float(np.median(row["dead_bytes"])) for (step, _), row in self.rows.items() if step == 0)
+        return (GIB, "GiB") if most >= LEAST_GIB * GIB else (MIB, "MiB")
+
     def best(self) -> int | None:
         """The first step than which no later one is told to give back more in the longest time; None without a step."""
         far = self.days[-1]
@@ -82,14 +89,16 @@ def screen(host: Forecast) -> Iterator[RenderableType]:
     own = host.rows[0, host.days[0]]
     seen = {row["quantity"]: row for row in host.fit}
     cpus, possible = seen["CPUs, online"]["estimate"], seen["CPUs, possible"]["estimate"]
+    nodes, (_, unit) = seen["NUMA nodes"]["estimate"], host.unit
     yield Text(
         f"{own['kernel']} ({own['design']}), {cpus:g} CPUs online, {possible:g} possible, "
-        f"{seen['NUMA nodes']['estimate']:g} nodes, {three_digits(seen['memory']['estimate'])} GiB; "
-        f"{seen['kernel']['note']}"
+        f"{nodes:g} node{'s' * (nodes != 1)}, {three_digits(seen['memory']['estimate'])} GiB; "
+        f"{seen['kernel']['note']}; cgroups leave what those of workload "
+        f"{host.run.manifest['config']['workload']['name']} do, scaled"
     )
     yield _titled("Dying cgroups on this kernel, and what they hold (95 % intervals)", _own(host))
     if host.steps:
-        yield _titled("What each upgrade gives back of it, GiB, on the same events", _upgrades(host))
+        yield _titled(f"What each upgrade gives back of it, {unit}, on the same events", _upgrades(host))
     if held := _held_back(host):
         yield _titled("Dying cgroups held back from the fit", held)
     yield _titled("What was fitted", _fit(host))
@@ -101,19 +110,21 @@ def sentences(host: Forecast) -> Iterator[str]:
     """What one would forward."""
     own, far = host.rows[0, host.days[0]], host.days[-1]
     now, later = own["dead_bytes"], host.rows[0, far]["dead_bytes"]
+    size, unit = host.unit
     yield (
-        f"On {own['kernel']} this host holds {_span(now / GIB)} GiB in {_span(own['dying_memcgs'])} dying cgroups; in "
-        f"{far:g} days it will hold {_span(later / GIB)} GiB."
+        f"On {own['kernel']} this host holds {_span(now / size)} {unit} in {_span(own['dying_memcgs'])} dying cgroups; "
+        f"after {far:g} more days of the same churn, {_span(later / size)} {unit}."
     )
     if (step := host.best()) is None:
         return
     back, kernel = host.gives_back(step, far), host.rows[step, far]["kernel"]
     low, high = _ends(back)
     if low > 0:
-        yield f"{kernel} would give back {_span(back / GIB)} GiB, and no later kernel is told to give back more."
+        then = "" if step == host.steps[-1] else ", and no later kernel is told to give back more"
+        yield f"{kernel} would give back {_span(back / size)} {unit} of it{then}."
     else:
         said = "an interval that holds 0" if high >= 0 else "so it would hold more"
-        yield f"No upgrade is told to give any back: {kernel} gives back {_span(back / GIB)} GiB, {said}."
+        yield f"No upgrade is told to give any back: {kernel} gives back {_span(back / size)} {unit}, {said}."
 
 
 def fleet(host: Forecast, path: Path) -> Table:
@@ -172,7 +183,8 @@ def _own(host: Forecast) -> Table:
     table = _table("", *(_when(days) for days in STANDING_D))
     at = [host.rows[0, days] for days in STANDING_D]
     table.add_row("dying cgroups", *(_span(row["dying_memcgs"]) for row in at))
-    table.add_row("memory, GiB", *(_span(row["dead_bytes"] / GIB) for row in at))
+    size, unit = host.unit
+    table.add_row(f"memory, {unit}", *(_span(row["dead_bytes"] / size) for row in at))
     return table
 
 
@@ -180,7 +192,7 @@ def _upgrades(host: Forecast) -> Table:
     table = _table("upgrade to", *(_when(days) for days in STANDING_D), "dying in 30 days")
     for step in host.steps:
         row = host.rows[step, 30.0]
-        back = [_span(host.gives_back(step, days) / GIB) for days in STANDING_D]
+        back = [_span(host.gives_back(step, days) / host.unit[0]) for days in STANDING_D]
         table.add_row(row["kernel"], *back, _span(row["dying_memcgs"]))
     return table
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
+from scipy.special import gammaincc
 
-from core.observed.mean_field import Hosts, Numbers, Pinning, leaves, moments
+from core.observed.mean_field import Hosts, Moments, Numbers, Pinning, leaves, moments
 from core.workload import Workload
 
 WALKERS, STEPS, KEPT = 64, 300, 3  # steps of each walker; every so many is kept of the second half
@@ -85,6 +86,17 @@ def fit(load: Workload, turnover_s: float, kind: Kind, seen: Observations, seed:
     return target.fitted(sample[rng.choice(len(sample), draws, replace=False)])
 
 
+def chance_of(load: Workload, kind: Kind, seen: Observations, hosts: Hosts) -> float:
+    """Return the chance of rows as far off as these, on that one of the hosts that they fit best.
+
+    It is small where no host can have made them: churn that began, ended or changed since boot.
+    """
+    rows = _thinned(seen)
+    off, covariance = _off(load, moments(load, hosts, rows.times_s, kind.pinning), rows, hosts)
+    distance = (off * np.linalg.solve(covariance, off)).sum(axis=(1, 2))
+    return float(gammaincc(rows.times_s.size / 2, distance.min() / 2))  # chi-square's
+
+
 def interval(draws: Numbers) -> tuple[float, float, float]:
     """Return median, lower and upper end of the 95 % interval."""
     middle, low, high = np.quantile(draws, [0.5, 0.025, 0.975])
@@ -134,6 +146,19 @@ def _thinned(seen: Observations) -> Observations:
     )
 
 
+def _off(load: Workload, found: Moments, seen: Observations, hosts: Hosts) -> tuple[Numbers, Numbers]:
+    """Return how far off the rows are from the mean of hosts, `[hosts, rows, 1]`, and its covariance."""
+    n = seen.times_s.size
+    scale = MODEL_ERROR * found.mean[:, :, None] * MODEL_ERROR * found.mean[:, None, :]
+    covariance = found.covariance + scale + 0.25 * np.eye(n)  # rows are whole numbers
+    off = (seen.dying - found.mean)[:, :, None]
+    if seen.live_too:
+        some = seen.dying.min() / 2  # live memcgs: anything between none and all of the first
+        off = off - some
+        covariance = covariance + some**2 + (hosts.churn_hz * load.lifetime_s)[:, None, None] * np.eye(n)
+    return off, covariance
+
+
 class _Target:
     """Prior times likelihood; a walker is logarithms of churn, factors of slab, page cache and turnover, and uptime."""
 
@@ -177,14 +202,7 @@ class _Target:
     def _likelihood(self, hosts: Hosts) -> Numbers:
         seen, kind = self.seen, self.kind
         found = moments(self.load, hosts, seen.times_s, kind.pinning)
-        n = seen.times_s.size
-        scale = MODEL_ERROR * found.mean[:, :, None] * MODEL_ERROR * found.mean[:, None, :]
-        covariance = found.covariance + scale + 0.25 * np.eye(n)  # rows are whole numbers
-        off = (seen.dying - found.mean)[:, :, None]
-        if seen.live_too:
-            some = seen.dying.min() / 2  # live memcgs: anything between none and all of the first
-            off = off - some
-            covariance = covariance + some**2 + (hosts.churn_hz * self.load.lifetime_s)[:, None, None] * np.eye(n)
+        off, covariance = _off(self.load, found, seen, hosts)
         whitened = np.linalg.solve(covariance, off)
         result = -0.5 * ((off * whitened).sum(axis=(1, 2)) + np.linalg.slogdet(covariance)[1])
         if seen.churn_hz is not None:

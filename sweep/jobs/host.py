@@ -25,7 +25,7 @@ from core.lifecycle.age import age
 from core.lifecycle.leftovers import DYING
 from core.lifecycle.memory import METERS
 from core.lifecycle.weights import weigh
-from core.observed.fit import Fitted, described, fit, unseen
+from core.observed.fit import Fitted, chance_of, described, fit, unseen
 from core.observed.mean_field import Hosts, Pinning, leaves
 from core.params import Point
 from core.workload import PAGE_CACHE, Workload
@@ -35,12 +35,13 @@ from sweep.config.options import composed_with
 from sweep.config.schema import PLANNED, build
 from sweep.engine.progress import say
 from sweep.errors import InputError, remark
-from sweep.jobs.host_fit import FIT_COLUMNS, kind_of, rows_of_fit, rows_seen, span_of
+from sweep.jobs.host_fit import FIT_COLUMNS, kind_of, rows_of_fit, rows_seen, told_of
 
 MIB, DAY_S = 2**20, 86400.0
 AHEAD_D = (0.0, 7.0, 30.0)  # days from now that are always forecast
 HOSTS_DRAWN = 100  # hosts that are simulated
 MOST_LEAVING = 1e6  # memcgs of a draw that leave something: they are simulated one by one
+UNLIKELY = 1e-4  # chance of rows below which churn has not been the same since boot
 PAST = 6.0  # times the longest stay: what came and went before has left nothing
 
 FORECAST_COLUMNS = {
@@ -100,8 +101,7 @@ class HostJob:
     def told(self, store: Any) -> Iterator[str]:  # noqa: ARG002 (the fit is known before anything lands)
         """Yield what was fitted, a line a quantity."""
         for row in self.fits:
-            note = f": {row['note']}" if row["note"] else ""
-            yield f"{row['quantity']} {span_of(row)} {row['unit']}{note}"
+            yield told_of(row)
 
     def _point(self, draw: int, step: int) -> Point:
         point, hosts = self.points[step], self.fitted.hosts
@@ -173,6 +173,10 @@ def job(config: Mapping[str, Any]) -> HostJob:
     else:
         say(f"fitting {rows.times_s.size} rows of {config['observed']}")
         fitted, now_s = fit(own.workload, turnover_s, kind, rows, seed, HOSTS_DRAWN), float(rows.times_s[-1])
+        if rows.up_s is not None and chance_of(own.workload, kind, rows, fitted.hosts) < UNLIKELY:
+            say("no steady churn since boot makes these rows; fitting since when there has been such churn")
+            rows = replace(rows, up_s=None)
+            fitted = fit(own.workload, turnover_s, kind, rows, seed, HOSTS_DRAWN)
     content = b"" if seen is None else Path(seen.path).read_bytes()
     ahead = _ahead(seen, now_s)
     return HostJob(

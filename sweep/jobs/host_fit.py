@@ -110,18 +110,22 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
     doubt = "not told by the data" if seen is not None else "as the workload and the keys say"
     hosts, free = fitted.hosts, blank.hosts
     churn_told = _told(hosts.churn_hz, free.churn_hz)
+    steady = seen is None or rows is None or (rows.up_s is None) == (seen.last("uptime_s") is None)
     by = "by slab and page cache" if kind.pinning.slab else "by page cache alone, by the kernel's rules"
     for name, unit, values, without, why in (
         ("zombies", "1/d", fitted.zombies_hz * DAY_S, blank.zombies_hz * DAY_S, "cgroups that stay dying when removed"),
         (
             "churn", "1/s", hosts.churn_hz, free.churn_hz,
-            "" if churn_told else f"not told apart from the share: {WOULD_TELL_CHURN}",
+            _still(seen) or ("" if churn_told else f"not told apart from the share: {WOULD_TELL_CHURN}"),
         ),
         ("share that stays dying", "1", fitted.zombies_hz / hosts.churn_hz, blank.zombies_hz / free.churn_hz, by),
         ("share pinned by slab", "1", fitted.by_slab, blank.by_slab, _by_what(kind, rows, slab=True)),
         ("share pinned by page cache", "1", fitted.by_page_cache, blank.by_page_cache, _by_what(kind, rows)),
         ("page cache turnover", "h", hosts.turnover_s / 3600, free.turnover_s / 3600, ""),
-        ("uptime at the first row", "d", hosts.up_s / DAY_S, free.up_s / DAY_S, ""),
+        (
+            "uptime at the first row" if steady else "such churn before the first row", "d", hosts.up_s / DAY_S,
+            free.up_s / DAY_S, "" if steady else "no steady churn since boot makes these rows",
+        ),
     ):  # fmt: skip
         told = _told(values, without)
         told = told and seen is not None
@@ -135,10 +139,18 @@ def rows_of_fit(  # noqa: PLR0917 (a report of all that is known)
             if found is not None and math.isfinite(found[0] + found[1]):
                 value, error = found[0] / 1024, found[1] / 1024
                 ends = value - 1.96 * error, value + 1.96 * error
+                told = error < abs(value) / 2
                 note = f"this kernel's structs weigh {model / 1024:.1f} KiB"
-                yield _row(
-                    f"{column[:-6]} per dying memcg", "KiB", value, *ends, told=error < abs(value) / 2, note=note
-                )
+                note = note if told else f"not told: other things of the host move it more; {note}"
+                yield _row(f"{column[:-6]} per dying memcg", "KiB", value, *ends, told=told, note=note)
+
+
+def _still(seen: Observed | None) -> str:
+    """Return what to say where cgroups that were made were looked for, and none was."""
+    made = np.full(1, np.nan) if seen is None else seen.columns.get("mkdir_hz", np.full(1, np.nan))
+    if seen is None or not np.isfinite(made).any() or np.nansum(made) > 0:
+        return ""
+    return f"none was made in the {seen.times_s[-1]:g} s looked at: by what is dying and how long the host is up"
 
 
 def _by_what(kind: Kind, rows: Observations | None, *, slab: bool = False) -> str:
@@ -170,8 +182,9 @@ def _row(
     return {"quantity": quantity, "unit": unit, **values, "told": told, "note": note}
 
 
-def span_of(row: Mapping[str, Any]) -> str:
-    if row["estimate"] is None:
-        return ""
+def told_of(row: Mapping[str, Any]) -> str:
+    """Return a row of the fit as a line."""
+    unit = "" if row["unit"] in ("", "1") else f" {row['unit']}"
     ends = "" if row["low"] == row["high"] else f" ({row['low']:.3g} to {row['high']:.3g})"
-    return f"{row['estimate']:.3g}{ends}"
+    value = "" if row["estimate"] is None else f" {row['estimate']:.3g}{ends}{unit}"
+    return f"{row['quantity']}{value}" + (f": {row['note']}" if row["note"] else "")
