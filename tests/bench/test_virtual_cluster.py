@@ -1,9 +1,12 @@
 """The engine's loop on 10,000 cores and 1e8 points, in virtual time."""
 
+import json
 import resource
+import sys
 
 import pytest
 
+from tests.bench.test_engines import run
 from tests.support.virtual import Virtual, driven
 from tests.sweep.engine.test_many_cores import Long
 
@@ -31,3 +34,27 @@ def test_a_large_cluster(points, cores, capsys):
 
     assert on.outcome.rows == points
     assert on.efficiency > 0.75
+
+
+@pytest.mark.bench
+def test_what_a_task_takes_of_the_driver(compete):
+    """The engine's own loop takes less of the driver than Ray does for the same task."""
+    job = Long(1_000_000)
+
+    def loop_ms():
+        on = driven(job, job.length, Virtual(1000, job.seconds))
+        return 1e3 * on.driver_s / on.tasks
+
+    rows = compete(
+        "CPU of the driver for a task",
+        {
+            "the engine's loop, and the clock of a cluster in virtual time": loop_ms,
+            "Ray: to submit it and to fetch what it returns": lambda: json.loads(
+                run(sys.executable, "of_driver.py", "5000")[1].splitlines()[-1]
+            )["ms"],
+        },
+        rounds=1,
+        unit="ms",
+    )
+
+    assert rows[1].times > 1
