@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from sweep.folder import end_process
 OUT = 1
 BAD_INPUT = 2
 SETTINGS_SHOWN = 6
+OPENED: dict[str, None] = {}  # runs found where an experiment was named, in order; a refusal stands alone without them
 READS = {"SELECT", "EXPLAIN", "CALL"}  # DESCRIBE, SUMMARIZE and SHOW count as SELECT
 
 app = typer.Typer(
@@ -70,7 +72,10 @@ def tables(
     """Print what the run says: memory, atomics, time, the batch that is enough, the best design."""
     asked = _answers(_whole(run, partial, verify), setting)
     several = asked if setting is not None else asked[:SETTINGS_SHOWN]
-    shown = Shown(*(_asked(several, *each) for each in (("cpus", cpus), ("batch", batch), ("churn_hz", churn))))
+    axes = {"cpus": cpus, "batch": batch, "churn_hz": churn}
+    shown = Shown(**{axis: _asked(several, axis, text) for axis, text in axes.items()})
+    asked_for = {axis: list(values) for axis, values in vars(shown).items() if values}
+    several = [replace(ask, asked_for=asked_for) for ask in several]
     found = list(sheets(several, shown))
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     for name in wanted:
@@ -246,7 +251,7 @@ def _whole(where: str, partial: bool, verify: bool) -> Run:
             f"RUN must be whole (got {run.url!r}; {hole}); run the sweep again to resume, or add --partial"
         )
     if run.url.rstrip("/") != where.rstrip("/"):
-        print(f"run: {run.url}", file=sys.stderr)
+        OPENED[run.url] = None
     return run
 
 
@@ -344,8 +349,12 @@ def main() -> None:
     """Run the command line; whatever the user can mend is one line on stderr and exit status 2."""
     if sys.stdout is None:  # closed: what is for a file is written all the same
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+    OPENED.clear()
     try:
-        sys.exit(app(standalone_mode=False))
+        status = _status()
+        for url in OPENED:
+            print(f"run: {url}", file=sys.stderr)
+        sys.exit(status)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again when it ends
         print(f"stdout must be a place that can be written ({error.strerror}); -o FILE writes a file", file=sys.stderr)
@@ -359,6 +368,14 @@ def main() -> None:
             raise
         print(_usage(error), file=sys.stderr)
     end_process(BAD_INPUT)
+
+
+def _status() -> int:
+    """Run the command, and return its exit status."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 def _usage(error: Any) -> str:

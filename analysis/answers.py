@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,14 +19,16 @@ Answer = dict[str, Any]
 NEAREST = """
 with asked as (
     select try_cast(max(value) filter (key = 'config.cpus') as double) as cpus,
-           try_cast(max(value) filter (key = 'config.batch') as double) as batch,
+           coalesce(try_cast(max(value) filter (key = 'config.batch') as double),
+                    try_cast(max(value) filter (key = 'config.kernel.charge_batch_pages') as double)) as batch,
            try_cast(max(value) filter (key = 'config.churn_hz') as double) as churn_hz
     from manifest
 )
 select c.cpus, c.batch, c.churn_hz
 from cells as c, asked where setting = $setting
 group by c.cpus, c.batch, c.churn_hz, asked.cpus, asked.batch, asked.churn_hz
-order by coalesce(abs(ln(c.cpus / nullif(asked.cpus, 0))), 0) + coalesce(abs(ln(c.batch / nullif(asked.batch, 0))), 0)
+order by {asked_for}
+         coalesce(abs(ln(c.cpus / nullif(asked.cpus, 0))), 0) + coalesce(abs(ln(c.batch / nullif(asked.batch, 0))), 0)
          + coalesce(abs(ln(nullif(c.churn_hz, 0) / nullif(asked.churn_hz, 0))), 0),
          bool_or(own) desc, count(*) desc, c.cpus, c.batch, c.churn_hz
 limit 1
@@ -44,11 +46,15 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one setting of a run has to say. units: of every column of the run's tables."""
+    """What one setting of a run has to say.
+
+    units: of every column of the run's tables. asked_for: values of axes of which the configured point has one each.
+    """
 
     con: duckdb.DuckDBPyConnection
     setting: str
     units: dict[str, str]
+    asked_for: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def rows(self, query: str, **values: Any) -> list[Answer]:
         """Rows of a query about `$setting` as dicts."""
@@ -70,7 +76,8 @@ class Answers:
     @cached_property
     def point(self) -> GridPoint:
         """The point of the grid that is nearest to the configured one."""
-        [row] = self.rows(NEAREST)
+        first = [f"not list_contains(${axis}, c.{axis})," for axis in self.asked_for]
+        [row] = self.rows(NEAREST.format(asked_for=" ".join(first)), **self.asked_for)
         return GridPoint(**row)
 
     @cached_property

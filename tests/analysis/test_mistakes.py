@@ -75,3 +75,12 @@ def test_a_mistake_is_one_line(mistake, analysis, tmp_path, monkeypatch, what, a
     assert (said.status, said.out, said.err.count("\n")) == (2, "", 1), said
     assert says in said.err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_refusal_stands_alone_where_an_experiment_is_named(land, analysis):
+    """Which run was meant by an experiment's folder is said beside an answer, not before a refusal."""
+    folder = land(POINTS).parent
+    wrong = analysis("sql", folder, "select desing from points")
+
+    assert wrong.err.startswith("Binder Error")
+    assert analysis("sql", folder, "select 1").err == f"run: {folder}/run\n"

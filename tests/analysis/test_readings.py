@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -48,6 +49,21 @@ def test_memory_speaks_of_the_configured_point(read):
     assert readings.memory(read(points, cpus=50, churn_hz=0.1)) == (
         "At 64 CPUs, batch 32 and 0.1 Hz page_ref holds 192 MiB for gone memcgs, objcg 64 MiB: 3 times."
     )
+
+
+def test_a_kernels_own_batch_is_the_configured_one_where_none_is_given(read):
+    """A config that leaves the batch to its kernel, 64, is nearest to 32 of 1 and 32."""
+    points = [{"batch": batch, "dead_bytes_end": batch} for batch in (1, 32)]
+
+    assert read(points, batch=None, kernel={"charge_batch_pages": 64}).point.batch == 32
+
+
+def test_what_is_asked_for_decides_before_the_config(read):
+    """Of the values that tables are asked for, the sentence speaks of those, the nearest among them."""
+    points = [{"cpus": cpus, "dead_bytes_end": cpus} for cpus in (8, 64, 256)]
+    ask = replace(read(points, cpus=8), asked_for={"cpus": [64, 256]})
+
+    assert ask.point.cpus == 64
 
 
 def test_a_mean_has_its_interval(read):
