@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from core.compiled import part
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # what SplitMix64 adds for each draw
 
 
-@njit
+@part
 def finalise(x):  # type: ignore[no-untyped-def]
     """64 bits, each of which depends on every bit of `x`, a uint64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

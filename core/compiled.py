@@ -6,8 +6,19 @@ one and sets NUMBA_CACHE_DIR to it first (`sweep.engine.warm.keep_compiled`). In
 """
 
 from numba import config, njit
+from numba.extending import register_jitable
 
 KEYED = "core-"
 
-# what Python calls; what that calls is plain njit, and part of its machine code
-entry = njit(cache=str(config.CACHE_DIR).rstrip("/").rpartition("/")[2].startswith(KEYED))
+# Numba neither counts references nor allocates: arrays are Python's, for as long as what it calls runs. It would count
+# them, atomically, whenever an array is taken out of a tuple, and compile a third longer.
+UNCOUNTED = {"_nrt": False, "no_cfunc_wrapper": True}
+
+# what Python calls; it returns numbers, never an array
+entry = njit(
+    cache=str(config.CACHE_DIR).rstrip("/").rpartition("/")[2].startswith(KEYED),
+    **UNCOUNTED,
+)
+
+# what that calls: part of its machine code, and in Python a function like others
+part = register_jitable(**UNCOUNTED)

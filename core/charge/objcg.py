@@ -14,12 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from core.charge.stock import DIRECT_FREE
 from core.charge.vmstat import STAT_EVENT
-from core.compiled import entry
+from core.compiled import entry, part
 from core.designs import ObjcgVersion
 from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START
 from core.slabs.heap import PAGE_EVENT
@@ -186,7 +185,7 @@ def _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums,
             _emit(pages, sums, np.int64(SAMPLE), cpu, np.int64(ROOT), np.int64(0))
 
 
-@njit
+@part
 def _refill(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, size, allow_uncharge):  # type: ignore[no-untyped-def]
     """refill_obj_stock(): into the slot that serves the obj_cgroup, if one does; returns which, UNCACHED if emptied."""
     version, page_bytes, _ = rules
@@ -205,7 +204,7 @@ def _refill(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, size, 
     return slot
 
 
-@njit
+@part
 def _switch(stocks, gathered, objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
     """An obj_cgroup takes an empty slot, or that whose turn it is; returns which."""
     slot = UNCACHED
@@ -227,7 +226,7 @@ def _switch(stocks, gathered, objcgs, sums, pages, rules, cpu, who):  # type: ig
     return slot
 
 
-@njit
+@part
 def _account(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, item, delta):  # type: ignore[no-untyped-def]
     """mod_objcg_state() of 5.14, __account_obj_stock() of 6.16, where the statistics gathered are of another slot."""
     slots = stocks.shape[1]
@@ -243,14 +242,14 @@ def _account(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, item,
     gathered[cpu, item] = 0 if direct else delta
 
 
-@njit
+@part
 def _flush(gathered, sums, cpu):  # type: ignore[no-untyped-def]
     for item in range(STATS, STATS + 2):
         sums[STAT_UPDATES] += gathered[cpu, item] != 0
         gathered[cpu, item] = 0
 
 
-@njit
+@part
 def _drain(stocks, gathered, objcgs, sums, pages, rules, cpu, slot):  # type: ignore[no-untyped-def]
     """drain_obj_stock()"""
     version, page_bytes, _ = rules
@@ -268,7 +267,7 @@ def _drain(stocks, gathered, objcgs, sums, pages, rules, cpu, slot):  # type: ig
     _put(objcgs, sums, pages, rules, cpu, who)
 
 
-@njit
+@part
 def _put(objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
     sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
     objcgs[who, REFS] -= 1
@@ -276,7 +275,7 @@ def _put(objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
         _release(objcgs, sums, pages, rules, cpu, who)
 
 
-@njit
+@part
 def _release(objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-def]
     """obj_cgroup_release(): what the CPUs left in nr_charged_bytes makes whole pages by now."""
     version, page_bytes, _ = rules
@@ -287,7 +286,7 @@ def _release(objcgs, sums, pages, rules, cpu, who):  # type: ignore[no-untyped-d
         _uncharge(objcgs, sums, pages, rules, cpu, who, charged // page_bytes, version.refill_to_stock)
 
 
-@njit
+@part
 def _uncharge(objcgs, sums, pages, rules, cpu, who, whole, to_stock):  # type: ignore[no-untyped-def]
     """obj_cgroup_uncharge_pages(): from the memcg, or from the parent it was reparented to."""
     version, _, each = rules
@@ -296,7 +295,7 @@ def _uncharge(objcgs, sums, pages, rules, cpu, who, whole, to_stock):  # type: i
     _emit(pages, sums, np.int64(FREE) if to_stock else np.int64(DIRECT_FREE), cpu, payer, whole)
 
 
-@njit
+@part
 def _emit(pages, sums, kind, cpu, memcg, count):  # type: ignore[no-untyped-def]
     event = pages[sums[PAGES_OUT]]
     event.kind, event.cpu, event.memcg, event.cache, event.pages, event.dead = kind, cpu, memcg, 0, count, 0

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
-from core.compiled import entry
+from core.compiled import entry, part
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT, SAMPLE, START
 
 LANES = 32  # lanes of one pass, a constant so that the compiler unrolls the loop over them
@@ -177,7 +176,7 @@ def single_slot(kinds, cpu_of, who_of, pages_of, batches, stock, sums):  # type:
             _pass_away(stock, sums, kind, me, 1)
 
 
-@njit
+@part
 def _start(stock, sums, slots):  # type: ignore[no-untyped-def]
     sums[:BALANCE] = 0
     for cpu in range(stock.shape[0]):
@@ -186,7 +185,7 @@ def _start(stock, sums, slots):  # type: ignore[no-untyped-def]
                 sums[HELD, lane] += stock[cpu, slot, lane] != NOBODY
 
 
-@njit
+@part
 def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
     """A memcg goes offline: drain_all_stock(). Or it is taken over by a new cgroup: whoever is cached lives again."""
     for cpu in range(stock.shape[0]):
@@ -206,7 +205,7 @@ def _pass_away(stock, sums, kind, me, slots):  # type: ignore[no-untyped-def]
                     _drain_slot(mine, sums, slot, slots, lane)
 
 
-@njit
+@part
 def _drain_slot(mine, sums, slot, slots, lane):  # type: ignore[no-untyped-def]
     """drain_stock(): pages go back to the counters, the slot's reference is dropped."""
     who, held = mine[slot, lane], mine[slots + slot, lane]
@@ -219,7 +218,7 @@ def _drain_slot(mine, sums, slot, slots, lane):  # type: ignore[no-untyped-def]
     mine[slots + slot, lane] = 0
 
 
-@njit
+@part
 def victim(event, slots):  # type: ignore[no-untyped-def]
     """Slot to drain, from the index of the event."""
     return np.int64((finalise(np.uint64(event + 1) * GOLDEN) >> np.uint64(33)) % np.uint64(slots))

@@ -19,11 +19,10 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
-from core.compiled import entry
+from core.compiled import entry, part
 from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
 from core.keys import identity
 from core.rng import keyed_generator
@@ -121,7 +120,8 @@ def charge_window(point: Point) -> NDArray[np.void]:
     comings = _by_slot(_taken_over(point), int(last[-1]))
     seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
     room = _room(streams, len(names), first, last, comings.at.size)
-    events, blocks = _draw(streams, shares / shares[-1], seed, first, last, comings, room)
+    _draw(streams, shares / shares[-1], seed, first, last, comings, room)
+    events, blocks = room.events[: room.used[0]], room.blocks[: room.used[1]]
     order = np.argsort(blocks[:, 0], kind="stable")
     ordered: NDArray[np.void] = np.empty_like(events)
     _in_order(events, blocks[:, 1].astype(np.int64), order, ordered)
@@ -224,14 +224,14 @@ def _by_slot(taken_over: list[tuple[int, int]], slots: int) -> _Comings:
     )
 
 
-@njit
+@part
 def _random(state):  # type: ignore[no-untyped-def]
     """Next number of a stream, in [0, 1): SplitMix64."""
     state[0] += GOLDEN
     return np.float64(finalise(state[0]) >> np.uint64(11)) * 2.0**-53
 
 
-@njit
+@part
 def _hash(state):  # type: ignore[no-untyped-def]
     state[0] += GOLDEN
     return np.uint32(finalise(state[0]) >> np.uint64(32))
@@ -239,7 +239,7 @@ def _hash(state):  # type: ignore[no-untyped-def]
 
 @entry
 def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-untyped-def]
-    """Events of all streams one after the other, and the blocks in which they happen: where each begins, and when.
+    """Write events of all streams one after the other, and the blocks they happen in: where each begins, and when.
 
     A block runs on one CPU without a break. Times are allocations of a stream; of blocks that begin at one allocation
     the streams' are in no particular order.
@@ -345,10 +345,9 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
             event = _emit(events, used, ALLOC, memcg[running])
             event.early, event.cache, event.object = early, cache, stream * streams.length + i
             event.cpu_hash = on[running]
-    return events[: used[0]], blocks[: used[1]]
 
 
-@njit
+@part
 def _fill(events, used, streams, stream, memcg, shares, on, objects, state, luck):  # type: ignore[no-untyped-def]
     """Allocate and free what a memcg keeps in a burst, on one CPU: this CPU and its node have all slabs they keep."""
     luck[0] = finalise(state[0])
@@ -361,7 +360,7 @@ def _fill(events, used, streams, stream, memcg, shares, on, objects, state, luck
     _shuffled_frees(events, used, streams, stream, streams.fill, objects, on, luck)
 
 
-@njit
+@part
 def _free(events, used, streams, stream, actor_due, k, objects, on, luck):  # type: ignore[no-untyped-def]
     """Free what a memcg lets go before its allocation `k` in this stream, in random order."""
     count = 0
@@ -374,7 +373,7 @@ def _free(events, used, streams, stream, actor_due, k, objects, on, luck):  # ty
     _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
 
 
-@njit
+@part
 def _exit(events, used, streams, stream, actor_due, k, objects, on, luck):  # type: ignore[no-untyped-def]
     """Free all that the tasks of a memcg have in use; what outlives them stays until reclaim has its turn."""
     count = 0
@@ -392,7 +391,7 @@ def _exit(events, used, streams, stream, actor_due, k, objects, on, luck):  # ty
     _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
 
 
-@njit
+@part
 def _shuffled_frees(events, used, streams, stream, count, objects, on, luck):  # type: ignore[no-untyped-def]
     heap = objects.heap
     for at in range(count):
@@ -406,7 +405,7 @@ def _shuffled_frees(events, used, streams, stream, count, objects, on, luck):  #
         used[0] += 1
 
 
-@njit
+@part
 def _emit(events, used, kind, memcg):  # type: ignore[no-untyped-def]
     event = events[used[0]]
     event.kind, event.memcg = kind, memcg
@@ -414,7 +413,7 @@ def _emit(events, used, kind, memcg):  # type: ignore[no-untyped-def]
     return event
 
 
-@njit
+@part
 def _begin(blocks, used, at):  # type: ignore[no-untyped-def]
     """Begin a block with the next event."""
     blocks[used[1], 0], blocks[used[1], 1] = at, used[0]

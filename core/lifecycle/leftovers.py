@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import part
 from core.events import record_dtype
 from core.lifecycle.population import SPOTS
 from core.lifecycle.reclaim import ANGLE, CALENDAR_TICKS, CPU, LIFE, NONE, int64s, random_bits, uniform
@@ -29,7 +29,7 @@ ENTRY = record_dtype(kind="i8", end="i8", spot="i8", sibling="i8", next_due="i8"
 is not followed also stands for the memcg."""
 
 
-@njit
+@part
 def state(which: int, kind: int, kinds: int) -> int:
     """Return the index of a per-kind number among all that is counted."""
     return FIRST_OF_KINDS + which * kinds + kind
@@ -63,7 +63,7 @@ class Rules(NamedTuple):
     bytes_each: NDArray[np.float64]  # [counts] of what is counted here
 
 
-@njit
+@part
 def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ignore[no-untyped-def]
     """Count what a memcg leaves behind to reclaim; returns the tick until which that pins it, -1 if it does not."""
     lru_end, slab_end = NONE, NONE
@@ -108,7 +108,7 @@ def go_offline(left, size, key, life_s, now, rules, count, leaves):  # type: ign
     return until
 
 
-@njit
+@part
 def slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
     """Number of the slab of a memcg's object, given its place among the objects that the memcg allocated.
 
@@ -127,13 +127,13 @@ def slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
     return before // size * rules.cpus + cpu
 
 
-@njit
+@part
 def cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
     hash32 = random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)
     return np.int64((hash32 * np.uint64(cpus)) >> np.uint64(32))
 
 
-@njit
+@part
 def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
     """One more of a thing, until a tick."""
     count[which] += 1
@@ -141,7 +141,7 @@ def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
         leaves[end, which] += 1
 
 
-@njit
+@part
 def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
     """A memcg is pinned until a tick; returns whether it is at all."""
     if until >= now:
@@ -151,7 +151,7 @@ def die(until, now, has_caches, count, leaves):  # type: ignore[no-untyped-def]
     return until >= now
 
 
-@njit
+@part
 def take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
     """Move a memcg's list of entries to `left`; returns its new size and the new list of free entries."""
     while e != NONE:
@@ -165,7 +165,7 @@ def take_entries(entries, e, left, size, free):  # type: ignore[no-untyped-def]
     return size, free
 
 
-@njit
+@part
 def life_of(key, rules):  # type: ignore[no-untyped-def]
     """Lognormal lifetime of a memcg that is not followed (Box and Muller)."""
     if rules.life_sigma == 0.0:

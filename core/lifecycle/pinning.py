@@ -12,10 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from core.compiled import entry
+from core.compiled import entry, part
 from core.lifecycle.leftovers import (
     DYING,
     DYING_WITH_CACHES,
@@ -158,7 +157,7 @@ def pin(population: Population, rules: Rules) -> Walked:
     return Walked(books.samples, books.sums, clock, zombies / max(gone, 1), full_step)
 
 
-@njit
+@part
 def use(rules, count, number, seen):  # type: ignore[no-untyped-def]
     """Return the bytes that memcgs use in a step; the first that leaves the page cache nothing is seen."""
     used = rules.live_bytes[number]
@@ -239,7 +238,7 @@ def _walk(population, rules, common, charged, books, singles):  # type: ignore[n
     return clock
 
 
-@njit
+@part
 def _weigh_singles(rules, books, singles):  # type: ignore[no-untyped-def]
     """Let one of each single go offline, and note what it counts for."""
     count, left = books.counted, books.left
@@ -255,7 +254,7 @@ def _weigh_singles(rules, books, singles):  # type: ignore[no-untyped-def]
             singles.effects[each, i], count[i] = count[i], 0
 
 
-@njit
+@part
 def _count_singles(books, singles):  # type: ignore[no-untyped-def]
     """Count the step's singles; returns how many are pinned."""
     zombies = np.int64(0)
@@ -268,7 +267,7 @@ def _count_singles(books, singles):  # type: ignore[no-untyped-def]
     return zombies
 
 
-@njit
+@part
 def _is_held(m, number, until, followed, rules, books):  # type: ignore[no-untyped-def]
     """Whether something holds memcg `m`, which goes offline, for a time of its own; if so, note until when."""
     holds = keeps_id = np.int64(number)
@@ -288,7 +287,7 @@ def _is_held(m, number, until, followed, rules, books):  # type: ignore[no-untyp
     return holds > number
 
 
-@njit
+@part
 def _let_go(number, now, followed, rules, books):  # type: ignore[no-untyped-def]
     """The last of what held memcgs for a time of its own lets go: from here on they are pinned by the rest."""
     books.counted[IDS] -= books.ids_freed[number]
@@ -301,7 +300,7 @@ def _let_go(number, now, followed, rules, books):  # type: ignore[no-untyped-def
         m = books.release_next[m]
 
 
-@njit
+@part
 def _reclaim(step, missing, objects, common, books, singles):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
     for tick in range(step.before, step.now):
@@ -320,7 +319,7 @@ def _reclaim(step, missing, objects, common, books, singles):  # type: ignore[no
     return missing
 
 
-@njit
+@part
 def _allocate(step, step_s, missing, followed, objects, rules, common, charged):  # type: ignore[no-untyped-def]
     """Give the missing objects to the memcgs born in this step that need them; returns how many are missing still.
 
@@ -370,7 +369,7 @@ def _allocate(step, step_s, missing, followed, objects, rules, common, charged):
     return still_missing
 
 
-@njit
+@part
 def _followed_at(number, rank, followed):  # type: ignore[no-untyped-def]
     """The followed memcg of a rank among those born in a step; NONE."""
     low, high = followed.birth_start[number], followed.birth_start[number + 1]

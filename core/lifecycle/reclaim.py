@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
+from core.compiled import part
 from core.lifecycle.population import NEVER, STEPS, TICKS_PER_STEP
 
 SPEED_LIMIT = 16  # reclaim does not get faster than this: below 1/16 of its page cache a host is out of memory
@@ -50,14 +50,14 @@ def new_common(objects: int) -> Common:
     )
 
 
-@njit
+@part
 def turn_clock(clock, used_bytes, page_cache_bytes):  # type: ignore[no-untyped-def]
     """Return the reclaim clock, in ticks, a step later: the page cache turns faster the less cgroups leave for it."""
     spare = max(page_cache_bytes - used_bytes, page_cache_bytes / SPEED_LIMIT)
     return clock + TICKS_PER_STEP * page_cache_bytes / spare
 
 
-@njit
+@part
 def cache_until(tick, j, common):  # type: ignore[no-untyped-def]
     """Object `j` is cached until a tick."""
     if tick < CALENDAR_TICKS:
@@ -65,7 +65,7 @@ def cache_until(tick, j, common):  # type: ignore[no-untyped-def]
         common.evicts[tick] = j
 
 
-@njit
+@part
 def miss(j, tick, before, now, born, objects, common):  # type: ignore[no-untyped-def]
     """Object `j` is evicted at a tick: draw which memcg needs it next, a geometric number of memcgs later."""
     common.turn[j] += 1
@@ -76,19 +76,19 @@ def miss(j, tick, before, now, born, objects, common):  # type: ignore[no-untype
     common.wait[j] = passed + np.int64(min(trials, float(NEVER) * NEVER))
 
 
-@njit
+@part
 def age_ticks(objects, j, turn):  # type: ignore[no-untyped-def]
     """Ticks until object `j` is evicted: exponential."""
     return max(np.int64(min(np.ceil(-np.log(uniform(objects.seed, j, turn, AGE)) * objects.ticks[j]), float(NEVER))), 1)
 
 
-@njit
+@part
 def uniform(seed, j, turn, use):  # type: ignore[no-untyped-def]
     """A number in (0, 1]."""
     return ((random_bits(seed, j, turn, use) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
 
 
-@njit
+@part
 def random_bits(seed, j, turn, use):  # type: ignore[no-untyped-def]
     """64 random bits as a function of their place: the finaliser of SplitMix64, thrice.
 

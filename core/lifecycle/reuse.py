@@ -15,10 +15,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from core.compiled import entry
+from core.compiled import entry, part
 from core.lifecycle.leftovers import (
     DYING,
     DYING_WITH_CACHES,
@@ -159,7 +158,7 @@ def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-u
     return clock
 
 
-@njit
+@part
 def _reclaim(step, missing, taking):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock; returns how many common objects are missing by now."""
     objects, common, seats, leftovers = taking.objects, taking.common, taking.seats, taking.leftovers
@@ -181,7 +180,7 @@ def _reclaim(step, missing, taking):  # type: ignore[no-untyped-def]
     return missing
 
 
-@njit
+@part
 def _needed(step, births, missing, objects, common, leftovers):  # type: ignore[no-untyped-def]
     """Give missing objects to this step's new cgroups, by their rank; returns how many are still missing."""
     still_missing = np.int64(0)
@@ -201,7 +200,7 @@ def _needed(step, births, missing, objects, common, leftovers):  # type: ignore[
     return still_missing
 
 
-@njit
+@part
 def _come_and_go(step, traffic, taking):  # type: ignore[no-untyped-def]
     """A step's cgroups come and go, one by one."""
     here, births = traffic.here, traffic.births
@@ -227,7 +226,7 @@ def _come_and_go(step, traffic, taking):  # type: ignore[no-untyped-def]
         here -= 1
 
 
-@njit
+@part
 def _is_born(birth, number, weight, taking):  # type: ignore[no-untyped-def]
     """mkdir(): take over a dead memcg if there is one. What the new cgroup misses is charged to it."""
     rules, charges, seats, leftovers, fair = taking.rules, taking.charges, taking.seats, taking.leftovers, taking.fair
@@ -250,7 +249,7 @@ def _is_born(birth, number, weight, taking):  # type: ignore[no-untyped-def]
         j = leftovers.needed_next[j]
 
 
-@njit
+@part
 def _goes_offline(place, m, step, taking):  # type: ignore[no-untyped-def]
     """rmdir() of the memcg at a place among those online, which leaves what followed memcg `m` does; NONE: nothing."""
     followed, rules, seats, leftovers = taking.followed, taking.rules, taking.seats, taking.leftovers
@@ -269,7 +268,7 @@ def _goes_offline(place, m, step, taking):  # type: ignore[no-untyped-def]
     bury(seat, seats)
 
 
-@njit
+@part
 def _count(count, taking):  # type: ignore[no-untyped-def]
     """Objects of dead memcgs are on slabs of their own, the others on slabs that a memcg online refills."""
     count[:] = 0
@@ -290,6 +289,6 @@ def _count(count, taking):  # type: ignore[no-untyped-def]
             count[state(ROOT_OBJECTS, kind, kinds)] = taking.of_root[kind]
 
 
-@njit
+@part
 def _draw(objects, which, step, use):  # type: ignore[no-untyped-def]
     return uniform(objects.seed, which, step + (MEMCG << 32), use)

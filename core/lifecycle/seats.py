@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import part
 from core.lifecycle.reclaim import CALENDAR_TICKS, NONE, int64s
 
 DEAD, TAKEN = int64s(0, 1)  # bounds within Seats.order
@@ -71,7 +71,7 @@ def new_leftovers(private: NDArray[np.integer], common: NDArray[np.integer], bir
     )
 
 
-@njit
+@part
 def take_dead(draw, seats):  # type: ignore[no-untyped-def]
     """A new cgroup takes over any dead memcg; returns its seat."""
     seat = seats.order[np.int64((1.0 - draw) * seats.bound[DEAD])]
@@ -80,7 +80,7 @@ def take_dead(draw, seats):  # type: ignore[no-untyped-def]
     return seat
 
 
-@njit
+@part
 def bury(seat, seats):  # type: ignore[no-untyped-def]
     """A memcg goes offline: it is dead if it holds anything, else freed."""
     if seats.held[seat]:
@@ -88,7 +88,7 @@ def bury(seat, seats):  # type: ignore[no-untyped-def]
         seats.bound[DEAD] += 1
 
 
-@njit
+@part
 def hold(item, seat, rules, seats, leftovers):  # type: ignore[no-untyped-def]
     """Charge a leftover to a memcg that is online."""
     kind = leftovers.kind[item]
@@ -104,7 +104,7 @@ def hold(item, seat, rules, seats, leftovers):  # type: ignore[no-untyped-def]
         seats.bound[TAKEN] += 1
 
 
-@njit
+@part
 def cease(item, seats, leftovers):  # type: ignore[no-untyped-def]
     """Reclaim a leftover."""
     seat = leftovers.seat[item]
@@ -116,7 +116,7 @@ def cease(item, seats, leftovers):  # type: ignore[no-untyped-def]
             empty(seat, seats)
 
 
-@njit
+@part
 def empty(seat, seats):  # type: ignore[no-untyped-def]
     """A memcg holds nothing any more; if it is dead, it is freed."""
     seats.emptied[seat] += 1
@@ -129,14 +129,14 @@ def empty(seat, seats):  # type: ignore[no-untyped-def]
     _swap(seats.place[seat], seats.bound[TAKEN], seats)
 
 
-@njit
+@part
 def _swap(one, other, seats):  # type: ignore[no-untyped-def]
     first, second = seats.order[one], seats.order[other]
     seats.order[one], seats.order[other] = second, first
     seats.place[first], seats.place[second] = other, one
 
 
-@njit
+@part
 def slabs_of_seat(number, kind, rules, charges):  # type: ignore[no-untyped-def]
     """Slabs under so many leftovers of one memcg: of many generations, on slabs that each refilled."""
     if kind == rules.page_kind:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import part
 from core.events import ALLOC, FREE, ROOT, record_dtype
 
 NONE = -1
@@ -101,7 +101,7 @@ def memcgs_of(events: NDArray[np.void]) -> int:
     return int(events["memcg"].max(initial=ROOT)) + 1
 
 
-@njit
+@part
 def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """A new slab for an instance, on the node of `cpu`, all its objects in use."""
     cache = inst % heap.caches.size
@@ -121,7 +121,7 @@ def take_slab(heap, inst, cpu):  # type: ignore[no-untyped-def]
     return s
 
 
-@njit
+@part
 def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
     """An empty slab, on no list, goes back to the page allocator."""
     inst = heap.slabs[s].cache
@@ -132,7 +132,7 @@ def give_slab(heap, s, cpu):  # type: ignore[no-untyped-def]
     emit(heap, np.int64(FREE), cpu, inst // heap.caches.size, cache, heap.caches[cache].pages)
 
 
-@njit
+@part
 def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
     """Append a page event. All arguments are int64: Numba compiles a function once more for each literal."""
     event = heap.pages[heap.used[1]]
@@ -145,7 +145,7 @@ def emit(heap, kind, cpu, memcg, cache, pages):  # type: ignore[no-untyped-def]
     heap.used[1] += 1
 
 
-@njit
+@part
 def add_tail(heap, place, s):  # type: ignore[no-untyped-def]
     """Link a slab to the end of a list."""
     node, slab = heap.node[place], heap.slabs[s]
@@ -158,7 +158,7 @@ def add_tail(heap, place, s):  # type: ignore[no-untyped-def]
     node.tail = s
 
 
-@njit
+@part
 def add_head(heap, place, s):  # type: ignore[no-untyped-def]
     """Link a slab to the front of a list."""
     node, slab = heap.node[place], heap.slabs[s]
@@ -171,7 +171,7 @@ def add_head(heap, place, s):  # type: ignore[no-untyped-def]
     node.head = s
 
 
-@njit
+@part
 def unlink(heap, place, s):  # type: ignore[no-untyped-def]
     """Take a slab off a list."""
     node = heap.node[place]
@@ -187,7 +187,7 @@ def unlink(heap, place, s):  # type: ignore[no-untyped-def]
         node.tail = slab.prev
 
 
-@njit
+@part
 def slabs_held(heap, owner):  # type: ignore[no-untyped-def]
     """Slabs that an owner has, over all its caches."""
     held = 0

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import part
 from core.slabs.heap import NONE, add_head, add_tail, give_slab, take_slab, unlink
 
 LISTS = 2  # slabs_partial and slabs_free of an instance; a full slab is on neither
@@ -48,12 +48,12 @@ def first_refill(limit: int) -> int:
     return min(BATCHREFILL_LIMIT, int(_batchcount(limit)))
 
 
-@njit
+@part
 def _batchcount(limit):  # type: ignore[no-untyped-def]
     return (limit + 1) // 2
 
 
-@njit
+@part
 def refill(heap, arrays, inst, cpu):  # type: ignore[no-untyped-def]
     """cache_alloc_refill(): from the shared array, else from slabs with free objects, else from a new slab."""
     geometry = heap.caches[inst % heap.caches.size]
@@ -87,7 +87,7 @@ def refill(heap, arrays, inst, cpu):  # type: ignore[no-untyped-def]
         i.free_objects += geometry.objects - heap.slabs[s].inuse
 
 
-@njit
+@part
 def _alloc_block(heap, objects, c, array, s, batchcount):  # type: ignore[no-untyped-def]
     while heap.slabs[s].inuse < objects and c.free < batchcount:
         heap.slabs[s].inuse += 1
@@ -95,7 +95,7 @@ def _alloc_block(heap, objects, c, array, s, batchcount):  # type: ignore[no-unt
         c.free += 1
 
 
-@njit
+@part
 def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-def]
     """fixup_slab_list()"""
     heap.slabs[s].node = NONE
@@ -104,7 +104,7 @@ def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-d
         add_head(heap, partial, s)
 
 
-@njit
+@part
 def free(heap, arrays, inst, cpu, s):  # type: ignore[no-untyped-def]
     """___cache_free(): into the CPU's array, of which a full one first gives its oldest objects away."""
     geometry = heap.caches[inst % heap.caches.size]
@@ -127,7 +127,7 @@ def free(heap, arrays, inst, cpu, s):  # type: ignore[no-untyped-def]
     c.free += 1
 
 
-@njit
+@part
 def _free_block(heap, inst, cpu, array, count):  # type: ignore[no-untyped-def]
     """free_block(): the first `count` objects of an array go to their slabs; empty slabs beyond a limit are freed."""
     geometry = heap.caches[inst % heap.caches.size]
@@ -148,7 +148,7 @@ def _free_block(heap, inst, cpu, array, count):  # type: ignore[no-untyped-def]
         _destroy(heap, inst, cpu)
 
 
-@njit
+@part
 def _destroy(heap, inst, cpu):  # type: ignore[no-untyped-def]
     empty = inst * LISTS + 1
     s = heap.node[empty].tail
@@ -157,7 +157,7 @@ def _destroy(heap, inst, cpu):  # type: ignore[no-untyped-def]
     give_slab(heap, s, cpu)
 
 
-@njit
+@part
 def deactivate(heap, arrays, inst, cpu):  # type: ignore[no-untyped-def]
     """__kmem_cache_shrink() by a worker on `cpu`: every array is emptied and every empty slab freed."""
     i = heap.instances[inst]

@@ -7,8 +7,7 @@ the other, so no cmpxchg is ever retried. A deactivated cache is shrunk at once,
 
 from __future__ import annotations
 
-from numba import njit
-
+from core.compiled import part
 from core.slabs.heap import NONE, add_head, add_tail, give_slab, take_slab, unlink
 
 PARTIAL_OFF, PARTIAL_OBJECTS, PARTIAL_SLABS = range(3)  # what bounds a CPU's partial list: `core.slabs.geometry`
@@ -16,7 +15,7 @@ PARTIAL_OFF, PARTIAL_OBJECTS, PARTIAL_SLABS = range(3)  # what bounds a CPU's pa
 SHRINK_PROMOTE_MAX = 32  # mm/slub.c: slabs with fewer free objects are sorted to the front when a cache is shrunk
 
 
-@njit
+@part
 def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """___slab_alloc(): find the CPU a slab with free objects."""
     objects = heap.caches[inst % heap.caches.size].objects
@@ -37,7 +36,7 @@ def refill(heap, inst, cpu):  # type: ignore[no-untyped-def]
             c.free = objects
 
 
-@njit
+@part
 def _get_partial(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """get_partial(): from the CPU's own node, else from another node that has more partial slabs than it may keep."""
     here = cpu * heap.nodes // heap.cpus
@@ -50,7 +49,7 @@ def _get_partial(heap, inst, cpu):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@part
 def _get_partial_node(heap, inst, cpu, place):  # type: ignore[no-untyped-def]
     """The first slab for the CPU, then more for its partial list until half of its bound is there."""
     objects = heap.caches[inst % heap.caches.size].objects
@@ -77,7 +76,7 @@ def _get_partial_node(heap, inst, cpu, place):  # type: ignore[no-untyped-def]
             break
 
 
-@njit
+@part
 def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
     """__slab_free(): an object that is not from the CPU's own slab goes back to its slab."""
     slab = heap.slabs[s]
@@ -97,7 +96,7 @@ def free(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
         add_tail(heap, slab.node, s)
 
 
-@njit
+@part
 def _make_room(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """put_cpu_partial() for a free: a partial list that is over its bound is emptied first."""
     c = heap.cpu[inst * heap.cpus + cpu]
@@ -108,7 +107,7 @@ def _make_room(heap, inst, cpu):  # type: ignore[no-untyped-def]
             _unfreeze_partials(heap, inst, cpu)
 
 
-@njit
+@part
 def _put_cpu_partial(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
     """Push a frozen slab on the CPU's partial list; a deactivated cache keeps none."""
     c = heap.cpu[inst * heap.cpus + cpu]
@@ -122,7 +121,7 @@ def _put_cpu_partial(heap, inst, cpu, s):  # type: ignore[no-untyped-def]
         _unfreeze_partials(heap, inst, cpu)
 
 
-@njit
+@part
 def _unfreeze_partials(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """Move a CPU's partial list to the nodes; empty slabs beyond what a node keeps are freed, last come first."""
     c = heap.cpu[inst * heap.cpus + cpu]
@@ -143,7 +142,7 @@ def _unfreeze_partials(heap, inst, cpu):  # type: ignore[no-untyped-def]
         doomed = following
 
 
-@njit
+@part
 def deactivate(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """__kmemcg_cache_deactivate(), then __kmem_cache_shrink() by a worker on `cpu`."""
     heap.instances[inst].min_partial = 0
@@ -155,7 +154,7 @@ def deactivate(heap, inst, cpu):  # type: ignore[no-untyped-def]
             _shrink_node(heap, inst * heap.nodes + node, cpu)
 
 
-@njit
+@part
 def activate(heap, owner):  # type: ignore[no-untyped-def]
     """The caches of a dead memcg that is taken over get their limits back."""
     for cache in range(heap.caches.size):
@@ -164,7 +163,7 @@ def activate(heap, owner):  # type: ignore[no-untyped-def]
         heap.instances[inst].cpu_partial = heap.caches[cache].cpu_partial
 
 
-@njit
+@part
 def _flush_cpu(heap, inst, cpu):  # type: ignore[no-untyped-def]
     """deactivate_slab() on the CPU's slab, then its partial list."""
     objects = heap.caches[inst % heap.caches.size].objects
@@ -186,7 +185,7 @@ def _flush_cpu(heap, inst, cpu):  # type: ignore[no-untyped-def]
     _unfreeze_partials(heap, inst, cpu)
 
 
-@njit
+@part
 def _shrink_node(heap, place, cpu):  # type: ignore[no-untyped-def]
     """Free a node's empty slabs and sort the rest: those with 1 free object first, up to SHRINK_PROMOTE_MAX."""
     for free in range(SHRINK_PROMOTE_MAX, -1, -1):
