@@ -237,6 +237,15 @@ def _hash(state):  # type: ignore[no-untyped-def]
     return np.uint32(finalise(state[0]) >> np.uint64(32))
 
 
+@part
+def _drawn(shares, at):  # type: ignore[no-untyped-def]
+    """Cache that a random number falls on; np.searchsorted would compile for a second, and search no faster."""
+    cache = 0
+    while shares[cache] <= at:
+        cache += 1
+    return cache
+
+
 @entry
 def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-untyped-def]
     """Write events of all streams one after the other, and the blocks they happen in: where each begins, and when.
@@ -318,7 +327,7 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
             _free(events, used, streams, stream, due[running], k, objects, on[running], luck)
             allocated[running] += 1
 
-            cache = np.searchsorted(shares, _random(state), side="right")
+            cache = _drawn(shares, _random(state))
             chance, span = _random(state), _random(state)
             elsewhere = _random(state) < streams.remote_frees
             objects.away[i] = homes[running, np.int64(_random(state) * streams.homes)]
@@ -355,7 +364,7 @@ def _fill(events, used, streams, stream, memcg, shares, on, objects, state, luck
         objects.heap[obj] = obj
         objects.fate[obj] = HERE
         event = _emit(events, used, ALLOC, memcg)
-        event.cache, event.object = np.searchsorted(shares, _random(luck), side="right"), stream * streams.length + obj
+        event.cache, event.object = _drawn(shares, _random(luck)), stream * streams.length + obj
         event.cpu_hash = on
     _shuffled_frees(events, used, streams, stream, streams.fill, objects, on, luck)
 

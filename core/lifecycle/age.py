@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from core.columns import Column
 from core.designs import DESIGNS
 from core.keys import resolved, seen_by, setting
+from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import CACHES, DYING, IDS, OBJCGS, OWN_OBJECTS, SLABS, state
 from core.lifecycle.life import KIB, SAMPLED, Life, check_books, live
 from core.lifecycle.memory import METERS
-from core.lifecycle.pinning import SAMPLES
 from core.lifecycle.population import Population, populate
 from core.lifecycle.weights import COMPONENTS
 from core.params import Point

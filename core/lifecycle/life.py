@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.designs import Design
+from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import CACHES, DYING, DYING_WITH_CACHES, OWN_OBJECTS, SLABS, Rules, state
 from core.lifecycle.memory import MAX_IDS, METERS, lru_ids, lru_pair_bytes
-from core.lifecycle.pinning import SAMPLES, pin
+from core.lifecycle.pinning import pin
 from core.lifecycle.population import STEPS, Population, tick_turnovers
 from core.lifecycle.reuse import Fairness, take_over
 from core.lifecycle.seats import Charges

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import entry, part
+from core.lifecycle.books import SAMPLES, ZOMBIES, Step
 from core.lifecycle.leftovers import (
     DYING,
     DYING_WITH_CACHES,
@@ -29,7 +30,7 @@ from core.lifecycle.leftovers import (
     counts_of,
     state,
 )
-from core.lifecycle.pinning import SAMPLES, ZOMBIES, Step, Walked, use
+from core.lifecycle.pinning import Walked, use
 from core.lifecycle.population import STEPS, Followed, Objects, Population
 from core.lifecycle.reclaim import (
     CALENDAR_TICKS,
@@ -87,7 +88,7 @@ class ReuseWalk(NamedTuple):
     leftovers: Leftovers
     of_root: NDArray[np.int64]  # [kinds] common objects charged to nobody
     fair: NDArray[np.float64]  # [4] sums over new cgroups
-    seen: NDArray[np.int64]  # [2] as in core.lifecycle.pinning.Books
+    seen: NDArray[np.int64]  # [2] as in core.lifecycle.books.Books
 
 
 class Traffic(NamedTuple):
@@ -103,7 +104,11 @@ def take_over(population: Population, rules: Rules, charges: Charges) -> tuple[W
     private, common, kinds = population.followed.left_kind, population.objects.kind, rules.kinds
     births = _simulated(population)
     counts = counts_of(kinds)
-    sums, samples = np.zeros(counts, np.int64), np.zeros((SAMPLES, counts), np.int64)
+    counted, sums, samples = (
+        np.zeros(counts, np.int64),
+        np.zeros(counts, np.int64),
+        np.zeros((SAMPLES, counts), np.int64),
+    )
     taking = ReuseWalk(
         followed=population.followed,
         objects=population.objects,
@@ -116,7 +121,7 @@ def take_over(population: Population, rules: Rules, charges: Charges) -> tuple[W
         fair=np.zeros(4),
         seen=np.array([0, STEPS]),
     )
-    clock = _walk(taking, population.arrivals, population.online, births, sums, samples)
+    clock = _walk(taking, population.arrivals, population.online, births, counted, sums, samples)
     inherited, over_half, forced, forced_bytes = taking.fair
     born = max(int(population.arrivals.sum()), 1)
     zombies, full_step = (int(each) for each in taking.seen)
@@ -134,10 +139,9 @@ def _simulated(population: Population) -> NDArray[np.int64]:
 
 
 @entry
-def _walk(taking, arrivals, online, births, sums, samples):  # type: ignore[no-untyped-def]
+def _walk(taking, arrivals, online, births, count, sums, samples):  # type: ignore[no-untyped-def]
     """Fill `sums`, `samples` and `taking.fair`; returns the clock at the end."""
     rules, objects, common = taking.rules, taking.objects, taking.common
-    count = np.zeros(sums.size, np.int64)
     missing, here, clock = 0, 0, 0.0
     for j in range(objects.kind.size):
         cache_until(age_ticks(objects, j, np.int64(0)), j, common)

@@ -1,12 +1,15 @@
 """The stock of pages by itself, worked by hand: what no design asks of it today, and what random events seldom do."""
 
 import numpy as np
+from numba import njit
 
-from core.charge.stock import LANES, run_stock, victim
+from core.charge import stock
+from core.charge.stock import LANES, run_stock
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
 from core.slabs.heap import PAGE_EVENT
 
 A, B = 1, 2
+victim = njit(stock.victim)
 
 
 def tally(slots, batch, *events):

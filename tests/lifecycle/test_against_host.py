@@ -6,8 +6,9 @@ from random import Random
 import numpy as np
 import pytest
 
+from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
-from core.lifecycle.pinning import SAMPLES, pin
+from core.lifecycle.pinning import pin
 from core.lifecycle.reuse import take_over
 from core.lifecycle.seats import Charges
 from core.workload import PAGE_CACHE, Pin

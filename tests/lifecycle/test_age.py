@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from core.designs import DESIGNS
 from core.keys import resolved
 from core.lifecycle.age import COLUMNS, COMPONENT_GROUPS, SERIES_COLUMNS, age
+from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import OWN_OBJECTS, SLABS, state
 from core.lifecycle.life import check_books, live
-from core.lifecycle.pinning import SAMPLES
 from core.lifecycle.population import populate
 from core.workload import PAGE_CACHE, Pin, Pressure
 from tests.support.points import default_point

@@ -1,10 +1,12 @@
 """Draws that are a function of their place: as random as they must be, and never one for two places."""
 
 import numpy as np
+from numba import njit
 from scipy import stats
 
-from core.lifecycle.reclaim import random_bits, uniform
+from core.lifecycle import reclaim
 
+random_bits, uniform = njit(reclaim.random_bits), njit(reclaim.uniform)  # in Python they warn of what wraps round
 SIDE = 64  # places are small numbers: objects, turns, steps, uses
 FALSE_ALARM = 1e-5  # of each test, for a seed that nobody chose
 

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from numba import njit
 
-from core.lifecycle.leftovers import cpu_of, slab_of
-from core.lifecycle.pinning import SAMPLES, pin
+from core.lifecycle import leftovers as core_leftovers
+from core.lifecycle.books import SAMPLES
+from core.lifecycle.pinning import pin
 from core.workload import PAGE_CACHE, PIN_KINDS, Pin, Pressure
 from tests.reference.lifecycle import STEPS, Recount
 from tests.reference.lifecycle import slab_of as slab_in_turn
 from tests.support.small import DESIGN_NAMES, drawn, leftover, pins, small_point
 
+cpu_of, slab_of = njit(core_leftovers.cpu_of), njit(core_leftovers.slab_of)
 turnovers = st.floats(0.05, 8)
 pin_laws = st.builds(Pin, chance=st.sampled_from([0.1, 1.0]), hold_s=st.sampled_from([60.0, 9000.0]))
 leftovers = st.builds(
