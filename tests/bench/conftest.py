@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+import uuid
 from importlib import metadata
 from itertools import groupby
 from pathlib import Path
@@ -106,16 +107,30 @@ def cpu_model() -> str:
 
 
 def keep(rows: list[Row], folder: Path) -> Path:
-    """Write the rows as the table `benchmarks` of a run and return its folder."""
+    """Write the rows as a run's table `benchmarks`, and each round as a point, which `analysis compare` reads.
+
+    A contest stands in the column `workload`, a contestant in `design`, a round in `replicate`.
+    """
     run = folder / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    (run / "benchmarks").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows]), run / "benchmarks" / "00000.parquet")
-    manifest = {
-        "state": "complete",
-        "experiment": "bench",
-        "run_id": run.name,
-        "config": {},
-        "files": [{"path": "benchmarks/00000.parquet", "rows": len(rows)}],
-    }
+    cores = len(os.sched_getaffinity(0))
+    points = [
+        {
+            **{"workload": row.contest, "design": row.contestant, "cpus": cores, "batch": 0, "churn_hz": 0.0},
+            **{"replicate": number, "scenario_id": uuid.uuid4().hex, "figure": figure},
+        }
+        for row in rows
+        for number, figure in enumerate(row.figures)
+    ]
+    lists = {"benchmarks": [row._asdict() for row in rows], "points": points}
+    tables = {name: pa.Table.from_pylist(each) for name, each in lists.items()}
+    at = tables["points"].schema.get_field_index("figure")
+    figure = pa.field("figure", pa.float64(), metadata={"unit": "1", "doc": "in the unit that `benchmarks` has"})
+    tables["points"] = tables["points"].cast(tables["points"].schema.set(at, figure))
+    files = []
+    for name, table in tables.items():
+        (run / name).mkdir(parents=True)
+        pq.write_table(table, run / name / "00000.parquet")
+        files.append({"path": f"{name}/00000.parquet", "rows": table.num_rows})
+    manifest = {"state": "complete", "experiment": "bench", "run_id": run.name, "config": {}, "files": files}
     (run / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return run

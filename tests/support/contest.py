@@ -18,8 +18,9 @@ from typing import NamedTuple
 class Row(NamedTuple):
     """One contestant of one contest.
 
-    figure, least, most: of the rounds, in `unit`; the median leads. times: the median over rounds of this contestant's
-    figure by that of the contest's first; 1 for the first itself. load: of the machine when the contest began.
+    figures: of each round, in `unit`. figure, least, most: of these; the median leads. times: the median over rounds of
+    this contestant's figure by that of the contest's first; 1 for the first itself. load: of the machine when the
+    contest began.
     """
 
     contest: str
@@ -31,6 +32,7 @@ class Row(NamedTuple):
     most: float
     times: float
     load: float
+    figures: tuple[float, ...]
 
 
 def cpu_s() -> float:
@@ -72,6 +74,7 @@ def contest(
             most=max(found),
             times=statistics.median(one / base for one, base in zip(found, first, strict=True)),
             load=load,
+            figures=tuple(found),
         )
         for each, found in figures.items()
     ]
