@@ -115,8 +115,14 @@ def keep(rows: list[Row], folder: Path) -> Path:
     cores = len(os.sched_getaffinity(0))
     points = [
         {
-            **{"workload": row.contest, "design": row.contestant, "cpus": cores, "batch": 0, "churn_hz": 0.0},
-            **{"replicate": number, "scenario_id": uuid.uuid4().hex, "figure": figure},
+            "workload": row.contest,
+            "design": row.contestant,
+            "cpus": cores,
+            "batch": 0,
+            "churn_hz": 0.0,
+            "replicate": number,
+            "scenario_id": uuid.uuid4().hex,
+            "figure": figure,
         }
         for row in rows
         for number, figure in enumerate(row.figures)
