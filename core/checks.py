@@ -24,6 +24,7 @@ UNITS = {  # end of a key's name -> unit
     "_mib": "MiB",
     "_bytes": "bytes",
 }
+MOST_LISTED = 50  # names that a line lists where it can say which one was meant
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Rule:
         """Return the line for a value that breaks the rule: the nearest name, where there is one that is meant."""
         near = difflib.get_close_matches(str(value), map(str, self.names), n=1)
         if near:
-            return _line(key, f"must be {self}", value, " ".join(filter(None, (f"did you mean {near[0]}?", self.why))))
+            rule = self if len(self.names) <= MOST_LISTED else f"one of {len(self.names)} names"
+            return _line(key, f"must be {rule}", value, " ".join(filter(None, (f"did you mean {near[0]}?", self.why))))
         otherwise = "choose one of them" if self.names else "give such a number"
         return _line(key, f"must be {self}", value, self.why or otherwise)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -64,11 +65,25 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
                 cause.full_key, cause.full_key, [f"{parent}.{name}" for name in entries if parent] or keys
             )
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-            return f"{cause.full_key} must keep its type and be set ({first_line(cause)}); --cfg job shows what it is"
+            return (
+                f"{added} must be in a file to be new (got {added!r}); --cfg job shows the entries that there are, and "
+                "docs/workloads.md how to write a file"
+                if (added := _added(error, str(cause.full_key)))
+                else f"{cause.full_key} must keep its type and be set ({first_line(cause)}); --cfg job shows what it is"
+            )
     line = "; ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
     if "item value in defaults" in line:  # Hydra names neither file nor value
         line = 'defaults must name options as text (got a number); write versions in quotes, such as "5.10"'
     return line if ";" in line else f"{line}; --cfg job shows every key and its value"
+
+
+def _added(error: BaseException, entry: str) -> str | None:
+    """Return the config path of an entry that Hydra could not add to a dictionary; None if something else is wrong."""
+    path = re.search(r"merging override \+*([^=\s]+)=", str(error))
+    names = path[1].split(".") if path else []
+    if entry not in names or "is not a subclass of" not in str(error.__cause__):
+        return None
+    return ".".join(names[: names.index(entry) + 1])
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:

@@ -7,6 +7,7 @@ newest is refused.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from typing import Any
@@ -28,6 +29,7 @@ Version = tuple[int, int]
 ENTERPRISE = {"el8": ("rhel-8", 438), "el9": ("rhel-9", 191)}
 OLD_BATCH_PAGES = 32
 OF_BUILD = ("cgroup_v1", "memsw")  # rules that a configuration decides, whatever the version
+ALIKE = 0.8  # names this alike are taken for a slip
 LAST_MINORS = {4: 20, 5: 19, 6: 19}  # of the major versions that are complete
 
 
@@ -90,10 +92,11 @@ def profile(name: str) -> dict[str, Any]:
         return options.option("kernel", base) | {"name": release, "charge_batch_pages": batch}
     version = version_of(release)
     if version is None or version[1] > LAST_MINORS.get(version[0], version[1]):
-        raise InputError(
-            "kernel must be a version such as 5.10, a release as uname -r prints it, a distribution such as debian-12, "
-            f"or one of {', '.join((*READ, *known))} (got {name!r}); docs/kernels.md has the distributions"
-        )
+        near = difflib.get_close_matches(name, (*READ, *known, *aliases()), n=1, cutoff=ALIKE)
+        rule = "a version such as 5.10, a release as uname -r prints it, a distribution such as debian-12, "
+        rule += "or a profile" if near else f"or one of {', '.join((*READ, *known))}"
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"kernel must be {rule} (got {name!r}); {meant}docs/kernels.md has the distributions")
     exact = f"linux-{version_text(version)}"
     if exact in known:
         if name not in (exact, version_text(version)):

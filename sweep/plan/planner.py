@@ -111,6 +111,9 @@ def _axis(config: DictConfig, base: Mapping[str, Any], path: str, spec: Any) -> 
     spec = plain(path, spec, {})
     node: Any = base
     for at, name in enumerate(path.split(".")):
+        if at and not isinstance(node, Mapping):
+            parent = ".".join(path.split(".")[:at])
+            raise InputError(not_one_of(f"axes.{parent}", name, RANGE_KINDS))
         if not isinstance(node, Mapping) or name not in node:
             known = [".".join([*path.split(".")[:at], key]) for key in node] if isinstance(node, Mapping) else []
             raise InputError(f"axes.{choose_from(path, path, known)}")
