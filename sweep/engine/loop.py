@@ -7,7 +7,7 @@ how the plan is cut, where a piece runs and how often it is tried never shows in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
@@ -222,10 +222,14 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
                 progress.advance(end.task.stop - end.task.start)
             else:
                 again += _smaller(end, policy, outcome)
-        waiting = [(task.start, task.stop) for task in again]
-        flying = [(task.start, task.stop) for task in under_way]
-        progress.show(len(under_way), partial(remaining.seconds, todo.stretches() + waiting, flying))
+        progress.show(len(under_way), partial(_left_s, remaining, todo, again, under_way))
         signals.check()
+
+
+def _left_s(remaining: Remaining, todo: Ranges, again: Iterable[Task], under_way: Iterable[Task]) -> float:
+    """Return the time that a run has still to go; asked for now and then, not at each task."""
+    waiting, flying = ([(task.start, task.stop) for task in tasks] for tasks in (again, under_way))
+    return remaining.seconds(todo.stretches() + waiting, flying)
 
 
 def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:

@@ -144,5 +144,7 @@ class Remaining:
         running = flying[: self._cores]
         all_s = self._rates.seconds(self._outlook.left(Ranges([*todo, *flying])))
         begun_s = self._rates.seconds(self._outlook.left(Ranges(running))) / 2
-        longest_s = max((self._rates.seconds(self._outlook.anew(*each)) / 2 for each in running), default=0.0)
+        longest_s = max(
+            (self._rates.seconds(self._outlook.anew(*each)) / 2 for each in running[:ASKED_ABOUT]), default=0.0
+        )
         return max((all_s - begun_s) / self._cores, longest_s)  # the longest task is waited for
