@@ -29,6 +29,7 @@ REALISATION = read_by(Point, "realisation")
 MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
 PAIRED_ROWS = 3_500_000  # rows of points that are put in pairs at once: some 800 MiB
 BASES = ("cells", "uncertainty")  # marts that others are made of
+OFTEN = ("batch_choice", "prices")  # marts of points that several tables ask
 # what marts read and runs of older versions lack: null there, or the sum of the columns that match
 NEWER = {
     "dead_bytes_end": "^memory_bytes_dead_",
@@ -142,6 +143,10 @@ def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
         if some := [cpus for cpus, _ in rows[piece::pieces]]:
             con.execute(f"insert into held.uncertainty from main.uncertainty where ({where}) and cpus in {tuple(some)}")
     _views(con, "held", set(marts()) - set(BASES))
+    for name in OFTEN:
+        with suppress(duckdb.CatalogException):  # of a run that lacks what it needs
+            con.execute(f"create table held.held_{name} as from held.{name}; drop view held.{name}")
+            con.execute(f"alter table held.held_{name} rename to {name}")
 
 
 def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> str:
