@@ -16,7 +16,7 @@ import typer
 
 from analysis import output
 from analysis.answers import Answers, answers
-from analysis.db import connect, lacking
+from analysis.db import connect, is_of_sweep, lacking, no_sweep
 from analysis.marts import marts
 from analysis.run import InputError, Run, open_run
 from analysis.sheets import Shown, sheets
@@ -260,10 +260,8 @@ def _answers(run: Run, setting: str | None = None) -> list[Answers]:
     tables = run.tables()
     if not tables:
         raise InputError(f"RUN must have landed something (got {run.url!r}, where no task has ended yet); wait for it")
-    if "points" not in tables:
-        raise InputError(
-            f"RUN must be of a sweep (got {run.url!r}, which has {', '.join(tables) or 'nothing'}); try sql"
-        )
+    if not is_of_sweep(run):
+        raise no_sweep(run)
     asked = answers(connect(run, hold="true"))
     if not asked:
         raise InputError(f"RUN must have swept a design that accounts (got {run.url!r}, which has none); add one")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.db import GRID, connect, is_of_sweep
+from analysis.db import GRID, connect, is_of_sweep, no_sweep
 from analysis.run import InputError, Run
 
 CELL_KEYS = ("setting", *GRID)
@@ -83,7 +83,7 @@ def held_against(a: Run, b: Run, tolerance: float) -> Comparison:
     """
     for run in (a, b):
         if not is_of_sweep(run):
-            raise InputError(f"RUN must be of a sweep (got {run.url!r}, which has no points of one); try sql")
+            raise no_sweep(run)
     connections = [connect(each) for each in (a, b)]
     there = _measures(connections[1])
     measures = [name for name in _measures(connections[0]) if name in there]

@@ -99,6 +99,20 @@ def is_of_sweep(run: Run) -> bool:
     return "points" in tables and set(GRID) <= set(tables["points"].schema.names)
 
 
+def no_sweep(run: Run) -> InputError:
+    """Say that a run has no points of a sweep, and what can be asked of it."""
+    tables = run.tables()
+    if "points" not in tables:
+        found = f"which has {', '.join(tables) or 'nothing'}"
+        then = "try host, or sql" if "forecast" in tables else "try sql"
+    elif "slabs" in tables or "calls" in tables:
+        found, then = "of real kernels", f"+experiment=validate reference={run.url} holds the model against it; try sql"
+    else:
+        missing = next(axis for axis in GRID if axis not in tables["points"].schema.names)
+        found, then = f"whose points lack {missing}", "docs/results.md has the columns"
+    return InputError(f"RUN must be of a sweep (got {run.url!r}, {found}); {then}")
+
+
 def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *, empty: bool = False) -> None:
     """Marts as views. empty: as tables without rows for now, as `points` is: other views are made over them sooner."""
     for name in sorted(names):
@@ -151,10 +165,8 @@ def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
 
 def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> str:
     """SQL of the view `points`: what landed, what it lacks of what is read here, what was swept beside the grid."""
-    if missing := [axis for axis in GRID if axis not in columns]:
-        raise InputError(
-            f"RUN must be of a sweep (got {run.url!r}, whose points lack {missing[0]}); docs/results.md has the columns"
-        )
+    if not set(GRID) <= set(columns):
+        raise no_sweep(run)
     lacking = []
     for name, parts in NEWER.items():
         has_parts = parts is not None and any(re.match(parts, column) for column in columns)

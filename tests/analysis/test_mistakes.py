@@ -36,7 +36,17 @@ def mistake(land, tmp_path):
         (folder / "manifest.json").write_text("{")
         return folder
 
+    def _truth() -> object:
+        folder = tmp_path / "truth"
+        for table in ("points", "slabs"):
+            (folder / table).mkdir(parents=True)
+            pq.write_table(pa.table({"kernel": ["6.1"]}), folder / table / "00000.parquet")
+        files = [{"path": f"{table}/00000.parquet", "rows": 1} for table in ("points", "slabs")]
+        (folder / "manifest.json").write_text(json.dumps({"state": "complete", "files": files}))
+        return folder
+
     return {
+        "a run of real kernels": _truth,
         "an old run": lambda: land(POINTS, name="old", without=("ns_per_object",)),
         "foreign points": _foreign,
         "foreign Parquet": _bare,
@@ -54,6 +64,8 @@ def mistake(land, tmp_path):
         ("an old run", ("report",), "RUN must have column ns_per_object"),
         ("an old run", ("sql", "from crossover"), "SQL must do without crossover (it needs column ns_per_object"),
         ("foreign points", ("tables",), "whose points lack design"),
+        ("a run of real kernels", ("tables",), "+experiment=validate reference="),
+        ("a run of real kernels", ("compare", "truth"), "of real kernels); +experiment=validate reference="),
         ("foreign Parquet", ("tables",), "RUN must hold manifest.json"),
         ("a file of the run", ("tables",), "is a file; give the folder it lies in"),
         ("nothing there", ("status",), "which is not there"),
