@@ -1,9 +1,12 @@
 """The run that `make bench` leaves, held against another."""
 
+import pyarrow as pa
+
 from analysis.compare import held_against, told
 from analysis.run import open_run
 from tests.bench.conftest import keep
 from tests.support.contest import contest
+from tests.support.copies import copy_of
 
 
 def a_run(folder, seconds):
@@ -21,3 +24,28 @@ def test_a_slower_contestant_is_found(tmp_path):
 
     assert [(row["design"], row["measure"]) for row in found.beyond().to_pylist()] == [("this", "figure")]
     assert any("Unpaired" in line for line in told(found, 0.1))
+
+
+def test_a_copy_looks_like_its_run():
+    """In a copy names are new, zeros and what was equal within a replicate stay so, and parameters are kept."""
+    source = pa.table(
+        {
+            "design": ["a", "b", "a", "b"],
+            "replicate": [0, 0, 1, 1],
+            "scenario_id": ["0123456789", "0123456789", "aaaaaaaaaa", "aaaaaaaaaa"],
+            "lost_bytes_end": [700, 700, 0, 300],
+            "ns_per_object": [10.0, 10.0, 10.0, 11.0],
+        }
+    )
+    first, second = copy_of(source, 0).to_pydict(), copy_of(source, 1).to_pydict()
+
+    assert first["design"] == source["design"].to_pylist()
+    assert (first["replicate"], second["replicate"]) == ([0, 0, 1, 1], [2, 2, 3, 3])
+    for found in (first, second):
+        names = found["scenario_id"]
+        assert names[0] == names[1] != names[2] == names[3]
+        assert {len(name) for name in names} == {10}
+        assert found["lost_bytes_end"][0] == found["lost_bytes_end"][1] != 700
+        assert found["lost_bytes_end"][2] == 0
+        assert found["ns_per_object"][0] == found["ns_per_object"][1] != found["ns_per_object"][2]
+    assert not set(first["scenario_id"]) & {*second["scenario_id"], *source["scenario_id"].to_pylist()}

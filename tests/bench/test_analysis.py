@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +42,12 @@ print(cpu_s() - began)
 
 
 @pytest.fixture(scope="module")
-def many(churn_run, tmp_path_factory) -> Path:
+def many(churn_run, tmp_path_factory) -> Iterator[Path]:
     """Ten million points; files in it were verified before anybody is timed, as they are once a machine."""
     run = copies(churn_run, ROWS, tmp_path_factory.mktemp("many"))
     open_run(str(run)).tables()
-    return run
+    yield run
+    shutil.rmtree(run)  # most of a gigabyte
 
 
 def asked(python, engine: str, question: str, run: Path) -> dict:
