@@ -20,9 +20,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import sweep.__main__
 from core.params import Point
-from core.simulate import COLUMNS
+from core.simulate import COLUMNS, simulate
 from sweep.config import detect, hosts, kernels, schema
+from sweep.config.defaults import point
 from sweep.errors import InputError, one_line
 from sweep.plan.planner import plan
 from tests.support import CONF
@@ -144,10 +146,8 @@ def forked(line, folder):
         os.chdir(folder)
         status = 70
         try:
-            from sweep.__main__ import main
-
             sys.argv = ["sweep", *line, f"out={folder / 'runs'}"]
-            main()
+            sweep.__main__.main()
         except SystemExit as end:
             status = int(end.code or 0)
         except BaseException as error:  # it is told by the parent
@@ -192,6 +192,8 @@ def may_stand(name, value):
 def fuzz(seeds, tmp_path):
     """Run command lines by their numbers; return those that were not answered well, and how many ran to their end."""
     found, ran = {}, 0
+    for name in ("linux-4.19", "linux-6.1"):  # SLAB and SLUB: what is compiled here, no process of ours compiles again
+        simulate([point(kernel=name, cpus=2, duration_s=60.0)])
     for seed in seeds:
         folder = Path(tmp_path) / str(seed)
         folder.mkdir()
