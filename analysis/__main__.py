@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from dataclasses import replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated, Any
+
+if __name__ == "__main__":  # a Ctrl-C while libraries are imported ends the process, without a page of Python's
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import duckdb
 import pyarrow as pa
@@ -348,6 +352,7 @@ def main() -> None:
     if sys.stdout is None:  # closed: what is for a file is written all the same
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
     OPENED.clear()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = _status()
         for url in OPENED:

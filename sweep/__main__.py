@@ -7,11 +7,15 @@ import importlib.metadata
 import io
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":  # a Ctrl-C while libraries are imported ends the process, without a page of Python's
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import hydra
 from hydra._internal.utils import get_args_parser  # what hydra.main parses with; it has no public name
