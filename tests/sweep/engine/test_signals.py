@@ -107,11 +107,11 @@ def test_a_signal_before_anything_began_says_nothing(module, library):
     """Ctrl-C while libraries are imported: the process ends by it, without a page of Python's."""
     code = (
         "import builtins, os, runpy, signal, sys; real = builtins.__import__\n"
-        "def late(name, *rest):\n"
+        "def late(name, *rest, **more):\n"
         f"    if name == '{library}': os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return real(name, *rest)\n"
+        "    return real(name, *rest, **more)\n"
         f"builtins.__import__ = late; sys.argv = ['{module}', '--help']\n"
-        f"runpy.run_module('{module}.__main__', run_name='__main__')"
+        f"runpy.run_module('{module}', run_name='__main__')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
