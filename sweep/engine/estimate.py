@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sweep.engine.cost import CostModel
 from sweep.engine.ranges import Ranges
 from sweep.engine.rates import Rates, outlook_of
 
@@ -29,7 +30,8 @@ def seconds(job: Job, total: int, cores: int) -> float:
     whole = outlook_of(job, cores)
     all_of_it = whole.left(Ranges([(0, total)]))
     rates = Rates(whole.assumed)
-    expected = np.array([rates.seconds(whole.left(Ranges([stretch]))) for stretch in stretches])
+    cost = CostModel()  # of which only the order counts
+    expected = np.array([cost.predict(job.features(start)) for start in starts.tolist()])
     rungs = np.floor(np.log(np.maximum(expected, 1e-9)) / np.log(STEP))
     order = np.random.default_rng(0).permutation(len(stretches))
     ladder = [next(at for at in order.tolist() if rungs[at] == rung) for rung in np.unique(rungs)]
@@ -47,8 +49,9 @@ def seconds(job: Job, total: int, cores: int) -> float:
         each_s, took_s = _probed(job, *stretches[at])
         learn(at, each_s)
         left_s -= took_s
-    for at in order.tolist():
-        if at not in ladder and DEARER * rates.seconds(whole.left(Ranges([stretches[at]]))) < left_s:
+    for at in order.tolist():  # and more, for stretches that look alike may differ
+        foreseen_s = rates.seconds(whole.anew(*stretches[at]))
+        if at not in ladder and DEARER * foreseen_s < left_s:
             each_s, took_s = _probed(job, *stretches[at])
             learn(at, each_s)
             left_s -= took_s

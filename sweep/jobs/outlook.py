@@ -47,7 +47,8 @@ class PlanOutlook:
         self._plan, self._expander = plan, Expander(plan)
         self._span = math.prod(len(dim) for dim in plan.dims if not (dim.of_scenario or dim.of_machine))
         machines = plan.positions // self._span
-        self._step = 1 if machines <= MOST_MACHINES else machines // SOME
+        self._all = machines <= MOST_MACHINES
+        self._some = np.sort(np.random.default_rng(0).integers(0, machines, SOME))  # of more machines, those looked at
         self._new = 1.0 - 1.0 / cores  # chance that a window which one task replayed is new to the worker of another
         self._replayed: Counter[Hashable] = Counter()
         self._looked_at: dict[int, _Machine] = {}
@@ -59,7 +60,7 @@ class PlanOutlook:
         Whoever replayed them keeps them from now on.
         """
         if self._is_long(start, stop):
-            return self._sampled(np.linspace(start, stop - 1, ALL_LOOKED_AT), stop - start)
+            return self._sampled(self._ends(start, stop), stop - start)
         found = self._whole([(start, stop)], self._replayed)
         windows = [self._machine(at).window for at in self._machines(start, stop)]
         guessed = any(UNSURE[0] < self._new ** self._replayed[window] < UNSURE[1] for window in windows)
@@ -69,17 +70,25 @@ class PlanOutlook:
     def anew(self, start: int, stop: int) -> Sizes:
         """Return the parts of a stretch for a worker that keeps nothing."""
         if self._is_long(start, stop):
-            return self._sampled(np.linspace(start, stop - 1, ALL_LOOKED_AT), stop - start)
+            return self._sampled(self._ends(start, stop), stop - start)
         return self._whole([(start, stop)], Counter())
 
     def left(self, todo: Ranges) -> Sizes:
         """Return the parts of what is left."""
-        if self._step > 1:
-            return self._sampled(todo.spread(SOME), len(todo))
-        return self._whole(todo.stretches(), self._replayed)
+        if self._all:
+            return self._whole(todo.stretches(), self._replayed)
+        starts, stops = np.array(sorted(todo.stretches()) or [(0, 0)]).T
+        first = self._some * self._span
+        inside = first < stops[np.maximum(np.searchsorted(starts, first, side="right") - 1, 0)]
+        left = self._some[inside & (first >= starts[0])].tolist()
+        return self._sampled(left or [at // self._span for at in todo.spread(1)], len(todo))
 
     def _is_long(self, start: int, stop: int) -> bool:
-        return self._step > 1 and len(self._machines(start, stop)) > ALL_LOOKED_AT
+        return not self._all and len(self._machines(start, stop)) > ALL_LOOKED_AT
+
+    def _ends(self, start: int, stop: int) -> list[int]:
+        """Return the first, the middle and the last machine of a stretch."""
+        return [at // self._span for at in (start, (start + stop) // 2, stop - 1)]
 
     def _whole(self, stretches: Iterable[tuple[int, int]], replayed: Counter[Hashable]) -> Sizes:
         points = memcgs = events = 0.0
@@ -97,11 +106,10 @@ class PlanOutlook:
             events += each[window] * self._new ** replayed[window] * self._replays(number)
         return np.array([points, memcgs, events])
 
-    def _sampled(self, positions: Iterable[float], total: int) -> Sizes:
-        """Return the parts of so many positions by machines near to some; that a worker has their windows is a mean."""
+    def _sampled(self, machines: Iterable[int], total: int) -> Sizes:
+        """Return the parts of so many positions by some machines; whether a worker has a window is taken as a mean."""
         found = []
-        for position in positions:
-            at = int(position) // self._span // self._step * self._step
+        for at in machines:
             machine, uses = self._machine(at), self._uses(at)
             found.append((machine.points, machine.memcgs, machine.events * self._replays(uses) / uses))
         return np.sum(found, axis=0) * total / (len(found) * self._span) if found else np.zeros(3)
