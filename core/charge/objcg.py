@@ -109,7 +109,7 @@ def run_objcg(
 
 @entry
 def _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, rules):  # type: ignore[no-untyped-def]
-    """`rules`: version, bytes of a page, obj_cgroups of a memcg. Numba would count references of arrays in it."""
+    """`rules`: version, bytes of a page, obj_cgroups of a memcg."""
     cpus, slots = stocks.shape[:2]
     version, page_bytes, each = rules
     for i in range(events.size):
@@ -124,7 +124,7 @@ def _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums,
             who, size = np.int64(me[0]), full[me[1]]
             if who == UNCACHED:
                 continue
-            # what hits the stock calls no function, as Numba counts references of all arrays at each call
+            # what hits the stock calls no function: at each call every array is seven words
             slot = UNCACHED
             for at in range(slots):
                 if stocks[cpu, at, WHO] == who:
