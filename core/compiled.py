@@ -20,5 +20,6 @@ entry = njit(
     **UNCOUNTED,
 )
 
-# what that calls: part of its machine code, and in Python a function like others
-part = register_jitable(**UNCOUNTED)
+# what that calls: part of its machine code, and in Python a function like others. It is put where it is called, for at
+# a call an array is seven words, and most of these functions get many.
+part = register_jitable(**UNCOUNTED, forceinline=True)
