@@ -87,14 +87,19 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
         settings_of.setdefault(setting(point, "machine"), {}).setdefault(setting(point, "charge"), []).append(i)
 
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
-    for where, settings in settings_of.items():
-        point = seen_by(points[next(iter(settings.values()))[0]], "machine")
-        machine = _Keyed((window_key(point), where), point)
+    for settings in settings_of.values():
+        point = points[next(iter(settings.values()))[0]]
+        machine = _Keyed(replay_key(point), seen_by(point, "machine"))
         for how, members in settings.items():
             lanes = tuple(setting(points[i], "batch") for i in members)
             for name, values in _counted(_Keyed((how, lanes), [points[i] for i in members]), machine).items():
                 out[name][members] = values
     return out
+
+
+def replay_key(point: Point) -> Hashable:
+    """Return all that a point's machine, with its window and what it replays, depends on."""
+    return window_key(seen_by(point, "machine")), setting(point, "machine")
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,6 @@ def _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums,
             who, size = np.int64(me[0]), full[me[1]]
             if who == UNCACHED:
                 continue
-            # what hits the stock calls no function: at each call every array is seven words
             slot = UNCACHED
             for at in range(slots):
                 if stocks[cpu, at, WHO] == who:

@@ -31,7 +31,6 @@ PLAIN_OF = {
     pa.int64(): "DELTA_BINARY_PACKED",
     pa.string(): "DELTA_LENGTH_BYTE_ARRAY",
 }  # of what has no dictionary
-
 PARTS_COUNTED = 1000  # by one task
 
 Said = dict[str, Any]  # path, rows, bytes and digest of a file

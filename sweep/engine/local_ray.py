@@ -27,8 +27,6 @@ OURS = {
     "RAY_AUTH_MODE": "token",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "this machine only", whatever its name says
 } | QUIET
-
-
 # of Ray's node: processes that nobody asks anything here, 280 MB and 2 CPU-s. `include_dashboard=False` starts the
 # dashboard without its pages, and the other two have no switch. The agent stays: a raylet does not start without.
 NEEDLESS = ("start_api_server", "start_monitor", "start_log_monitor")

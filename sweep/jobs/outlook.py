@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.charge.window import window_key
-from core.keys import setting
-from core.params import Point
+from core.charge.count import replay_key
 from sweep.engine.ranges import Ranges
 from sweep.engine.rates import Sizes
 from sweep.plan.expand import Expander
@@ -132,7 +130,7 @@ class PlanOutlook:
                 points = self._span * len(kept) / looks.size
                 memcgs = points * point.churn_hz * point.duration_s
                 events = point.cpus * point.workload.charge.allocations_per_cpu
-                self._looked_at[at] = _Machine(points, memcgs, _window(point), events, kept[0])
+                self._looked_at[at] = _Machine(points, memcgs, replay_key(point), events, kept[0])
         return self._looked_at[at]
 
     def _uses(self, at: int) -> int:
@@ -147,11 +145,6 @@ class PlanOutlook:
 
     def _window_at(self, settings: Mapping[str, Any]) -> Hashable:
         try:
-            return _window(self._expander.point(settings))
+            return replay_key(self._expander.point(settings))
         except ValueError:  # `where` leaves it out
             return None
-
-
-def _window(point: Point) -> Hashable:
-    """Return what a worker keeps the counts of a window by."""
-    return window_key(point), setting(point, "machine")

@@ -27,7 +27,6 @@ from tests.support.commands import (
 pytestmark = pytest.mark.long
 
 MOMENTS_S = 20.0  # of a run on Ray, from its first second to its end
-GONE_S = 10.0  # in which processes that were told to end are gone, where others use the cores
 
 LONG = ("+experiment=smoke", "axes.churn_hz=[0.01,0.1,1]", "replicates=6", "axes.cpus=[1,8,64]", "axes.batch=[1,8,32]",
         "cluster.task_s=0.5")  # fmt: skip
@@ -84,10 +83,7 @@ def test_a_signalled_driver_stops_and_resumes(number, status, inline, tmp_path):
     assert driver.returncode == status
     assert "the same command resumes" in said
     assert "Traceback" not in said
-    until = time.monotonic() + GONE_S
-    while any(alive(pid) for pid in below) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(alive(pid) for pid in below)
+    assert gone(below)
     assert digests(folder(sweep(*TINY, f"out={tmp_path}", "cluster=inline"))) == digests(inline)
 
 
@@ -187,7 +183,6 @@ def test_a_ray_that_does_not_start_is_one_line(tmp_path):
         said = driver.communicate(timeout=120)[1]
 
     assert driver.returncode == 1
-    told = [line for line in said.splitlines() if "rows are marked counterfactual" not in line]  # that is of the plan
-    assert len(told) == 1
-    assert "Ray did not start on this machine" in told[0]
+    assert len(said.splitlines()) == 1
+    assert "Ray did not start on this machine" in said
     assert gone(below)
