@@ -70,11 +70,7 @@ def test_no_dashboard_runs_beside_a_sweep(tmp_path):
     seen = {}
     with started(*TINY, "replicates=8", "cluster.cores=1", f"out={tmp_path}", stderr=subprocess.DEVNULL) as driver:
         while driver.poll() is None:
-            below = children(driver.pid)
-            listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-            for pid, line in (row.split(None, 1) for row in listed.splitlines()[1:] if len(row.split(None, 1)) == 2):
-                if int(pid) in below:
-                    seen[pid] = line.split(" --")[0]
+            seen |= {pid: line.split(" --")[0] for pid, line in children(driver.pid).items()}
             time.sleep(0.2)
 
     assert driver.returncode == 0
