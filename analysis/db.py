@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
-from scipy.special import stdtrit
 
 from analysis.marts import marts
 from analysis.run import InputError, Run
@@ -70,6 +69,8 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
     con.register("designs", _designs())
     con.register("manifest", pa.Table.from_pylist(list(_flat(run.manifest))))
     con.register("units", _units(tables))
+    from scipy.special import stdtrit  # half of the CPU-s of --help, which needs none
+
     degrees = np.arange(1, MOST_PAIRS + 1)
     quantiles = pa.table({"degrees": degrees, "t95": stdtrit(degrees, 0.975)})
     con.register("student_t", quantiles)

@@ -26,10 +26,11 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from threading import enumerate as enumerate_threads
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import pyarrow as pa
-import pyarrow.fs as pafs
+if TYPE_CHECKING:  # whoever prints a help text waits for neither
+    import pyarrow as pa
+    import pyarrow.fs as pafs
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -107,10 +108,10 @@ def disjoint(stretches: Iterable[Stretch]) -> list[Stretch]:
     return kept
 
 
-def digest_of(content: bytes | pa.Buffer | Iterable[bytes]) -> str:
-    """Return the digest of a file's bytes: 32 hex digits."""
+def digest_of(content: bytes | pa.Buffer | Iterator[bytes]) -> str:
+    """Return the digest of a file's bytes, whole or in pieces: 32 hex digits."""
     state = blake2b(digest_size=DIGEST_BYTES)
-    for piece in [content] if isinstance(content, bytes | pa.Buffer) else content:
+    for piece in content if isinstance(content, Iterator) else [content]:
         state.update(piece)
     return state.hexdigest()
 
@@ -169,6 +170,9 @@ def filesystem(where: str, key: str = "out") -> tuple[pafs.FileSystem, str]:
 
     key: what the user would call it. Raises InputError if there is no such file system.
     """
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
     if not where:
         raise InputError(f"{key} must be a folder or an address (got ''); give {key}=results")
     if re.fullmatch(r"[a-z][a-z0-9+.-]*:/*", where):

@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from llvmlite.binding import get_host_cpu_features, llvm_version_info
-
 TELLING = ("lse", "lse2", "cx16")  # features that decide how an atomic is compiled; without lse Arm loops on LL/SC
 CLASSES = ("smt", "l3", "socket", "cross")
 _SYSFS = Path("/sys/devices/system")
@@ -76,6 +74,8 @@ def _read(path: Path) -> str:
 
 def machine() -> dict[str, str]:
     """What identifies a type of node and what a price may depend on."""
+    from llvmlite.binding import get_host_cpu_features, llvm_version_info  # not for whoever asks for --help
+
     fields = dict(re.findall(r"^([^\t\n:]+?)\s*:\s*(.*)$", _read(Path("/proc/cpuinfo")).split("\n\n")[0], re.MULTILINE))
     x86 = ("vendor_id", "cpu family", "model", "stepping", "microcode")
     arm = ("CPU implementer", "CPU part", "CPU variant", "CPU revision")

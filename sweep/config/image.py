@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from sweep.config import btf
 from sweep.errors import InputError, first_line
 
@@ -140,6 +138,8 @@ def _zstd(data: bytes) -> bytes:
 
 
 def _arrow(data: bytes, codec: str) -> bytes:
+    import pyarrow as pa
+
     content: bytes = pa.CompressedInputStream(pa.BufferReader(data), codec).read()
     return content
 
@@ -154,6 +154,8 @@ def _whole(stream: Any, data: bytes) -> bytes:
 
 def _lz4_legacy(data: bytes) -> bytes:
     """The legacy frame: blocks, each behind its length; the length of the whole, that a build appends, ends them."""
+    import pyarrow as pa
+
     at, parts = 4, []
     while at + 4 <= len(data):
         (length,) = struct.unpack_from("<I", data, at)

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 LINE_EVERY_S = 5.0
 MOST_S = 1e9  # a time left that is as good as any longer one
@@ -35,10 +34,7 @@ class Progress:
         self._shown = self._began
         self._bar: Bar | None = None
         if sys.stderr is not None and sys.stderr.isatty():  # rich would take FORCE_COLOR for a terminal
-            self._bar = Bar(
-                TextColumn("points"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:,.0f}/s"),
-                TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=Console(stderr=True),
-            )  # fmt: skip
+            self._bar = _bar()
             self._task = self._bar.add_task("points", total=total, completed=done, rate=0.0, left="")
 
     def __enter__(self) -> Progress:
@@ -104,6 +100,21 @@ class Progress:
         }
         with contextlib.suppress(OSError):  # it is but a help
             self._keep(json.dumps(content, indent=2).encode())
+
+
+def _bar() -> Bar:
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("points"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[rate]:,.0f}/s"),
+        rich.TimeElapsedColumn(),
+        rich.TextColumn("{task.fields[left]}"),
+    )
+    return rich.Progress(*columns, console=Console(stderr=True))
 
 
 def say(line: str) -> None:

@@ -135,7 +135,7 @@ def test_a_version_on_the_command_line_is_text(monkeypatch, written, names):
     """5.10 is not 5.1, alone and in lists, quoted or not: the plan has the kernels that were written."""
     plans = []
     monkeypatch.setattr(sys, "argv", ["memcg-sweep", *written])
-    monkeypatch.setattr("sweep.__main__.plan", lambda *given: plans.append(plan(*given)) or plans[-1])
+    monkeypatch.setattr("sweep.asked.plan", lambda *given: plans.append(plan(*given)) or plans[-1])
     monkeypatch.setattr("sweep.run.run", lambda *_: 0)
     monkeypatch.setattr("sweep.engine.signals.install", lambda: None)  # Ctrl-C is the test's
     with pytest.raises(SystemExit):

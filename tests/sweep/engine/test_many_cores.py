@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import hydra
 import pytest
 
-from sweep.__main__ import _load_option
+from sweep.asked import load_option
 from sweep.config import detect, hosts, kernels, schema
 from sweep.jobs.simulation import Simulation
 from sweep.plan import planner
@@ -20,7 +20,7 @@ def churn():
         module.register()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose("config", ["+experiment=churn"])
-    return planner.plan(config, _load_option)
+    return planner.plan(config, load_option)
 
 
 @dataclass(frozen=True)
