@@ -1,11 +1,16 @@
 """The run that `make bench` leaves, held against another."""
 
+import subprocess
+import sys
+import time
+
 import pyarrow as pa
+import pytest
 
 from analysis.compare import held_against, told
 from analysis.run import open_run
-from tests.bench.conftest import keep
-from tests.support.contest import contest
+from tests.bench.conftest import keep, said_of_others
+from tests.support.contest import busy_s, contest, cpu_s
 from tests.support.copies import copy_of
 
 
@@ -49,3 +54,66 @@ def test_a_copy_looks_like_its_run():
         assert found["lost_bytes_end"][2] == 0
         assert found["ns_per_object"][0] == found["ns_per_object"][1] != found["ns_per_object"][2]
     assert not set(first["scenario_id"]) & {*second["scenario_id"], *source["scenario_id"].to_pylist()}
+
+
+SPINNING = """
+import sys, time
+print(flush=True)
+sys.stdin.readline()
+began = time.process_time()
+while time.process_time() - began < 1.0:
+    pass
+print(flush=True)
+sys.stdin.readline()
+"""
+
+
+def spun():
+    """Keep one core for a second of its time."""
+    began = cpu_s()
+    while cpu_s() - began < 1.0:
+        pass
+    return 1.0
+
+
+def test_a_contest_tells_its_own_work_from_that_of_others():
+    """A second of a process that nobody waited for is others'; a second of a contestant is not."""
+    with subprocess.Popen([sys.executable, "-c", SPINNING], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()  # it is up
+        used = {}
+
+        def beside():
+            began = time.perf_counter()
+            other.stdin.write(b"\n")
+            other.stdin.flush()
+            other.stdout.readline()
+            used["s"] = time.perf_counter() - began
+            return 1.0
+
+        [row] = contest("Waiting for another", {"it": beside}, rounds=1)
+        other.stdin.write(b"\n")
+        other.stdin.flush()
+    before = busy_s()
+    [own] = contest("Working", {"it": spun}, rounds=1)
+
+    assert row.others * used["s"] > 0.9
+    assert busy_s() - before > 0.9
+    assert own.others < (busy_s() - before) - 0.8
+
+
+def test_busy_time_is_all_but_idle_and_waiting_time():
+    """Hand-worked, in ticks of a hundredth of a second: 100 + 20 + 30 + 4 + 5 + 6, without 5000 and 700."""
+    line = "cpu  100 20 30 5000 700 4 5 6 90 0\ncpu0 1 2 3\n"
+
+    assert busy_s(line) == pytest.approx(1.65)
+
+
+def test_a_page_says_when_others_were_busy():
+    """A contest whose processes cannot be told from others says nothing; a quarter of a core is busy."""
+    [row] = contest("Nothing", {"it": lambda: 1.0}, rounds=1, waited_for=False)
+
+    assert row.others is None
+    assert said_of_others([row]) == ""
+    assert "busy" not in said_of_others([row, row._replace(others=0.2)])
+    assert "0.30 cores" in said_of_others([row._replace(others=0.3)])
+    assert "the machine was busy" in said_of_others([row, row._replace(others=0.3)])

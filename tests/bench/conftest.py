@@ -23,7 +23,7 @@ from tests.support.contest import Row, contest
 ROWS = pytest.StashKey[list[Row]]()
 PACKAGES = ("numba", "numpy", "pyarrow", "duckdb", "ray")
 CORES = 2  # that the main job is given
-BUSY = 0.25  # of the cores: what a machine may do beside a contest before its figures are said to be of a busy one
+BUSY = 0.25  # cores that others may use during a contest before its figures are said to be of a busy machine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -83,9 +83,8 @@ def page(rows: list[Row]):
     yield ""
     yield f"- {cpu_model()}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}"
     yield "- " + ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    busiest = max(row.load for row in rows)
-    busy = "; the machine was busy, so read the ratios only" if busiest > BUSY * cores + 1 else ""
-    yield f"- load when a contest began: {min(row.load for row in rows):.1f} to {busiest:.1f}{busy}"
+    if others := said_of_others(rows):
+        yield f"- {others}"
     for name, members in groupby(rows, key=lambda row: row.contest):
         first, *_ = group = list(members)
         yield from (
@@ -98,6 +97,15 @@ def page(rows: list[Row]):
         for row in group:
             spread = f"{row.least:.3g} to {row.most:.3g}"
             yield f"| {row.contestant} | {row.figure:.3g} | {spread} | {row.times:.3g} | {row.rounds} |"
+
+
+def said_of_others(rows: list[Row]) -> str:
+    """Return how busy the machine's other processes were, where it is known; '' where it never is."""
+    known = [row.others for row in rows if row.others is not None]
+    if not known:
+        return ""
+    busy = "; the machine was busy, so read the ratios only" if max(known) > BUSY else ""
+    return f"other processes used {min(known):.2f} to {max(known):.2f} cores during a contest{busy}"
 
 
 def cpu_model() -> str:

@@ -19,5 +19,6 @@ def test_the_main_job(compete, churn_run):
         },
         rounds=1,
         unit="s",
+        waited_for=False,
     )
     assert manifest["wall_s"] > 0

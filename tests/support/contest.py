@@ -12,6 +12,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -19,8 +20,8 @@ class Row(NamedTuple):
     """One contestant of one contest.
 
     figures: of each round, in `unit`. figure, least, most: of these; the median leads. times: the median over rounds of
-    this contestant's figure by that of the contest's first; 1 for the first itself. load: of the machine when the
-    contest began.
+    this contestant's figure by that of the contest's first; 1 for the first itself. others: cores that the machine's
+    other processes used during the contest; None where a contestant's own processes cannot be told from them.
     """
 
     contest: str
@@ -31,7 +32,7 @@ class Row(NamedTuple):
     least: float
     most: float
     times: float
-    load: float
+    others: float | None
     figures: tuple[float, ...]
 
 
@@ -53,15 +54,35 @@ def wall(act: Callable[[], object]) -> float:
     return timed(act, time.perf_counter)
 
 
+def busy_s(text: str | None = None) -> float:
+    """Return the CPU-seconds of all processes since the machine started, and those that other machines took from it.
+
+    text: of /proc/stat, whose first line counts ticks of user, nice, system, idle, iowait, irq, softirq and steal
+    time (fs/proc/stat.c; what guests take is part of user and nice).
+    """
+    ticks = [int(each) for each in (text or Path("/proc/stat").read_text()).split("\n", 1)[0].split()[1:9]]
+    return (sum(ticks) - sum(ticks[3:5])) / os.sysconf("SC_CLK_TCK")
+
+
 def contest(
-    name: str, contestants: Mapping[str, Callable[[], float]], *, rounds: int, unit: str = "CPU-s"
+    name: str,
+    contestants: Mapping[str, Callable[[], float]],
+    *,
+    rounds: int,
+    unit: str = "CPU-s",
+    waited_for: bool = True,
 ) -> list[Row]:
-    """Run all contestants in turn, `rounds` times; each returns its own figure, less being better."""
-    load = os.getloadavg()[0]
+    """Run all contestants in turn, `rounds` times; each returns its own figure, less being better.
+
+    waited_for: whether all processes that contestants start are; otherwise they would count as others.
+    """
+    began_s, ours_s, busy = time.perf_counter(), cpu_s(), busy_s()
     figures: dict[str, list[float]] = {each: [] for each in contestants}
     for _ in range(rounds):
         for each, act in contestants.items():
             figures[each].append(act())
+    beside_s = busy_s() - busy - (cpu_s() - ours_s)
+    others = max(beside_s, 0.0) / (time.perf_counter() - began_s) if waited_for else None
     first = figures[next(iter(contestants))]
     return [
         Row(
@@ -73,7 +94,7 @@ def contest(
             least=min(found),
             most=max(found),
             times=statistics.median(one / base for one, base in zip(found, first, strict=True)),
-            load=load,
+            others=others,
             figures=tuple(found),
         )
         for each, found in figures.items()
