@@ -22,7 +22,7 @@ def main() -> None:
     else:
         from sweep import command  # Hydra, which the others do without
 
-        command.run(sys.argv[1:])
+        command.obey(sys.argv[1:])
     sys.exit(0)
 
 

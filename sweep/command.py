@@ -33,7 +33,7 @@ IN_USER_WORDS: dict[str, str] = {}  # number -> the quantity with a unit that th
 NUMBER_OR_QUOTED = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|(?<![^\[,\s])(?P<number>\d+(\.\d+)*)(?![^\],\s])""")
 
 
-def run(arguments: Sequence[str]) -> NoReturn:
+def obey(arguments: Sequence[str]) -> NoReturn:
     """Run the command line; exit 0, 1 (points failed), 2 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print over many lines
     statuses: list[int] = []
