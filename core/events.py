@@ -6,6 +6,8 @@ Every design replays the same events. A scheduling quantum carries a 32-bit hash
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,10 +27,32 @@ EVENT = record_dtype(
     early="u1",  # ALLOC: the memcg's own kmem_cache does not exist yet
     cache="u2",  # ALLOC: index into the caches
     memcg="i4",  # ALLOC, ONLINE, OFFLINE: 1, 2, ...; ROOT is online from the start
-    object="i4",  # ALLOC, FREE: 0, 1, ...
+    object="i4",  # ALLOC, FREE: 0, 1, ...; the number of one that was freed may be another's later
     cpu_hash="u4",
 )
 """One event. FREE needs only `object` and `cpu_hash`: who is charged is found from the object, as in the kernel."""
+
+
+class Window(NamedTuple):
+    """Events as they were drawn, and the order in which they happen: block by block."""
+
+    events: NDArray[np.void]  # [events] EVENT
+    blocks: NDArray[np.int64]  # [blocks, 2] first event of each, and the one after its last
+    memcgs: int  # the root included
+    objects: int  # numbers of objects are below
+
+    def in_order(self) -> NDArray[np.void]:
+        """Return the events in the order in which they happen, `[events]`."""
+        first, end = self.blocks.T
+        before = np.cumsum(end - first) - (end - first)
+        at: NDArray[np.int64] = np.repeat(first - before, end - first) + np.arange(self.events.size)
+        return self.events[at]
+
+
+def in_one_block(events: NDArray[np.void]) -> Window:
+    """Return events, which are in order, as a window."""
+    memcgs, objects = (int(events[name].max(initial=0)) + 1 for name in ("memcg", "object"))
+    return Window(events, np.array([[0, events.size]]), memcgs, objects)
 
 
 def first_counted(kinds: NDArray[np.integer]) -> int:

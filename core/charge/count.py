@@ -138,15 +138,14 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
     page_uncharges = stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges
     charge_walks = page_charges - tally.hits
-    events = machine.events["kind"][machine.first :]
-    objects = np.count_nonzero(events == ALLOC)
+    objects = trace.objects_allocated
     counters = _counters(point, design, stream, pages, tally)
     percpu_refs, shared_refs = _reference_ops(stream, tally, charge_walks)
     stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
     shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
     return {
         "objects_allocated": objects,
-        "objects_freed": np.count_nonzero(events == FREE),
+        "objects_freed": trace.objects_freed,
         "slabs_allocated": np.count_nonzero(slabs == ALLOC),
         "slabs_freed": np.count_nonzero(slabs == FREE),
         "page_charges": page_charges,

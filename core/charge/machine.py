@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.charge.objcg import ObjcgTrace, run_objcg
 from core.designs import Design, ObjcgVersion
-from core.events import first_counted
+from core.events import Window
 from core.params import Point
 from core.slabs.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
 from core.slabs.geometry import RECLAIMABLE, slab_allocator_geometry, slab_geometry
@@ -25,12 +25,12 @@ class Machine:
     """One scenario on one kernel with so many CPUs: replays its objects at most once per way of holding them.
 
     `slabs(slabs_of)` and `bytes(version)` are the replays; `caches` is `[caches]` of `core.slabs.heap.CACHE`,
-    `object_bytes` and `reclaimable` go with it. `first` is the first event that counts.
+    `object_bytes` and `reclaimable` go with it.
     """
 
     def __init__(
         self,
-        events: NDArray[np.void],
+        window: Window,
         caches: NDArray[np.void],
         *,
         object_bytes: NDArray[np.int64],
@@ -41,21 +41,19 @@ class Machine:
         nodes: int,
     ) -> None:
         rule = PARTIAL_RULES[partial_rule]
-        self.events = events
-        self.first = first_counted(events["kind"])
         self.reclaimable = reclaimable
         self.slab_pages = caches["pages"].astype(np.int64)
         self.slabs: Callable[[int], SlabTrace] = cache(
-            lambda slabs_of: run_slabs(events, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
+            lambda slabs_of: run_slabs(window, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
         )
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
             lambda version: run_objcg(
-                events, object_bytes, reclaimable, version, cpus=cpus, nodes=nodes, page_bytes=page_bytes
+                window, object_bytes, reclaimable, version, cpus=cpus, nodes=nodes, page_bytes=page_bytes
             )
         )
 
 
-def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
+def machine_of(point: Point, window: Window) -> Machine:
     """Return the machine of a point, with the caches that its workload charges."""
     names = list(point.workload.charge.caches)
     object_bytes = [point.kernel.caches[name] for name in names]
@@ -68,7 +66,7 @@ def machine_of(point: Point, events: NDArray[np.void]) -> Machine:
         slabs = [slab_geometry(point.kernel, name, possible_cpus, point.cpus) for name in names]
         geometry = [(g.objects, g.pages, g.min_partial, g.cpu_partial_objects or g.cpu_partial_slabs) for g in slabs]
     return Machine(
-        events,
+        window,
         np.array(geometry, CACHE),
         object_bytes=np.array(object_bytes, np.int64),
         reclaimable=np.array([name in RECLAIMABLE for name in names]),

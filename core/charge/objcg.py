@@ -20,7 +20,7 @@ from core.charge.stock import DIRECT_FREE
 from core.charge.vmstat import STAT_EVENT
 from core.compiled import entry, part
 from core.designs import ObjcgVersion
-from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START
+from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START, Window
 from core.slabs.heap import PAGE_EVENT
 
 OBJCG_SLOT_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector of obj_cgroups is charged too
@@ -60,7 +60,7 @@ class ObjcgTrace:
 
 
 def run_objcg(
-    events: NDArray[np.void],
+    window: Window,
     object_bytes: NDArray[np.int64],
     reclaimable: NDArray[np.bool_],
     version: ObjcgVersion,
@@ -69,27 +69,26 @@ def run_objcg(
     nodes: int,
     page_bytes: int,
 ) -> ObjcgTrace:
-    """Charge the objects of `EVENT` records; object_bytes and reclaimable are `[caches]`.
+    """Charge the objects of a window; object_bytes and reclaimable are `[caches]`.
 
     With `version.per_node` a memcg has an obj_cgroup for each node; CPU `c` is on node `c * nodes // cpus`.
 
     Raises AssertionError if an obj_cgroup is released with bytes that do not make whole pages.
     """
-    memcgs = int(events["memcg"].max(initial=ROOT)) + 1
     each = nodes if version.per_node else 1
     stocks = np.zeros((cpus, version.byte_slots, 2), np.int64)
     stocks[:, :, WHO] = UNCACHED
     gathered = np.zeros((cpus, 4), np.int64)
-    objcgs = np.zeros((memcgs * each, 3), np.int64)
+    objcgs = np.zeros((window.memcgs * each, 3), np.int64)
     objcgs[:, REFS] = 1
     sums = np.zeros(8, np.int64)
     # most that an event can cause: charge, drain, refill, and a release of each node's obj_cgroup
-    pages = np.empty((3 + each) * events.size, PAGE_EVENT)
-    stats = np.empty(0 if version.rstat else events.size, STAT_EVENT)
-    objects = np.full((int(events["object"].max(initial=UNCACHED)) + 1, 2), UNCACHED, np.int32)
+    pages = np.empty((3 + each) * window.events.size, PAGE_EVENT)
+    stats = np.empty(0 if version.rstat else window.events.size, STAT_EVENT)
+    objects = np.full((window.objects, 2), UNCACHED, np.int32)
     full = object_bytes + OBJCG_SLOT_BYTES
     items = reclaimable.astype(np.int64)
-    _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, (version, page_bytes, each))
+    _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, (version, page_bytes, each))
     if sums[ODD_RELEASES]:
         raise AssertionError(f"objcg: {sums[ODD_RELEASES]} obj_cgroups released with bytes that are no whole pages")
     held = objects[objects[:, 0] != UNCACHED]
@@ -108,80 +107,82 @@ def run_objcg(
 
 
 @entry
-def _charge(events, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, rules):  # type: ignore[no-untyped-def]
+def _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, rules):  # type: ignore[no-untyped-def]
     """`rules`: version, bytes of a page, obj_cgroups of a memcg."""
+    events, blocks = window.events, window.blocks
     cpus, slots = stocks.shape[:2]
     version, page_bytes, each = rules
-    for i in range(events.size):
-        event = events[i]
-        cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
-        if event.kind in (ALLOC, FREE):
-            allocates = event.kind == ALLOC
-            me = objects[event.object]
-            if allocates:
-                me[0] = UNCACHED if event.memcg == ROOT else event.memcg * each + cpu * each // cpus
-                me[1] = event.cache
-            who, size = np.int64(me[0]), full[me[1]]
-            if who == UNCACHED:
-                continue
-            slot = UNCACHED
-            for at in range(slots):
-                if stocks[cpu, at, WHO] == who:
-                    slot = at
-                    break
-            if allocates:
-                sums[PERCPU_REFS] += 3 if version.tryget_per_alloc else 1
-                objcgs[who, REFS] += 1
-                if slot != UNCACHED and stocks[cpu, slot, BYTES] >= size:
-                    stocks[cpu, slot, BYTES] -= size
+    for block in range(blocks.shape[0]):
+        for i in range(blocks[block, 0], blocks[block, 1]):
+            event = events[i]
+            cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
+            if event.kind in (ALLOC, FREE):
+                allocates = event.kind == ALLOC
+                me = objects[event.object]
+                if allocates:
+                    me[0] = UNCACHED if event.memcg == ROOT else event.memcg * each + cpu * each // cpus
+                    me[1] = event.cache
+                who, size = np.int64(me[0]), full[me[1]]
+                if who == UNCACHED:
+                    continue
+                slot = UNCACHED
+                for at in range(slots):
+                    if stocks[cpu, at, WHO] == who:
+                        slot = at
+                        break
+                if allocates:
+                    sums[PERCPU_REFS] += 3 if version.tryget_per_alloc else 1
+                    objcgs[who, REFS] += 1
+                    if slot != UNCACHED and stocks[cpu, slot, BYTES] >= size:
+                        stocks[cpu, slot, BYTES] -= size
+                    else:
+                        sums[PERCPU_REFS] += 2  # css_get() and css_put() around the charge
+                        _emit(pages, sums, np.int64(ALLOC), cpu, who // each, (size + page_bytes - 1) // page_bytes)
+                        rest = -size % page_bytes
+                        if rest:
+                            slot = _refill(
+                                stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, rest, not allocates
+                            )
+                elif slot != UNCACHED and stocks[cpu, slot, BYTES] + size <= page_bytes:
+                    stocks[cpu, slot, BYTES] += size
                 else:
-                    sums[PERCPU_REFS] += 2  # css_get() and css_put() around the charge
-                    _emit(pages, sums, np.int64(ALLOC), cpu, who // each, (size + page_bytes - 1) // page_bytes)
-                    rest = -size % page_bytes
-                    if rest:
-                        slot = _refill(
-                            stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, rest, not allocates
-                        )
-            elif slot != UNCACHED and stocks[cpu, slot, BYTES] + size <= page_bytes:
-                stocks[cpu, slot, BYTES] += size
-            else:
-                slot = _refill(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, size, not allocates)
-            delta = size if allocates else -size
-            if version.caches_stat and slot != UNCACHED and gathered[cpu, OWNER] == slot:
-                item = STATS + items[me[1]]
-                before, after = gathered[cpu, item], gathered[cpu, item] + delta
-                over = (before != 0 and abs(after) > page_bytes) or (slots > 1 and abs(after) >= S16_MAX)
-                sums[STAT_UPDATES] += over
-                gathered[cpu, item] = 0 if over else after
-            elif version.caches_stat:
-                _account(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, STATS + items[me[1]], delta)
-            else:
-                sums[STAT_UPDATES] += 1
-            if not version.rstat:
-                stat = stats[sums[STATS_OUT]]
-                stat.cpu, stat.item, stat.delta = cpu, items[me[1]], delta
-                stat.memcg = ROOT if objcgs[who, KILLED] else who // each
-                sums[STATS_OUT] += 1
-            if not allocates:
-                me[0] = UNCACHED
-                sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
-                objcgs[who, REFS] -= 1
-                if objcgs[who, REFS] == 0:
-                    _release(objcgs, sums, pages, rules, cpu, who)
-        elif event.kind == OFFLINE:
-            first = np.int64(event.memcg) * each
-            objcgs[first : first + each, KILLED] = 1
-            _emit(pages, sums, np.int64(OFFLINE), cpu, np.int64(event.memcg), np.int64(0))
-            for objcg in range(first, first + each):
-                objcgs[objcg, REFS] -= 1
-                if objcgs[objcg, REFS] == 0:
-                    _release(objcgs, sums, pages, rules, cpu, objcg)
-        elif event.kind == START:
-            sums[:ODD_RELEASES] = 0
-            sums[FIRST_STAT] = sums[STATS_OUT]
-            _emit(pages, sums, np.int64(START), cpu, np.int64(ROOT), np.int64(0))
-        elif event.kind == SAMPLE:
-            _emit(pages, sums, np.int64(SAMPLE), cpu, np.int64(ROOT), np.int64(0))
+                    slot = _refill(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, size, not allocates)
+                delta = size if allocates else -size
+                if version.caches_stat and slot != UNCACHED and gathered[cpu, OWNER] == slot:
+                    item = STATS + items[me[1]]
+                    before, after = gathered[cpu, item], gathered[cpu, item] + delta
+                    over = (before != 0 and abs(after) > page_bytes) or (slots > 1 and abs(after) >= S16_MAX)
+                    sums[STAT_UPDATES] += over
+                    gathered[cpu, item] = 0 if over else after
+                elif version.caches_stat:
+                    _account(stocks, gathered, objcgs, sums, pages, rules, cpu, who, slot, STATS + items[me[1]], delta)
+                else:
+                    sums[STAT_UPDATES] += 1
+                if not version.rstat:
+                    stat = stats[sums[STATS_OUT]]
+                    stat.cpu, stat.item, stat.delta = cpu, items[me[1]], delta
+                    stat.memcg = ROOT if objcgs[who, KILLED] else who // each
+                    sums[STATS_OUT] += 1
+                if not allocates:
+                    me[0] = UNCACHED
+                    sums[DEAD_REFS if objcgs[who, KILLED] else PERCPU_REFS] += 1
+                    objcgs[who, REFS] -= 1
+                    if objcgs[who, REFS] == 0:
+                        _release(objcgs, sums, pages, rules, cpu, who)
+            elif event.kind == OFFLINE:
+                first = np.int64(event.memcg) * each
+                objcgs[first : first + each, KILLED] = 1
+                _emit(pages, sums, np.int64(OFFLINE), cpu, np.int64(event.memcg), np.int64(0))
+                for objcg in range(first, first + each):
+                    objcgs[objcg, REFS] -= 1
+                    if objcgs[objcg, REFS] == 0:
+                        _release(objcgs, sums, pages, rules, cpu, objcg)
+            elif event.kind == START:
+                sums[:ODD_RELEASES] = 0
+                sums[FIRST_STAT] = sums[STATS_OUT]
+                _emit(pages, sums, np.int64(START), cpu, np.int64(ROOT), np.int64(0))
+            elif event.kind == SAMPLE:
+                _emit(pages, sums, np.int64(SAMPLE), cpu, np.int64(ROOT), np.int64(0))
 
 
 @part

@@ -131,7 +131,7 @@ def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
     if not batched:
         pages["kind"][freed] = DIRECT_FREE
 
-    percpu, shared = _references(design, machine, trace, charges, uncharges - late, late, forgotten, batched)
+    percpu, shared = _references(design, trace, charges, uncharges - late, late, forgotten, batched)
     return Stream(
         pages=pages,
         stats=stats,
@@ -152,7 +152,6 @@ def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
 
 def _references(
     design: Design,
-    machine: Machine,
     trace: SlabTrace,
     charges: int,
     own: int,
@@ -167,10 +166,8 @@ def _references(
     when batched, hands to the stock. With `cache_ref` the charge's css reference is given back for one on the cache,
     and an uncharge to the stock has to take one again. `forgotten` are the late uncharges that the root never sees.
     """
-    events = machine.events[machine.first :]
-    allocated = events["object"][events["kind"] == ALLOC]
-    holders = allocated[trace.memcg[allocated] > ROOT] if design.cache_ref == "percpu" else allocated
-    percpu, shared = 2 * holders.size, 0
+    holders = trace.objects_of_memcgs if design.cache_ref == "percpu" else trace.objects_allocated
+    percpu, shared = 2 * holders, 0
     if design.page_ref:
         percpu += 0 if batched else own
         if design.reparents == "pages":  # the parent, who is online, is referred to by now

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
 from core.compiled import entry, part
-from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
+from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START, Window
 from core.keys import identity
 from core.rng import keyed_generator
 from core.workload import ChargeMix
@@ -51,6 +51,7 @@ class _Streams(NamedTuple):
     warm: int  # of these, in the warm-up
     fill: int  # objects of each fill of the slabs that a memcg's CPUs keep
     burst: int  # a memcg's allocations in a stream from the end of one burst to the next
+    objects: int  # of a stream, on the rings of the memcgs that it drives
     quantum: float  # mean length of a quantum
     homes: int  # CPUs that a memcg's tasks keep to
     migrates: float
@@ -62,7 +63,10 @@ class _Streams(NamedTuple):
 
 
 class _Objects(NamedTuple):
-    """Objects of the stream that is drawn, `[length]` each."""
+    """Objects of the stream that is drawn, `[actors * ring]` each.
+
+    None outlives a burst of its memcg, so a memcg's next allocations of a burst go round a ring.
+    """
 
     following: NDArray[np.int32]  # the next one that is freed before the same allocation; NOTHING
     fate: NDArray[np.uint8]  # HERE, AWAY or LEFT
@@ -77,11 +81,12 @@ class _Room(NamedTuple):
     events: NDArray[np.void]  # EVENT
     blocks: NDArray[np.float64]  # [blocks, 2] when each begins, and its first event
     used: NDArray[np.int64]  # [2] events, blocks
-    due: NDArray[np.int32]  # [actors, length + 1] first object that an actor frees before an allocation
+    due: NDArray[np.int32]  # [actors, ring] first object that an actor frees before an allocation
     objects: _Objects
     first_use: NDArray[np.int64]  # [actors, caches] allocation at which a memcg first uses a cache; NOTHING
     homes: NDArray[np.uint32]  # [actors, homes] hashes of CPUs
-    actors: NDArray[np.int64]  # [4, actors] allocations so far, phase of its bursts, its memcg, its next coming
+    # [5, actors] allocations so far, the place of the next one on the ring, phase of bursts, memcg, its next coming
+    actors: NDArray[np.int64]
     on: NDArray[np.uint32]  # [actors] hash of the CPU that it is on
     state: NDArray[np.uint64]  # [1] of the stream's random numbers
     luck: NDArray[np.uint64]  # [1] of numbers that the stream draws nothing for
@@ -95,18 +100,21 @@ class _Comings(NamedTuple):
     memcg: NDArray[np.int64]  # its number
 
 
-def charge_window(point: Point) -> NDArray[np.void]:
-    """Draw the window of a point's scenario on its machine: `EVENT` records in the order in which they happen.
+def charge_window(point: Point) -> Window:
+    """Draw the window of a point's scenario on its machine.
 
     What follows START is the window, `allocations_per_cpu` allocations of every stream.
     """
     mix, load = point.workload.charge, point.workload
     names, shares = list(mix.caches), np.cumsum(list(mix.caches.values()))
+    first, last = slots_of_streams(mix, point.cpus)
+    length, widest = _warm(mix) + mix.allocations_per_cpu, int((last - first).max())
     streams = _Streams(
-        length=_warm(mix) + mix.allocations_per_cpu,
+        length=length,
         warm=_warm(mix),
         fill=round(_reserve(point) * _burst(mix) * (1 - mix.short_lived)),
         burst=_burst(mix),
+        objects=widest * (_burst(mix) + 1),
         quantum=mix.quantum_allocations,
         homes=mix.home_cpus,
         migrates=mix.migrates,
@@ -116,38 +124,40 @@ def charge_window(point: Point) -> NDArray[np.void]:
         creation=round(load.cache_creation_s * mix.allocations_hz_per_cpu),
         filp=NOTHING if point.kernel.filp_by_rcu or FILP not in names else names.index(FILP),
     )
-    first, last = slots_of_streams(mix, point.cpus)
     comings = _by_slot(_taken_over(point), int(last[-1]))
     seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
-    room = _room(streams, len(names), first, last, comings.at.size)
+    room = _room(streams, len(names), point.cpus, int(last[-1]), widest, comings.at.size)
     _draw(streams, shares / shares[-1], seed, first, last, comings, room)
     events, blocks = room.events[: room.used[0]], room.blocks[: room.used[1]]
+    ends = np.append(blocks[:, 1], events.size)
     order = np.argsort(blocks[:, 0], kind="stable")
-    ordered: NDArray[np.void] = np.empty_like(events)
-    _in_order(events, blocks[:, 1].astype(np.int64), order, ordered)
-    return ordered
+    return Window(
+        events=events,
+        blocks=np.stack([ends[order], ends[order + 1]], axis=1).astype(np.int64),
+        memcgs=int(last[-1]) + comings.at.size + 1,
+        objects=streams.objects * point.cpus,
+    )
 
 
-def _room(streams: _Streams, caches: int, first: NDArray[np.int64], last: NDArray[np.int64], comings: int) -> _Room:
-    """Return room for the most events and blocks that streams can come to."""
-    cpus, slots, widest = first.size, int(last[-1]), int((last - first).max())
+def _room(streams: _Streams, caches: int, cpus: int, slots: int, widest: int, comings: int) -> _Room:
+    """Return room for the most events and blocks that streams can come to, of which one drives `widest` slots."""
     fills = streams.homes * widest
-    length = streams.length
+    length, objects = streams.length, streams.objects
     return _Room(
         events=np.zeros(2 * (length + fills * streams.fill) * cpus + slots + 1 + LOOKS + 2 * comings, EVENT),
         blocks=np.empty((2 + LOOKS + 2 * comings + (fills + length) * cpus, 2)),
         used=np.zeros(2, np.int64),
-        due=np.empty((widest, length + 1), np.int32),
+        due=np.empty((widest, streams.burst + 1), np.int32),
         objects=_Objects(
-            np.empty(length, np.int32),
-            np.empty(length, np.uint8),
-            np.empty(length, np.uint16),
-            np.empty(length, np.uint32),
-            np.empty(length, np.int32),
+            following=np.empty(objects, np.int32),
+            fate=np.empty(objects, np.uint8),
+            cache=np.empty(objects, np.uint16),
+            away=np.empty(objects, np.uint32),
+            heap=np.empty(objects, np.int32),
         ),
         first_use=np.empty((widest, caches), np.int64),
         homes=np.empty((widest, streams.homes), np.uint32),
-        actors=np.empty((4, widest), np.int64),
+        actors=np.empty((5, widest), np.int64),
         on=np.empty(widest, np.uint32),
         state=np.empty(1, np.uint64),
         luck=np.empty(1, np.uint64),
@@ -255,8 +265,8 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
     """
     cpus, slots = first.size, last[-1]
     events, blocks, due, objects = room.events, room.blocks, room.due, room.objects
-    first_use, homes, on, (allocated, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
-    used, state, luck = room.used, room.state, room.luck
+    first_use, homes, on, (allocated, place, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
+    used, state, luck, ring = room.used, room.state, room.luck, due.shape[1]
 
     _begin(blocks, used, -1.0)
     for slot in range(slots):
@@ -285,14 +295,17 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
                 homes[actor, home] = _hash(state)
             on[actor] = homes[actor, 0]
             phase[actor] = np.int64(_random(state) * streams.burst)
-            allocated[actor] = 0
+            allocated[actor] = place[actor] = 0
             memcg[actor] = first[stream] + actor + 1
             coming[actor] = comings.of_slot[first[stream] + actor]
         due[:actors] = NOTHING
+        first_object = np.int64(stream * streams.objects)
         for actor in range(actors):
             for home in range(streams.homes):
                 _begin(blocks, used, -0.5)
-                _fill(events, used, streams, stream, memcg[actor], shares, homes[actor, home], objects, state, luck)
+                _fill(
+                    events, used, streams, first_object, memcg[actor], shares, homes[actor, home], objects, state, luck
+                )
         first_use[:actors] = NOTHING
         running, left = np.int64(0), np.int64(0)
         for i in range(streams.length):
@@ -302,7 +315,18 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
                 while coming[each] < comings.of_slot[slot + 1] and comings.at[coming[each]] == i:
                     _begin(blocks, used, i - 0.2)
                     luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
-                    _exit(events, used, streams, stream, due[each], allocated[each], objects, on[each], luck)
+                    _exit(
+                        events,
+                        used,
+                        streams,
+                        first_object,
+                        due[each],
+                        place[each],
+                        allocated[each],
+                        objects,
+                        on[each],
+                        luck,
+                    )
                     memcg[each] = comings.memcg[coming[each]]
                     first_use[each] = NOTHING
                     coming[each] += 1
@@ -322,29 +346,32 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
             if fresh:
                 _begin(blocks, used, i + begins)
 
-            k = allocated[running]
+            k, here = allocated[running], place[running]
             luck[0] = finalise(state[0] ^ np.uint64(i))
-            _free(events, used, streams, stream, due[running], k, objects, on[running], luck)
+            _free(events, used, streams, first_object, due[running], here, objects, on[running], luck)
             allocated[running] += 1
+            place[running] = _on_ring(here + 1, ring)
 
             cache = _drawn(shares, _random(state))
             chance, span = _random(state), _random(state)
             elsewhere = _random(state) < streams.remote_frees
-            objects.away[i] = homes[running, np.int64(_random(state) * streams.homes)]
-            objects.cache[i] = cache
+            obj = running * ring + here
+            objects.away[obj] = homes[running, np.int64(_random(state) * streams.homes)]
+            objects.cache[obj] = cache
             if chance < streams.short_lived:
                 until = k + 1 + np.int64(-np.log(1.0 - span) * streams.quantum)
-                objects.fate[i] = AWAY if elsewhere else HERE
+                objects.fate[obj] = AWAY if elsewhere else HERE
             elif chance < streams.short_lived + (1.0 - streams.short_lived) * streams.outlives:
                 until = k + streams.burst
-                objects.fate[i] = LEFT
+                objects.fate[obj] = LEFT
             else:
                 until = k + streams.burst - (k + phase[running]) % streams.burst
-                objects.fate[i] = AWAY if elsewhere else HERE
+                objects.fate[obj] = AWAY if elsewhere else HERE
             until = min(until, k + streams.burst)
             if until <= streams.length:
-                objects.following[i] = due[running, until]
-                due[running, until] = i
+                there = _on_ring(here + until - k, ring)
+                objects.following[obj] = due[running, there]
+                due[running, there] = obj
 
             early = False
             if memcg[running] > slots:
@@ -352,63 +379,69 @@ def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no
                     first_use[running, cache] = i
                 early = i <= first_use[running, cache] + streams.creation
             event = _emit(events, used, ALLOC, memcg[running])
-            event.early, event.cache, event.object = early, cache, stream * streams.length + i
+            event.early, event.cache, event.object = early, cache, first_object + obj
             event.cpu_hash = on[running]
 
 
 @part
-def _fill(events, used, streams, stream, memcg, shares, on, objects, state, luck):  # type: ignore[no-untyped-def]
+def _on_ring(place, ring):  # type: ignore[no-untyped-def]
+    return place if place < ring else place - ring
+
+
+@part
+def _fill(events, used, streams, first_object, memcg, shares, on, objects, state, luck):  # type: ignore[no-untyped-def]
     """Allocate and free what a memcg keeps in a burst, on one CPU: this CPU and its node have all slabs they keep."""
     luck[0] = finalise(state[0])
     for obj in range(streams.fill):
         objects.heap[obj] = obj
         objects.fate[obj] = HERE
         event = _emit(events, used, ALLOC, memcg)
-        event.cache, event.object = _drawn(shares, _random(luck)), stream * streams.length + obj
+        event.cache, event.object = _drawn(shares, _random(luck)), first_object + obj
         event.cpu_hash = on
-    _shuffled_frees(events, used, streams, stream, streams.fill, objects, on, luck)
+    _shuffled_frees(events, used, streams, first_object, streams.fill, objects, on, luck)
 
 
 @part
-def _free(events, used, streams, stream, actor_due, k, objects, on, luck):  # type: ignore[no-untyped-def]
-    """Free what a memcg lets go before its allocation `k` in this stream, in random order."""
+def _free(events, used, streams, first_object, actor_due, here, objects, on, luck):  # type: ignore[no-untyped-def]
+    """Free what a memcg lets go before its next allocation in this stream, in random order."""
     count = 0
-    obj = actor_due[k]
+    obj = actor_due[here]
     while obj != NOTHING:
         objects.heap[count] = obj
         count += 1
         obj = objects.following[obj]
-    actor_due[k] = NOTHING
-    _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
+    actor_due[here] = NOTHING
+    _shuffled_frees(events, used, streams, first_object, count, objects, on, luck)
 
 
 @part
-def _exit(events, used, streams, stream, actor_due, k, objects, on, luck):  # type: ignore[no-untyped-def]
+def _exit(events, used, streams, first_object, actor_due, here, k, objects, on, luck):  # type: ignore[no-untyped-def]
     """Free all that the tasks of a memcg have in use; what outlives them stays until reclaim has its turn."""
     count = 0
     for until in range(k, min(k + streams.burst, streams.length) + 1):
-        obj, actor_due[until] = actor_due[until], NOTHING
+        at = _on_ring(here + until - k, actor_due.size)
+        obj, actor_due[at] = actor_due[at], NOTHING
         while obj != NOTHING:
             following = objects.following[obj]
             if objects.fate[obj] == LEFT:
-                objects.following[obj] = actor_due[until]
-                actor_due[until] = obj
+                objects.following[obj] = actor_due[at]
+                actor_due[at] = obj
             else:
                 objects.heap[count] = obj
                 count += 1
             obj = following
-    _shuffled_frees(events, used, streams, stream, count, objects, on, luck)
+    _shuffled_frees(events, used, streams, first_object, count, objects, on, luck)
 
 
 @part
-def _shuffled_frees(events, used, streams, stream, count, objects, on, luck):  # type: ignore[no-untyped-def]
+def _shuffled_frees(events, used, streams, first_object, count, objects, on, luck):  # type: ignore[no-untyped-def]
     heap = objects.heap
     for at in range(count):
         other = at + np.int64(_random(luck) * (count - at))
         heap[at], heap[other] = heap[other], heap[at]
         obj = heap[at]
         event = events[used[0]]
-        event.kind, event.object = FREE, stream * streams.length + obj
+        event.kind, event.object = FREE, first_object + obj
         own = objects.fate[obj] == HERE or (objects.fate[obj] == AWAY and objects.cache[obj] == streams.filp)
         event.cpu_hash = on if own else objects.away[obj]
         used[0] += 1
@@ -427,14 +460,3 @@ def _begin(blocks, used, at):  # type: ignore[no-untyped-def]
     """Begin a block with the next event."""
     blocks[used[1], 0], blocks[used[1], 1] = at, used[0]
     used[1] += 1
-
-
-@entry
-def _in_order(events, starts, order, ordered):  # type: ignore[no-untyped-def]
-    """Copy the events, block by block in the given order."""
-    at = 0
-    for block in order:
-        end = starts[block + 1] if block + 1 < starts.size else events.size
-        for i in range(starts[block], end):
-            ordered[at] = events[i]
-            at += 1

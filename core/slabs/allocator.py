@@ -6,98 +6,105 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import entry
-from core.events import ALLOC, FREE, ONLINE, ROOT, START
+from core.events import ALLOC, FREE, ONLINE, ROOT, START, Window
 from core.slabs import slab, slub
-from core.slabs.heap import NONE, SlabTrace, emit, memcgs_of, new_heap, slabs_held
+from core.slabs.heap import NONE, SlabTrace, emit, new_heap, slabs_held
 
 SHARED, OWN, REUSED = range(3)  # whose slabs: all memcgs', each memcg's own, own with dead memcgs taken over
 ARRAYS = 3  # the rule of SLAB, beside SLUB's PARTIAL_OFF, PARTIAL_OBJECTS and PARTIAL_SLABS
 
 
 def run_slabs(
-    events: NDArray[np.void], caches: NDArray[np.void], *, cpus: int, nodes: int, slabs_of: int, rule: int
+    window: Window, caches: NDArray[np.void], *, cpus: int, nodes: int, slabs_of: int, rule: int
 ) -> SlabTrace:
-    """Replay `EVENT` records (`core.events`) on caches of the given `CACHE` geometry (`core.slabs.heap`).
+    """Replay a window on caches of the given `CACHE` geometry (`core.slabs.heap`).
 
     cpus, nodes: online; CPU `c` is on node `c * nodes // cpus`. slabs_of: SHARED (one set of slabs), OWN (each memcg
     has caches of its own, deactivated at offline), REUSED (a new memcg takes over the longest dead one that still has
     slabs). rule: what a CPU keeps (`core.slabs.slub`), or ARRAYS for SLAB, which has one node.
     """
-    owners = 1 if slabs_of == SHARED else memcgs_of(events)
+    owners = 1 if slabs_of == SHARED else window.memcgs
     arrays = slab.new_arrays(caches, owners, cpus) if rule == ARRAYS else None
-    heap = new_heap(events, caches, owners, cpus=cpus, nodes=slab.LISTS if arrays else nodes, rule=rule)
-    memcg = np.full(int(events["object"].max(initial=NONE)) + 1, NONE, np.int32)
-    identity = np.arange(memcgs_of(events), dtype=np.int64)
-    slab_of, graveyard = np.full(memcg.size, NONE, np.int32), np.zeros(identity.size, np.int64)
-    _replay(heap, arrays, events, slabs_of, memcg, identity, slab_of, graveyard)
+    heap = new_heap(window, caches, owners, cpus=cpus, nodes=slab.LISTS if arrays else nodes, rule=rule)
+    identity = np.arange(window.memcgs, dtype=np.int64)
+    slab_of, graveyard = np.empty(window.objects, np.int32), np.zeros(identity.size, np.int64)
+    _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard)
+    allocated, freed, of_memcgs = heap.counted
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
         pages=heap.pages[: heap.used[1]],
         instances=heap.instances.reshape(owners, caches.size),
         cpus_holding=np.count_nonzero(holding.reshape(owners, caches.size, cpus), axis=2),
         dead=heap.dead,
-        memcg=memcg,
         identity=identity,
+        objects_allocated=int(allocated),
+        objects_freed=int(freed),
+        objects_of_memcgs=int(of_memcgs),
     )
 
 
 @entry
-def _replay(heap, arrays, events, slabs_of, memcg_of, identity, slab_of, graveyard):  # type: ignore[no-untyped-def]
+def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # type: ignore[no-untyped-def]
     """Replay on SLAB where there are `arrays`, else on SLUB; Numba leaves the other one out."""
-    ncaches = heap.caches.size
+    ncaches, events, blocks, counted = heap.caches.size, window.events, window.blocks, heap.counted
     buried, taken_over, none = 0, 0, np.int64(0)
-    for i in range(events.size):
-        event = events[i]
-        kind, memcg = np.int64(event.kind), np.int64(event.memcg)
-        cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(heap.cpus)) >> np.uint64(32))
-        if kind == ALLOC:
-            owner = ROOT if slabs_of == SHARED else identity[memcg]
-            inst = owner * ncaches + event.cache
-            if not heap.instances[inst].created:
-                if event.early:
-                    owner, inst = ROOT, np.int64(event.cache)
+    for block in range(blocks.shape[0]):
+        for i in range(blocks[block, 0], blocks[block, 1]):
+            event = events[i]
+            kind, memcg = np.int64(event.kind), np.int64(event.memcg)
+            cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(heap.cpus)) >> np.uint64(32))
+            if kind == ALLOC:
+                owner = ROOT if slabs_of == SHARED else identity[memcg]
+                inst = owner * ncaches + event.cache
+                if not heap.instances[inst].created:
+                    if event.early:
+                        owner, inst = ROOT, np.int64(event.cache)
+                    else:
+                        heap.instances[inst].created = 1
+                c = heap.cpu[inst * heap.cpus + cpu]
+                if c.free == 0:
+                    if arrays is None:
+                        slub.refill(heap, inst, cpu)
+                    else:
+                        slab.refill(heap, arrays, inst, cpu)
+                c.free -= 1
+                if arrays is not None:
+                    c.slab = arrays.own[inst * heap.cpus + cpu, c.free]
+                slab_of[event.object] = c.slab
+                counted[0] += 1
+                counted[2] += (memcg if slabs_of == SHARED else owner) != ROOT
+            elif kind == FREE:
+                counted[1] += 1
+                s = np.int64(slab_of[event.object])
+                inst = heap.slabs[s].cache
+                c = heap.cpu[inst * heap.cpus + cpu]
+                if arrays is not None:
+                    slab.free(heap, arrays, inst, cpu, s)
+                elif c.slab == s:
+                    c.free += 1
                 else:
-                    heap.instances[inst].created = 1
-            c = heap.cpu[inst * heap.cpus + cpu]
-            if c.free == 0:
-                if arrays is None:
-                    slub.refill(heap, inst, cpu)
-                else:
-                    slab.refill(heap, arrays, inst, cpu)
-            c.free -= 1
-            if arrays is not None:
-                c.slab = arrays.own[inst * heap.cpus + cpu, c.free]
-            slab_of[event.object] = c.slab
-            memcg_of[event.object] = memcg if slabs_of == SHARED else owner
-        elif kind == FREE:
-            s = np.int64(slab_of[event.object])
-            inst = heap.slabs[s].cache
-            c = heap.cpu[inst * heap.cpus + cpu]
-            if arrays is not None:
-                slab.free(heap, arrays, inst, cpu, s)
-            elif c.slab == s:
-                c.free += 1
+                    slub.free(heap, inst, cpu, s)
+            elif slabs_of == SHARED or kind >= START:
+                if kind == START:
+                    counted[:] = 0
+                emit(heap, kind, cpu, memcg, none, none)
+            elif kind == ONLINE:
+                while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:
+                    corpse = graveyard[taken_over]
+                    taken_over += 1
+                    if slabs_held(heap, corpse):
+                        identity[memcg] = corpse
+                        heap.dead[corpse] = 0
+                        slub.activate(heap, corpse)
+                emit(heap, kind, cpu, identity[memcg], none, none)
             else:
-                slub.free(heap, inst, cpu, s)
-        elif slabs_of == SHARED or kind >= START:
-            emit(heap, kind, cpu, memcg, none, none)
-        elif kind == ONLINE:
-            while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:
-                corpse = graveyard[taken_over]
-                taken_over += 1
-                if slabs_held(heap, corpse):
-                    identity[memcg] = corpse
-                    heap.dead[corpse] = 0
-                    slub.activate(heap, corpse)
-            emit(heap, kind, cpu, identity[memcg], none, none)
-        else:
-            owner = identity[memcg]
-            emit(heap, kind, cpu, owner, none, none)
-            heap.dead[owner] = 1
-            for inst in range(owner * ncaches, (owner + 1) * ncaches):
-                if arrays is None:
-                    slub.deactivate(heap, inst, cpu)
-                else:
-                    slab.deactivate(heap, arrays, inst, cpu)
-            graveyard[buried] = owner
-            buried += 1
+                owner = identity[memcg]
+                emit(heap, kind, cpu, owner, none, none)
+                heap.dead[owner] = 1
+                for inst in range(owner * ncaches, (owner + 1) * ncaches):
+                    if arrays is None:
+                        slub.deactivate(heap, inst, cpu)
+                    else:
+                        slab.deactivate(heap, arrays, inst, cpu)
+                graveyard[buried] = owner
+                buried += 1

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import part
-from core.events import ALLOC, FREE, ROOT, record_dtype
+from core.events import ALLOC, FREE, Window, record_dtype
 
-NONE = -1
+NONE = 0  # no slab: a heap without any is all zeros, and costs only what is touched
 
 CACHE = record_dtype(objects="i8", pages="i8", min_partial="i8", cpu_partial="i8")
 """Geometry of a kmem_cache: objects and pages of a slab, empty slabs a node keeps, bound of a CPU's partial list.
@@ -42,16 +42,19 @@ class SlabTrace:
 
     pages: `PAGE_EVENT` records in order. instances: `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches:
     limits and slabs held at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
-    a partial list at the end. dead: `[memcgs]` 1 after offline. memcg: `[objects]` whose slab each object was on, ROOT
-    if nobody is charged. identity: `[memcgs]` the memcg that each one is, itself unless it took over a dead one.
+    a partial list at the end. dead: `[memcgs]` 1 after offline. identity: `[memcgs]` the memcg that each one is, itself
+    unless it took over a dead one. objects_allocated, objects_freed: after START;
+    objects_of_memcgs: of those allocated, how many are on slabs of a memcg's own or, where all share them, a memcg's.
     """
 
     pages: NDArray[np.void]
     instances: NDArray[np.void]
     cpus_holding: NDArray[np.intp]
     dead: NDArray[np.int64]
-    memcg: NDArray[np.int32]
     identity: NDArray[np.int64]
+    objects_allocated: int
+    objects_freed: int
+    objects_of_memcgs: int
 
 
 class Heap(NamedTuple):
@@ -68,14 +71,12 @@ class Heap(NamedTuple):
     free_ids: NDArray[np.int64]  # stack of slab records that were given back
     dead: NDArray[np.int64]  # [owners] 1 after offline
     pages: NDArray[np.void]
-    used: NDArray[np.int64]  # [3] how many ids are on that stack, page events there are, slab records were ever used
+    used: NDArray[np.int64]  # [3] how many ids are on that stack, page events there are, the next unused slab record
+    counted: NDArray[np.int64]  # [3] objects allocated, freed, and allocated for a memcg since START
 
 
-def new_heap(
-    events: NDArray[np.void], caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int
-) -> Heap:
+def new_heap(window: Window, caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int) -> Heap:
     """Return the state before the first event: root caches only, no slabs."""
-    allocations = int(np.count_nonzero(events["kind"] == ALLOC))
     instances = np.zeros(owners * caches.size, INSTANCE)
     for limit in ("min_partial", "cpu_partial"):
         instances[limit] = np.tile(caches[limit], owners)
@@ -86,19 +87,15 @@ def new_heap(
         rule=rule,
         caches=caches,
         instances=instances,
-        slabs=np.empty(allocations, _SLAB),
-        cpu=np.array([(NONE, 0, NONE)], _CPU).repeat(owners * caches.size * cpus),
-        node=np.array([(NONE, NONE, 0)], _NODE).repeat(owners * caches.size * nodes),
-        free_ids=np.empty(allocations, np.int64),
+        slabs=np.empty(1 + window.events.size, _SLAB),
+        cpu=np.zeros(owners * caches.size * cpus, _CPU),
+        node=np.zeros(owners * caches.size * nodes, _NODE),
+        free_ids=np.empty(window.events.size, np.int64),
         dead=np.zeros(owners, np.int64),
-        pages=np.empty(2 * allocations + int(np.count_nonzero(events["kind"] > FREE)), PAGE_EVENT),
-        used=np.zeros(3, np.int64),
+        pages=np.empty(2 * window.events.size, PAGE_EVENT),
+        used=np.array([0, 0, 1]),
+        counted=np.zeros(3, np.int64),
     )
-
-
-def memcgs_of(events: NDArray[np.void]) -> int:
-    """Return how many memcgs the events speak of, the root included."""
-    return int(events["memcg"].max(initial=ROOT)) + 1
 
 
 @part

@@ -16,6 +16,7 @@ from core.compiled import part
 from core.slabs.heap import NONE, add_head, add_tail, give_slab, take_slab, unlink
 
 LISTS = 2  # slabs_partial and slabs_free of an instance; a full slab is on neither
+OFF_LISTS = -1
 BATCHREFILL_LIMIT = 16  # first refill of an array that was never allocated from
 
 
@@ -98,7 +99,7 @@ def _alloc_block(heap, objects, c, array, s, batchcount):  # type: ignore[no-unt
 @part
 def _to_partial_or_full(heap, objects, partial, s):  # type: ignore[no-untyped-def]
     """fixup_slab_list()"""
-    heap.slabs[s].node = NONE
+    heap.slabs[s].node = OFF_LISTS
     if heap.slabs[s].inuse < objects:
         heap.slabs[s].node = partial
         add_head(heap, partial, s)
@@ -135,7 +136,7 @@ def _free_block(heap, inst, cpu, array, count):  # type: ignore[no-untyped-def]
     i.free_objects += count
     for at in range(count):
         slab = heap.slabs[array[at]]
-        if slab.node != NONE:
+        if slab.node != OFF_LISTS:
             unlink(heap, slab.node, array[at])
         slab.inuse -= 1
         slab.node = partial if slab.inuse else empty

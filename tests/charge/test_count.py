@@ -1,6 +1,7 @@
 """Cases worked by hand, and what holds for every run of `core.charge.count`."""
 
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from core.charge.count import count, count_lanes
 from core.charge.machine import machine_of
 from core.charge.window import charge_window, window_key
 from core.designs import DESIGNS
-from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash, in_one_block
 from core.slabs.slab import array_limits
 from tests.reference import charge as reference
 from tests.reference.slub import Geometry
@@ -331,7 +332,7 @@ def test_hash_of_a_cpu_falls_on_it(cpus, share):
 def test_window_is_a_possible_history(seed, churn_hz):
     """Memcgs allocate while they are online; objects are freed once, after their allocation; times never turn back."""
     online, live = set(), set()
-    for event in charge_window(replace(small_window(), seed=seed, churn_hz=churn_hz)):
+    for event in charge_window(replace(small_window(), seed=seed, churn_hz=churn_hz)).in_order():
         kind, memcg, obj = event["kind"], int(event["memcg"]), int(event["object"])
         if kind == ALLOC:
             assert memcg in online
@@ -349,20 +350,21 @@ def test_window_is_a_possible_history(seed, churn_hz):
 def test_window_is_the_same_for_every_machine():
     """Design, nodes, batch, sizes and depth change nothing in the events; replicate, seed and churn do."""
     base = small_window()
-    events = charge_window(base).tobytes()
+    events = charge_window(base).in_order().tobytes()
     larger = replace(base.kernel, caches={name: size + 8 for name, size in base.kernel.caches.items()})
 
     for change in ({"design": "page_ref"}, {"nodes": 2}, {"batch": 1}, {"depth": 7}, {"kernel": larger}):
-        assert charge_window(replace(base, **change)).tobytes() == events
+        assert charge_window(replace(base, **change)).in_order().tobytes() == events
     for change in ({"replicate": 1}, {"seed": 2}, {"churn_hz": 1.0}):
-        assert charge_window(replace(base, **change)).tobytes() != events
+        assert charge_window(replace(base, **change)).in_order().tobytes() != events
 
 
 def test_memcgs_come_at_the_rate_of_churn():
     """Offlines in 1,050 allocations of a stream at 200 Hz are Poisson with mean 16.8: a false alarm in 15,800 seeds."""
     seeds = 200
     offlines = [
-        np.count_nonzero(charge_window(replace(small_window(), seed=seed))["kind"] == OFFLINE) for seed in range(seeds)
+        np.count_nonzero(charge_window(replace(small_window(), seed=seed)).events["kind"] == OFFLINE)
+        for seed in range(seeds)
     ]
     mix = small_window().workload.charge
     mean = 200.0 * (mix.allocations_per_cpu + 1.5 * mix.burst_allocations) / mix.allocations_hz_per_cpu
@@ -370,10 +372,14 @@ def test_memcgs_come_at_the_rate_of_churn():
     assert abs(np.mean(offlines) - mean) < 4 * np.sqrt(mean / seeds)
 
 
-def history(events):
-    """Objects in the order in which a machine allocates and frees them: number, memcg, cache; hashes stay hashes."""
+def history(point):
+    """What happens to objects, in order: whose stream, and what; hashes stay hashes."""
+    window = charge_window(point)
+    events = window.in_order()
     moves = events[(events["kind"] == ALLOC) | (events["kind"] == FREE)]
-    return moves[["kind", "early", "cache", "memcg", "object", "cpu_hash"]].tolist()
+    streams = moves["object"] // (window.objects // point.cpus)
+    rest = moves[["kind", "early", "cache", "memcg", "object", "cpu_hash"]].tolist()
+    return list(zip(streams.tolist(), rest, strict=True))
 
 
 @pytest.mark.parametrize("memcgs_per_cpu", [0.5, 1.0, 1.5])
@@ -382,17 +388,18 @@ def test_window_of_few_cpus_is_part_of_the_window_of_many(memcgs_per_cpu):
     base = small_window()
     mix = replace(base.workload.charge, memcgs_per_cpu=memcgs_per_cpu)
     base = replace(base, churn_hz=0.0, workload=replace(base.workload, charge=mix))
-    few, many = (history(charge_window(replace(base, cpus=cpus))) for cpus in (2, 6))
+    few, many = (history(replace(base, cpus=cpus)) for cpus in (2, 6))
 
-    mine = {(move[4], move[5]) for move in few}
-    assert few == [move for move in many if (move[4], move[5]) in mine]
+    assert few == [move for move in many if move[0] < 2]
 
 
 def test_each_cpu_brings_its_share_of_the_load():
     """So many allocations and memcgs per CPU are counted, whatever came before."""
     for cpus in (1, 3, 8):
         found = count([replace(small_window(design="page_ref"), cpus=cpus, churn_hz=0.0)])
-        online = np.count_nonzero(charge_window(replace(small_window(), cpus=cpus, churn_hz=0.0))["kind"] == ONLINE)
+        online = np.count_nonzero(
+            charge_window(replace(small_window(), cpus=cpus, churn_hz=0.0)).events["kind"] == ONLINE
+        )
 
         assert (found["objects_allocated"][0], online) == (750 * cpus, cpus)
 
@@ -401,7 +408,7 @@ def test_windows_without_comings_and_goings_are_one():
     """At a millihertz and at a microhertz nobody comes in this window; at 200 Hz somebody does."""
     base = small_window()
     keys = [window_key(replace(base, churn_hz=churn_hz)) for churn_hz in (1e-6, 1e-3, 200.0)]
-    windows = [charge_window(replace(base, churn_hz=churn_hz)).tobytes() for churn_hz in (1e-6, 1e-3, 200.0)]
+    windows = [charge_window(replace(base, churn_hz=churn_hz)).in_order().tobytes() for churn_hz in (1e-6, 1e-3, 200.0)]
 
     assert (keys[0] == keys[1], windows[0] == windows[1]) == (True, True)
     assert (keys[0] == keys[2], windows[0] == windows[2]) == (False, False)
@@ -412,9 +419,9 @@ def test_churn_draws_nothing_from_the_streams():
     base = small_window()
     drawn = []
     for churn_hz in (0.0, 200.0):
-        events = charge_window(replace(base, churn_hz=churn_hz))
-        allocated = events[events["kind"] == ALLOC]
-        drawn.append(sorted(allocated[["object", "cache", "cpu_hash"]].tolist()))
+        moves = history(replace(base, churn_hz=churn_hz))
+        allocated = [(stream, cache, cpu) for stream, (kind, _, cache, _, _, cpu) in moves if kind == ALLOC]
+        drawn.append(sorted(allocated, key=itemgetter(0)))  # in order within each stream
 
     assert drawn[0] == drawn[1]
 
@@ -425,12 +432,13 @@ def test_closed_files_wait_for_rcu_until_6_7():
     filp = list(base.workload.charge.caches).index("filp")
     away = []
     for by_rcu in (True, False):
-        events = charge_window(replace(base, kernel=replace(base.kernel, filp_by_rcu=by_rcu)))
-        allocated, freed = (events[events["kind"] == kind] for kind in (ALLOC, FREE))
-        files = np.isin(freed["object"], allocated["object"][allocated["cache"] == filp])
-        born = dict(zip(allocated["object"].tolist(), allocated["cpu_hash"].tolist(), strict=True))
-        places = freed[["object", "cpu_hash"]][files].tolist()
-        away.append(np.mean([born[obj] != cpu for obj, cpu in places]))
+        born, elsewhere = {}, []
+        for event in charge_window(replace(base, kernel=replace(base.kernel, filp_by_rcu=by_rcu))).in_order():
+            if event["kind"] == ALLOC:
+                born[event["object"]] = event["cache"], event["cpu_hash"]
+            elif event["kind"] == FREE and born[event["object"]][0] == filp:
+                elsewhere.append(born[event["object"]][1] != event["cpu_hash"])
+        away.append(np.mean(elsewhere))
 
     assert away[1] < away[0]
 
@@ -453,6 +461,6 @@ def test_allocator_of_a_point_is_the_one_that_runs(allocator, slabs):
     scenario = Scenario((("online", 1, 0), *(("alloc", obj, 1, cache, False, 0) for obj in range(4))))
     base = replace(base, kernel=replace(base.kernel, caches=base.kernel.caches | {"task_struct": 7104}))
 
-    found = count_lanes([base], machine_of(base, scenario.records()))
+    found = count_lanes([base], machine_of(base, in_one_block(scenario.records())))
 
     assert (found["slabs_allocated"], found["pages_charged"]) == (slabs, 8)
