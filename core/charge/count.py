@@ -9,9 +9,8 @@ reclaimed. Scenarios that have the same window, for in theirs no memcg comes or 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from core.charge.window import charge_window, memcgs_online, window_key
 from core.columns import Column
 from core.designs import DESIGNS, Design
 from core.events import ALLOC, FREE, ROOT, first_counted
+from core.kept import Keyed, latest
 from core.keys import seen_by, setting
 from core.params import Point
 from core.slabs.heap import SlabTrace
@@ -72,7 +72,6 @@ COLUMNS: dict[str, Column] = {
     "cpus_per_memcg": Column("float64", "1", "CPUs that charge or uncharge pages of one memcg, mean over page events"),
 }
 Counts = NDArray[np.int64]
-T = TypeVar("T")
 Lanes = dict[str, Any]  # column -> `[lanes]`, or one number where the batch changes nothing
 
 
@@ -89,10 +88,10 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
     for settings in settings_of.values():
         point = points[next(iter(settings.values()))[0]]
-        machine = _Keyed(replay_key(point), seen_by(point, "machine"))
+        machine = Keyed(replay_key(point), seen_by(point, "machine"))
         for how, members in settings.items():
             lanes = tuple(setting(points[i], "batch") for i in members)
-            for name, values in _counted(_Keyed((how, lanes), [points[i] for i in members]), machine).items():
+            for name, values in _counted(Keyed((how, lanes), [points[i] for i in members]), machine).items():
                 out[name][members] = values
     return out
 
@@ -102,21 +101,13 @@ def replay_key(point: Point) -> Hashable:
     return window_key(seen_by(point, "machine")), setting(point, "machine")
 
 
-@dataclass(frozen=True)
-class _Keyed(Generic[T]):
-    """What is worked out once for everything that has the same key."""
-
-    key: Hashable
-    of: T = field(compare=False)
-
-
 @lru_cache(maxsize=2048)  # some kilobytes each; more than a scenario of a large grid has
-def _counted(lanes: _Keyed[Sequence[Point]], machine: _Keyed[Point]) -> Lanes:
+def _counted(lanes: Keyed[Sequence[Point]], machine: Keyed[Point]) -> Lanes:
     return count_lanes(lanes.of, _replayed(machine))
 
 
-@lru_cache(maxsize=1)  # hundreds of megabytes each
-def _replayed(machine: _Keyed[Point]) -> Machine:
+@latest
+def _replayed(machine: Keyed[Point]) -> Machine:
     return machine_of(machine.of, charge_window(machine.of))
 
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bits import GOLDEN, finalise
-from core.compiled import entry, part
-from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START, Window
+from core.charge.draw import NOTHING, Comings, Room, Streams, draw, most, new_room
+from core.events import Window
+from core.kept import Keyed, latest
 from core.keys import identity
 from core.rng import keyed_generator
 from core.workload import ChargeMix
@@ -37,83 +37,81 @@ WARM_BURSTS = 1.5  # bursts of a memcg before the window is counted; an object l
 # would grow or shrink for many bursts, and charges or uncharges prevail.
 FILL = {"objects": 0.8, "slabs": 0.9, "off": 0.9}
 FILL_OF_ARRAYS = 1.0  # of SLAB
-LOOKS = 32  # times in a window at which it is looked up how much the stocks hold
-SETTLING_MIGRATES = 0.5  # chance that a quantum migrates in the first burst, so that memcgs visit all their CPUs
 FILP = "filp"
-NOTHING = -1
-HERE, AWAY, LEFT = range(3)  # who frees an object: its memcg, another CPU for it, or reclaim
 
 
-class _Streams(NamedTuple):
-    """What all streams have in common, as Numba reads it."""
+class _Drawn(NamedTuple):
+    """Streams that were drawn, and the room that they are in."""
 
-    length: int  # allocations of a stream, the warm-up's included
-    warm: int  # of these, in the warm-up
-    fill: int  # objects of each fill of the slabs that a memcg's CPUs keep
-    burst: int  # a memcg's allocations in a stream from the end of one burst to the next
-    objects: int  # of a stream, on the rings of the memcgs that it drives
-    quantum: float  # mean length of a quantum
-    homes: int  # CPUs that a memcg's tasks keep to
-    migrates: float
-    short_lived: float
-    outlives: float
-    remote_frees: float
-    creation: int  # allocations until a memcg's own kmem_cache exists
-    filp: int  # cache whose frees wait for no grace period; NOTHING: they do
-
-
-class _Objects(NamedTuple):
-    """Objects of the stream that is drawn, `[actors * ring]` each.
-
-    None outlives a burst of its memcg, so a memcg's next allocations of a burst go round a ring.
-    """
-
-    following: NDArray[np.int32]  # the next one that is freed before the same allocation; NOTHING
-    fate: NDArray[np.uint8]  # HERE, AWAY or LEFT
-    cache: NDArray[np.uint16]
-    away: NDArray[np.uint32]  # hash of the CPU that frees it, unless it is HERE
-    heap: NDArray[np.int32]  # those that are freed now
-
-
-class _Room(NamedTuple):
-    """Working memory, and what comes of it; NumPy's, whose pages cost nothing until they are touched."""
-
-    events: NDArray[np.void]  # EVENT
-    blocks: NDArray[np.float64]  # [blocks, 2] when each begins, and its first event
-    used: NDArray[np.int64]  # [2] events, blocks
-    due: NDArray[np.int32]  # [actors, ring] first object that an actor frees before an allocation
-    objects: _Objects
-    first_use: NDArray[np.int64]  # [actors, caches] allocation at which a memcg first uses a cache; NOTHING
-    homes: NDArray[np.uint32]  # [actors, homes] hashes of CPUs
-    # [5, actors] allocations so far, the place of the next one on the ring, phase of bursts, memcg, its next coming
-    actors: NDArray[np.int64]
-    on: NDArray[np.uint32]  # [actors] hash of the CPU that it is on
-    state: NDArray[np.uint64]  # [1] of the stream's random numbers
-    luck: NDArray[np.uint64]  # [1] of numbers that the stream draws nothing for
-
-
-class _Comings(NamedTuple):
-    """Memcgs that come online in the window, by slot, then time."""
-
-    of_slot: NDArray[np.int64]  # [slots + 1] where those of a slot begin
-    at: NDArray[np.int64]  # allocation of the streams before which a memcg takes over its slot
-    memcg: NDArray[np.int64]  # its number
+    room: Room
+    blocks: NDArray[np.float64]  # [blocks, 3] when each begins, its first event, and the one after its last
+    streams: NDArray[np.int64]  # [blocks] whose each is; NOTHING: of no stream
 
 
 def charge_window(point: Point) -> Window:
     """Draw the window of a point's scenario on its machine.
 
-    What follows START is the window, `allocations_per_cpu` allocations of every stream.
+    What follows START is the window, `allocations_per_cpu` allocations of every stream. Where memcgs come to few of the
+    streams, the others are those of the window in which nobody comes, which is kept; those few go into the same room.
     """
-    mix, load = point.workload.charge, point.workload
-    names, shares = list(mix.caches), np.cumsum(list(mix.caches.values()))
+    mix = point.workload.charge
     first, last = slots_of_streams(mix, point.cpus)
-    length, widest = _warm(mix) + mix.allocations_per_cpu, int((last - first).max())
-    streams = _Streams(
-        length=length,
+    comings = _by_slot(_taken_over(point), int(last[-1]))
+    everything, touched = np.arange(point.cpus), np.flatnonzero(comings.of_slot[first] < comings.of_slot[last])
+    if 2 * touched.size > point.cpus:
+        return _window(point, comings, _drawn(point, comings, everything))
+    calm = _calm(Keyed((_realisation(point), point.cpus, point.kernel.filp_by_rcu, _reserve(point)), point))
+    if not comings.at.size:
+        return _window(point, comings, calm)
+    if not calm.room.has(most(_streams(point), touched.size, int(last[-1]), comings.at.size)):
+        return _window(point, comings, _drawn(point, comings, everything))
+    again = _drawn(point, comings, touched, calm.room)
+    stays = ~np.isin(calm.streams, [NOTHING, *touched])
+    blocks = np.concatenate([calm.blocks[stays], again.blocks])
+    return _window(point, comings, _Drawn(calm.room, blocks, np.concatenate([calm.streams[stays], again.streams])))
+
+
+@latest
+def _calm(point: Keyed[Point]) -> _Drawn:
+    """Return what is drawn where nobody comes or goes."""
+    nobody = _by_slot([], memcgs_online(point.of.workload.charge, point.of.cpus))
+    return _drawn(point.of, nobody, np.arange(point.of.cpus))
+
+
+def _drawn(point: Point, comings: Comings, which: NDArray[np.int64], room: Room | None = None) -> _Drawn:
+    """Draw some streams, into a room where others are, or into one of their own."""
+    mix, streams = point.workload.charge, _streams(point)
+    first, last = slots_of_streams(mix, point.cpus)
+    shares = np.cumsum(list(mix.caches.values()))
+    seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
+    room = room or new_room(streams, shares.size, most(streams, which.size, int(last[-1]), comings.at.size))
+    before, ends = int(room.used[1]), np.empty(1 + which.size, np.int64)
+    draw(streams, shares / shares[-1], seed, first, last, comings, which, room, ends)
+    begins, starts = room.blocks[before : room.used[1]].T
+    blocks = np.stack([begins, starts, np.append(starts[1:], room.used[0])], axis=1)
+    return _Drawn(room, blocks, np.repeat([NOTHING, *which], np.diff(ends, prepend=before)))
+
+
+def _window(point: Point, comings: Comings, drawn: _Drawn) -> Window:
+    """Put blocks in order: those that begin at once by stream, and then as they were drawn."""
+    order = np.lexsort((drawn.streams, drawn.blocks[:, 0]))
+    return Window(
+        events=drawn.room.events[: drawn.room.used[0]],
+        blocks=drawn.blocks[order, 1:].astype(np.int64),
+        memcgs=memcgs_online(point.workload.charge, point.cpus) + comings.at.size + 1,
+        objects=_streams(point).objects * point.cpus,
+    )
+
+
+def _streams(point: Point) -> Streams:
+    mix = point.workload.charge
+    names, widest = list(mix.caches), int(np.diff(slots_of_streams(mix, point.cpus), axis=0).max())
+    return Streams(
+        length=_warm(mix) + mix.allocations_per_cpu,
         warm=_warm(mix),
         fill=round(_reserve(point) * _burst(mix) * (1 - mix.short_lived)),
         burst=_burst(mix),
+        slots=widest,
         objects=widest * (_burst(mix) + 1),
         quantum=mix.quantum_allocations,
         homes=mix.home_cpus,
@@ -121,46 +119,8 @@ def charge_window(point: Point) -> Window:
         short_lived=mix.short_lived,
         outlives=mix.outlives,
         remote_frees=mix.remote_frees,
-        creation=round(load.cache_creation_s * mix.allocations_hz_per_cpu),
+        creation=round(point.workload.cache_creation_s * mix.allocations_hz_per_cpu),
         filp=NOTHING if point.kernel.filp_by_rcu or FILP not in names else names.index(FILP),
-    )
-    comings = _by_slot(_taken_over(point), int(last[-1]))
-    seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
-    room = _room(streams, len(names), point.cpus, int(last[-1]), widest, comings.at.size)
-    _draw(streams, shares / shares[-1], seed, first, last, comings, room)
-    events, blocks = room.events[: room.used[0]], room.blocks[: room.used[1]]
-    ends = np.append(blocks[:, 1], events.size)
-    order = np.argsort(blocks[:, 0], kind="stable")
-    return Window(
-        events=events,
-        blocks=np.stack([ends[order], ends[order + 1]], axis=1).astype(np.int64),
-        memcgs=int(last[-1]) + comings.at.size + 1,
-        objects=streams.objects * point.cpus,
-    )
-
-
-def _room(streams: _Streams, caches: int, cpus: int, slots: int, widest: int, comings: int) -> _Room:
-    """Return room for the most events and blocks that streams can come to, of which one drives `widest` slots."""
-    fills = streams.homes * widest
-    length, objects = streams.length, streams.objects
-    return _Room(
-        events=np.zeros(2 * (length + fills * streams.fill) * cpus + slots + 1 + LOOKS + 2 * comings, EVENT),
-        blocks=np.empty((2 + LOOKS + 2 * comings + (fills + length) * cpus, 2)),
-        used=np.zeros(2, np.int64),
-        due=np.empty((widest, streams.burst + 1), np.int32),
-        objects=_Objects(
-            following=np.empty(objects, np.int32),
-            fate=np.empty(objects, np.uint8),
-            cache=np.empty(objects, np.uint16),
-            away=np.empty(objects, np.uint32),
-            heap=np.empty(objects, np.int32),
-        ),
-        first_use=np.empty((widest, caches), np.int64),
-        homes=np.empty((widest, streams.homes), np.uint32),
-        actors=np.empty((5, widest), np.int64),
-        on=np.empty(widest, np.uint32),
-        state=np.empty(1, np.uint64),
-        luck=np.empty(1, np.uint64),
     )
 
 
@@ -224,239 +184,11 @@ def _taken_over(point: Point) -> list[tuple[int, int]]:
     return [(int(slot), int(time)) for slot, time in zip(slots, at, strict=True)]
 
 
-def _by_slot(taken_over: list[tuple[int, int]], slots: int) -> _Comings:
+def _by_slot(taken_over: list[tuple[int, int]], slots: int) -> Comings:
     slot, at = np.array(taken_over, np.int64).reshape(-1, 2).T
     order = np.argsort(slot, kind="stable")
-    return _Comings(
+    return Comings(
         of_slot=np.searchsorted(slot[order], np.arange(slots + 1)),
         at=at[order],
         memcg=slots + 1 + order,
     )
-
-
-@part
-def _random(state):  # type: ignore[no-untyped-def]
-    """Next number of a stream, in [0, 1): SplitMix64."""
-    state[0] += GOLDEN
-    return np.float64(finalise(state[0]) >> np.uint64(11)) * 2.0**-53
-
-
-@part
-def _hash(state):  # type: ignore[no-untyped-def]
-    state[0] += GOLDEN
-    return np.uint32(finalise(state[0]) >> np.uint64(32))
-
-
-@part
-def _drawn(shares, at):  # type: ignore[no-untyped-def]
-    """Cache that a random number falls on; np.searchsorted would compile for a second, and search no faster."""
-    cache = 0
-    while shares[cache] <= at:
-        cache += 1
-    return cache
-
-
-@entry
-def _draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-untyped-def]
-    """Write events of all streams one after the other, and the blocks they happen in: where each begins, and when.
-
-    A block runs on one CPU without a break. Times are allocations of a stream; of blocks that begin at one allocation
-    the streams' are in no particular order.
-    """
-    cpus, slots = first.size, last[-1]
-    events, blocks, due, objects = room.events, room.blocks, room.due, room.objects
-    first_use, homes, on, (allocated, place, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
-    used, state, luck, ring = room.used, room.state, room.luck, due.shape[1]
-
-    _begin(blocks, used, -1.0)
-    for slot in range(slots):
-        _emit(events, used, ONLINE, slot + 1)
-    _begin(blocks, used, streams.warm - 0.3)
-    _emit(events, used, START, 0)
-    for sample in range(LOOKS):
-        at = streams.warm + sample * (streams.length - streams.warm) // LOOKS
-        _begin(blocks, used, at - 0.25)
-        _emit(events, used, SAMPLE, 0)
-    for slot in range(slots):
-        mine = slot + 1
-        for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
-            luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
-            _begin(blocks, used, comings.at[each] - 0.1)
-            _emit(events, used, OFFLINE, mine).cpu_hash = _hash(luck)
-            mine = comings.memcg[each]
-            _emit(events, used, ONLINE, mine)
-
-    for stream in range(cpus):
-        state[0] = finalise(seed + np.uint64(stream + 1) * GOLDEN)
-        begins = 0.5 * _random(state)
-        actors = last[stream] - first[stream]
-        for actor in range(actors):
-            for home in range(streams.homes):
-                homes[actor, home] = _hash(state)
-            on[actor] = homes[actor, 0]
-            phase[actor] = np.int64(_random(state) * streams.burst)
-            allocated[actor] = place[actor] = 0
-            memcg[actor] = first[stream] + actor + 1
-            coming[actor] = comings.of_slot[first[stream] + actor]
-        due[:actors] = NOTHING
-        first_object = np.int64(stream * streams.objects)
-        for actor in range(actors):
-            for home in range(streams.homes):
-                _begin(blocks, used, -0.5)
-                _fill(
-                    events, used, streams, first_object, memcg[actor], shares, homes[actor, home], objects, state, luck
-                )
-        first_use[:actors] = NOTHING
-        running, left = np.int64(0), np.int64(0)
-        for i in range(streams.length):
-            fresh = i == streams.warm  # what begins before START ends before it
-            for each in range(actors):
-                slot = first[stream] + each
-                while coming[each] < comings.of_slot[slot + 1] and comings.at[coming[each]] == i:
-                    _begin(blocks, used, i - 0.2)
-                    luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
-                    _exit(
-                        events,
-                        used,
-                        streams,
-                        first_object,
-                        due[each],
-                        place[each],
-                        allocated[each],
-                        objects,
-                        on[each],
-                        luck,
-                    )
-                    memcg[each] = comings.memcg[coming[each]]
-                    first_use[each] = NOTHING
-                    coming[each] += 1
-                    fresh = True
-            if left == 0:
-                fresh = True
-                running = np.int64(_random(state) * actors)
-                left = np.int64(1)
-                if streams.quantum > 1.0:
-                    left += np.int64(np.log(1.0 - _random(state)) / np.log(1.0 - 1.0 / streams.quantum))
-                migrates = streams.migrates
-                if allocated[running] < streams.burst and migrates > 0.0:
-                    migrates = max(migrates, SETTLING_MIGRATES)
-                if _random(state) < migrates:
-                    on[running] = homes[running, np.int64(_random(state) * streams.homes)]
-            left -= 1
-            if fresh:
-                _begin(blocks, used, i + begins)
-
-            k, here = allocated[running], place[running]
-            luck[0] = finalise(state[0] ^ np.uint64(i))
-            _free(events, used, streams, first_object, due[running], here, objects, on[running], luck)
-            allocated[running] += 1
-            place[running] = _on_ring(here + 1, ring)
-
-            cache = _drawn(shares, _random(state))
-            chance, span = _random(state), _random(state)
-            elsewhere = _random(state) < streams.remote_frees
-            obj = running * ring + here
-            objects.away[obj] = homes[running, np.int64(_random(state) * streams.homes)]
-            objects.cache[obj] = cache
-            if chance < streams.short_lived:
-                until = k + 1 + np.int64(-np.log(1.0 - span) * streams.quantum)
-                objects.fate[obj] = AWAY if elsewhere else HERE
-            elif chance < streams.short_lived + (1.0 - streams.short_lived) * streams.outlives:
-                until = k + streams.burst
-                objects.fate[obj] = LEFT
-            else:
-                until = k + streams.burst - (k + phase[running]) % streams.burst
-                objects.fate[obj] = AWAY if elsewhere else HERE
-            until = min(until, k + streams.burst)
-            if until <= streams.length:
-                there = _on_ring(here + until - k, ring)
-                objects.following[obj] = due[running, there]
-                due[running, there] = obj
-
-            early = False
-            if memcg[running] > slots:
-                if first_use[running, cache] == NOTHING:
-                    first_use[running, cache] = i
-                early = i <= first_use[running, cache] + streams.creation
-            event = _emit(events, used, ALLOC, memcg[running])
-            event.early, event.cache, event.object = early, cache, first_object + obj
-            event.cpu_hash = on[running]
-
-
-@part
-def _on_ring(place, ring):  # type: ignore[no-untyped-def]
-    return place if place < ring else place - ring
-
-
-@part
-def _fill(events, used, streams, first_object, memcg, shares, on, objects, state, luck):  # type: ignore[no-untyped-def]
-    """Allocate and free what a memcg keeps in a burst, on one CPU: this CPU and its node have all slabs they keep."""
-    luck[0] = finalise(state[0])
-    for obj in range(streams.fill):
-        objects.heap[obj] = obj
-        objects.fate[obj] = HERE
-        event = _emit(events, used, ALLOC, memcg)
-        event.cache, event.object = _drawn(shares, _random(luck)), first_object + obj
-        event.cpu_hash = on
-    _shuffled_frees(events, used, streams, first_object, streams.fill, objects, on, luck)
-
-
-@part
-def _free(events, used, streams, first_object, actor_due, here, objects, on, luck):  # type: ignore[no-untyped-def]
-    """Free what a memcg lets go before its next allocation in this stream, in random order."""
-    count = 0
-    obj = actor_due[here]
-    while obj != NOTHING:
-        objects.heap[count] = obj
-        count += 1
-        obj = objects.following[obj]
-    actor_due[here] = NOTHING
-    _shuffled_frees(events, used, streams, first_object, count, objects, on, luck)
-
-
-@part
-def _exit(events, used, streams, first_object, actor_due, here, k, objects, on, luck):  # type: ignore[no-untyped-def]
-    """Free all that the tasks of a memcg have in use; what outlives them stays until reclaim has its turn."""
-    count = 0
-    for until in range(k, min(k + streams.burst, streams.length) + 1):
-        at = _on_ring(here + until - k, actor_due.size)
-        obj, actor_due[at] = actor_due[at], NOTHING
-        while obj != NOTHING:
-            following = objects.following[obj]
-            if objects.fate[obj] == LEFT:
-                objects.following[obj] = actor_due[at]
-                actor_due[at] = obj
-            else:
-                objects.heap[count] = obj
-                count += 1
-            obj = following
-    _shuffled_frees(events, used, streams, first_object, count, objects, on, luck)
-
-
-@part
-def _shuffled_frees(events, used, streams, first_object, count, objects, on, luck):  # type: ignore[no-untyped-def]
-    heap = objects.heap
-    for at in range(count):
-        other = at + np.int64(_random(luck) * (count - at))
-        heap[at], heap[other] = heap[other], heap[at]
-        obj = heap[at]
-        event = events[used[0]]
-        event.kind, event.object = FREE, first_object + obj
-        own = objects.fate[obj] == HERE or (objects.fate[obj] == AWAY and objects.cache[obj] == streams.filp)
-        event.cpu_hash = on if own else objects.away[obj]
-        used[0] += 1
-
-
-@part
-def _emit(events, used, kind, memcg):  # type: ignore[no-untyped-def]
-    event = events[used[0]]
-    event.kind, event.memcg = kind, memcg
-    used[0] += 1
-    return event
-
-
-@part
-def _begin(blocks, used, at):  # type: ignore[no-untyped-def]
-    """Begin a block with the next event."""
-    blocks[used[1], 0], blocks[used[1], 1] = at, used[0]
-    used[1] += 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.charge import stock
+from core.charge import stock, window
 from core.charge.count import count, count_lanes
 from core.charge.machine import machine_of
 from core.charge.window import charge_window, window_key
@@ -363,7 +363,7 @@ def test_memcgs_come_at_the_rate_of_churn():
     """Offlines in 1,050 allocations of a stream at 200 Hz are Poisson with mean 16.8: a false alarm in 15,800 seeds."""
     seeds = 200
     offlines = [
-        np.count_nonzero(charge_window(replace(small_window(), seed=seed)).events["kind"] == OFFLINE)
+        np.count_nonzero(charge_window(replace(small_window(), seed=seed)).in_order()["kind"] == OFFLINE)
         for seed in range(seeds)
     ]
     mix = small_window().workload.charge
@@ -374,10 +374,10 @@ def test_memcgs_come_at_the_rate_of_churn():
 
 def history(point):
     """What happens to objects, in order: whose stream, and what; hashes stay hashes."""
-    window = charge_window(point)
-    events = window.in_order()
+    drawn = charge_window(point)
+    events = drawn.in_order()
     moves = events[(events["kind"] == ALLOC) | (events["kind"] == FREE)]
-    streams = moves["object"] // (window.objects // point.cpus)
+    streams = moves["object"] // (drawn.objects // point.cpus)
     rest = moves[["kind", "early", "cache", "memcg", "object", "cpu_hash"]].tolist()
     return list(zip(streams.tolist(), rest, strict=True))
 
@@ -424,6 +424,24 @@ def test_churn_draws_nothing_from_the_streams():
         drawn.append(sorted(allocated, key=itemgetter(0)))  # in order within each stream
 
     assert drawn[0] == drawn[1]
+
+
+def test_streams_that_nobody_comes_to_are_drawn_once():
+    """What is drawn of few streams beside those of the calm window is the whole window, however often, and for good."""
+    base = replace(small_window(), cpus=8)
+    everything, windows, whole = np.arange(base.cpus), [], []
+    for churn_hz in np.linspace(20.0, 80.0, 30):
+        point = replace(base, churn_hz=float(churn_hz))
+        windows.append(charge_window(point))
+        comings = window._by_slot(window._taken_over(point), base.cpus)
+        whole.append(window._window(point, comings, window._drawn(point, comings, everything)))
+    shared = [np.shares_memory(each.events, windows[0].events) for each in windows]
+
+    assert any(shared[1:])
+    assert not all(shared)
+    for found, drawn in zip(windows, whole, strict=True):
+        assert found.in_order().tobytes() == drawn.in_order().tobytes()
+        assert (found.memcgs, found.objects) == (drawn.memcgs, drawn.objects)
 
 
 def test_closed_files_wait_for_rcu_until_6_7():
