@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sweep.engine import usable
-from sweep.engine.loop import Done, Executor, Failed, Given, Item, Job, Task, has_cores_to_itself, run_task
+from sweep.engine.loop import Done, Executor, Failed, Given, Item, Job, Task, rehearsals, run_task
 from sweep.engine.warm import compile_once, keep_compiled
 
 
@@ -34,8 +34,7 @@ class Inline:
     def wait(self, timeout_s: float) -> list[Done | Failed]:  # noqa: ARG002 (a task runs as long as it runs)
         """Run the task queued first."""
         task = self._tasks.popleft()
-        if not has_cores_to_itself(self._job):
-            compile_once(keep_compiled(), lambda: self._job.work(task.start, task.start + 1))
+        compile_once(keep_compiled(), rehearsals(self._job, task.start))
         return [run_task(self._job, self._root, self._code, task)]
 
     def each(self, do: Callable[[Item], Given], items: Sequence[Item], retries: int) -> Iterator[Given]:  # noqa: ARG002

@@ -104,6 +104,21 @@ def has_cores_to_itself(job: Job) -> bool:
 
 
 @runtime_checkable
+class Compiling(Job, Protocol):
+    """A job whose positions need much machine code."""
+
+    def rehearsals(self, position: int) -> Sequence[Callable[[], object]]:
+        """Return what compiles it, in parts that have none of it in common, so that several workers may."""
+
+
+def rehearsals(job: Job, position: int) -> Sequence[Callable[[], object]]:
+    """Return what compiles all that a job needs."""
+    if has_cores_to_itself(job):
+        return ()
+    return job.rehearsals(position) if isinstance(job, Compiling) else (lambda: job.work(position, position + 1),)
+
+
+@runtime_checkable
 class Measuring(Job, Protocol):
     """A job whose rows depend on more than config and code."""
 

@@ -26,7 +26,7 @@ from sweep.engine.loop import (
     Job,
     Resources,
     Task,
-    has_cores_to_itself,
+    rehearsals,
     run_task,
 )
 from sweep.engine.warm import compile_once, keep_compiled
@@ -271,8 +271,7 @@ def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:
     if (reason := refusal(code)) is not None:  # before the job is unpickled, which imports core
         return Failed(task, reason, "fatal")
     found = _unpickled(job)
-    if not has_cores_to_itself(found):
-        compile_once(folder, lambda: found.work(task.start, task.start + 1))
+    compile_once(folder, rehearsals(found, task.start))
     return run_task(found, root, code, task)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sweep.errors import InputError
@@ -46,15 +46,20 @@ def is_compiled() -> bool:
     return folder is not None and any(Path(folder).rglob("*.nbc"))
 
 
-def compile_once(folder: Path, compiles: Callable[[], object]) -> None:
-    """Call `compiles` unless that was done on this node; whoever comes meanwhile waits, and loads what it kept."""
-    compiled = folder / "compiled"
-    if compiled.exists():
-        return
-    with contextlib.suppress(Exception):  # what is wrong with a point is said of its task, and a folder is but a help
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "compiling", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not compiled.exists():
-                compiles()
-                compiled.touch()
+def compile_once(folder: Path, rehearsals: Sequence[Callable[[], object]]) -> None:
+    """Rehearse what was not on this node: each part by one worker, which others do not wait for while there are more.
+
+    In the end all wait, and load what was kept.
+    """
+    for how in (fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX):
+        for part, rehearse in enumerate(rehearsals):
+            compiled = folder / f"compiled-{part}"
+            # what is wrong with a point is said of its task, and a folder is but a help
+            with contextlib.suppress(Exception):
+                if not compiled.exists():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    with open(folder / f"compiling-{part}", "w") as file:
+                        fcntl.flock(file, how)
+                        if not compiled.exists():
+                            rehearse()
+                            compiled.touch()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
@@ -81,6 +81,18 @@ class Simulation:
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return the value of every axis at a position."""
         return self.plan.values(position)
+
+    def rehearsals(self, position: int) -> Sequence[Callable[[], object]]:
+        """Return the charging and the lives of memcgs under every design, on one CPU: they share no machine code."""
+        from core.charge.count import count
+        from core.lifecycle.age import age
+
+        expander, settings = _expander(self.plan), [self.plan.values(position)]
+        for dim in self.plan.dims:
+            if "design" in dim.paths:
+                settings += self.plan.neighbours(position, dim)
+        points = [replace(expander.point(each), cpus=1, nodes=1) for each in settings]
+        return (lambda: count(points), lambda: age(points))
 
     def work(self, start: int, stop: int) -> dict[str, pa.Table]:
         """Return `points`, a row a position, and `series` as the simulation gives it."""

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_one_of_many_compiles(tmp_path):
         ended.append(time.monotonic())
 
     def worker(_):
-        compile_once(tmp_path / "cache", compiles)
+        compile_once(tmp_path / "cache", [compiles])
         return time.monotonic()
 
     with ThreadPoolExecutor(8) as pool:
@@ -45,19 +46,36 @@ def test_one_of_many_compiles(tmp_path):
 
     assert len(ended) == 1
     assert min(went_on) >= ended[0]
-    compile_once(tmp_path / "other cache", compiles)
+    compile_once(tmp_path / "other cache", [compiles])
     assert len(ended) == 2
+
+
+def test_workers_share_what_is_to_be_compiled(tmp_path):
+    """Two workers compile a part each, at once; both go on when both are done."""
+    both = threading.Barrier(2, timeout=60)
+    ended = []
+
+    def compiles(part):
+        both.wait()  # broken, if one worker did both
+        ended.append(part)
+
+    def worker(_):
+        compile_once(tmp_path, [lambda: compiles(0), lambda: compiles(1)])
+        return len(ended)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(worker, range(2))) == [2, 2]
 
 
 def test_what_fails_is_tried_again(tmp_path):
     """A point that cannot be computed, or a folder that cannot be written to, is no reason to stop."""
-    compile_once(tmp_path, lambda: 1 / 0)
     tries = []
-    compile_once(tmp_path, lambda: tries.append(1))
+    compile_once(tmp_path, [lambda: 1 / 0, lambda: tries.append(0)])
+    compile_once(tmp_path, [lambda: tries.append(1), lambda: tries.append(2)])
     (tmp_path / "file").write_text("")
-    compile_once(tmp_path / "file" / "cache", lambda: tries.append(2))
+    compile_once(tmp_path / "file" / "cache", [lambda: tries.append(3)])
 
-    assert tries == [1]
+    assert tries == [0, 1]
 
 
 @pytest.fixture
