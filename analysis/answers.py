@@ -91,6 +91,29 @@ class Answers:
         """At the configured point: 1, -1 or 0 by measure and two designs, as sql/uncertainty.sql tells them apart."""
         return {(row["measure"], row["design"], row["against"]): row["told"] for row in self.at_point("uncertainty")}
 
+    @cached_property
+    def cells(self) -> list[Answer]:
+        """The cells at the configured point, of designs that account."""
+        return [row for row in self.at_point("cells") if row["design"] in self.axis("design")]
+
+    @cached_property
+    def upgrades(self) -> list[Answer]:
+        """Rows of `upgrade` from this setting's kernel to every other, at the configured point."""
+        if "kernel=" not in self.setting:
+            return []  # one kernel was swept
+        return self.rows(
+            """
+            from upgrade
+            where from_kernel <> to_kernel and cpus = $cpus and churn_hz = $churn_hz and from_batch = $batch
+              and (from_kernel, elsewhere) in (select distinct (kernel, elsewhere) from points where setting = $setting)
+              and from_design in (select name from designs where accounts)
+              and to_design in (select name from designs where accounts)
+              and (from_design = to_design or from_design not in (select design from points where kernel = to_kernel))
+            order by all
+            """,
+            **vars(self.point),
+        )
+
     def at_point(self, mart: str) -> list[Answer]:
         """The rows of a mart at the configured point."""
         query = f"from {mart} where setting = $setting and cpus = $cpus and batch = $batch and churn_hz = $churn_hz"

@@ -26,7 +26,7 @@ from core.params import Point
 GRID = tuple(name for name, own in fields_of(Point).items() if own.named)  # the others make up a row's `setting`
 REALISATION = read_by(Point, "realisation")
 MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
-PAIRED_ROWS = 3_500_000  # rows of points that are put in pairs at once: some 800 MiB
+PAIRED_ROWS = 12_000_000  # rows of points that are put in pairs at once: some 900 MiB
 BASES = ("cells", "uncertainty")  # marts that others are made of
 OFTEN = ("batch_choice", "prices")  # marts of points that several tables ask
 # what marts read and runs of older versions lack: null there, or the sum of the columns that match

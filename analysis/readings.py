@@ -17,25 +17,23 @@ from analysis.units import three_digits
 
 def memory(ask: Answers) -> str:
     """Which design holds most for gone memcgs and which least."""
-    return _extremes(ask, "memory_overhead", "dead_bytes_end", "holds", "for gone memcgs")
+    return _extremes(ask, "dead_bytes_end", "holds", "for gone memcgs")
 
 
 def dying(ask: Answers) -> str:
     """Which design leaves most dying memcgs and which least."""
-    return _extremes(ask, "memory_overhead", "dying_memcgs_end", "leaves", "dying memcgs")
+    return _extremes(ask, "dying_memcgs_end", "leaves", "dying memcgs")
 
 
 def atomics(ask: Answers) -> str:
     """The dearest and the cheapest design in atomics."""
-    return _extremes(
-        ask, "atomic_cost", "atomics_per_page_charge", "spends", "atomics per page charge and its uncharge"
-    )
+    return _extremes(ask, "atomics_per_page_charge", "spends", "atomics per page charge and its uncharge")
 
 
 def time(ask: Answers) -> str:
     """The dearest and the cheapest design per object, with the dearest's band of prices and knee."""
-    rows = _fitting(ask, "ns_per_charge", "ns_per_object")
-    said = _extremes(ask, "ns_per_charge", "ns_per_object", "costs", "per object")
+    rows = _fitting(ask, "ns_per_object")
+    said = _extremes(ask, "ns_per_object", "costs", "per object")
     if not said:
         return ""
     most = rows[-1]
@@ -54,7 +52,7 @@ def debate(ask: Answers) -> str:
     """Who holds least for gone memcgs, spends least time and removes a cgroup with least work."""
     said = []
     for column in ("dead_bytes_end", "total_bytes_end", "ns_per_object", "offline_work_us"):
-        rows = [row for row in _fitting(ask, "debate", column) if row["design"] in ask.axis("design")]
+        rows = _fitting(ask, column)
         if len(rows) > 1:
             names = _listed([rows[0]["design"], *_tied(ask, column, rows[0]["design"], rows)])
             said.append(f"least {title(column)}: {names} ({_figure(ask, column, rows[0])})")
@@ -152,32 +150,15 @@ def upgrade(ask: Answers) -> str:
     said = [
         f"from {row['from_kernel']} ({row['from_design']}) to {row['to_kernel']} ({row['to_design']}) "
         f"{ask.say('dead_bytes_end', row['given_back_bytes'], row['given_back_bytes_pm'])}"
-        for row in upgrades(ask)
+        for row in ask.upgrades
     ]
     return f"{_where(ask, with_batch=False)} dead memory given back: {'; '.join(said)}." if said else ""
 
 
-def upgrades(ask: Answers) -> list[Answer]:
-    """Rows of `upgrade` from this setting's kernel to every other, at the configured point."""
-    return ask.rows(
-        """
-        from upgrade
-        where from_kernel <> to_kernel and cpus = $cpus and churn_hz = $churn_hz and from_batch = $batch
-          and (from_kernel, elsewhere) in (select (kernel, elsewhere) from points where setting = $setting)
-          and from_design in (select name from designs where accounts)
-          and to_design in (select name from designs where accounts)
-          and (from_design = to_design or from_design not in (select design from points where kernel = to_kernel))
-        order by all
-        """,
-        **vars(ask.point),
-    )
-
-
-def _extremes(ask: Answers, mart: str, column: str, does: str, of_what: str) -> str:
+def _extremes(ask: Answers, column: str, does: str, of_what: str) -> str:
     """Most and least of a column at the configured point, by how much, and what is not told apart from the least."""
-    everything = [row for row in ask.at_point(mart) if row["design"] in ask.axis("design")]
-    rows = _fitting(ask, mart, column)
-    out = [row["design"] for row in everything if row.get("out_of_memory")]
+    rows = _fitting(ask, column)
+    out = [row["design"] for row in ask.cells if row["out_of_memory"]]
     runs_out = f" {_listed(out)} {'runs' if len(out) == 1 else 'run'} out of the host's memory there." if out else ""
     if not rows:
         return runs_out.strip()
@@ -194,9 +175,9 @@ def _extremes(ask: Answers, mart: str, column: str, does: str, of_what: str) -> 
     )
 
 
-def _fitting(ask: Answers, mart: str, column: str) -> list[Answer]:
-    """Rows at the configured point whose host has the memory, least first."""
-    rows = [row for row in ask.at_point(mart) if row[column] is not None and not row.get("out_of_memory")]
+def _fitting(ask: Answers, column: str) -> list[Answer]:
+    """Cells at the configured point whose host has the memory, least first."""
+    rows = [row for row in ask.cells if row[column] is not None and not row["out_of_memory"]]
     return sorted(rows, key=lambda row: (row[column], row["design"]))
 
 

@@ -168,7 +168,7 @@ def _upgrades(asked: Sequence[Answers]) -> Sheet:
             section=row["elsewhere"],
         )
         for ask in asked
-        for row in readings.upgrades(ask)
+        for row in ask.upgrades
     ]
     said = "\n".join(_of(ask, reading) for ask in asked if (reading := readings.upgrade(ask)))
     keys = ("from kernel, design, batch", "to kernel, design, batch")

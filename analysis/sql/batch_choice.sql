@@ -9,15 +9,19 @@ with costs as (
            stocked_bytes_mean, stocked_bytes_mean_pm, out_of_memory
     from cells where design in (select name from designs where accounts)
 ),
-pairs as (
-    select setting, design, cpus, churn_hz, batch, atomics_per_page_charge as atomics,
-           arg_min(atomics, batch) over (partition by setting, design, cpus, churn_hz, scenario_id) as unbatched
-    from points
+measured as not materialized (
+    -- a key of 64 bits, as scenario_id is: joins on texts are slow
+    select hash(scenario_id, setting, design, cpus, churn_hz) as events,
+           setting, design, cpus, churn_hz, batch, atomics_per_page_charge as atomics
+    from points where design in (select name from designs where accounts)
+),
+unbatched as (
+    select events, arg_min(atomics, batch) as unbatched from measured group by events
 ),
 saved as (
     select setting, design, cpus, churn_hz, batch,
            half_width(unbatched - atomics) / nullif(avg(unbatched), 0) as saved_share_pm
-    from pairs group by all
+    from measured join unbatched using (events) group by all
 ),
 ranked as (
     select *,

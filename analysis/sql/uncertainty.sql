@@ -7,8 +7,22 @@
 -- low [measure]: lower end of the 95 % Student's t interval of the mean; null for a single pair
 -- high [measure]: upper end
 -- told [1]: 1: design has more; -1: less; 0: not told apart, as the interval (of a single pair: the difference) is not wholly beyond 1 % of the larger mean
-with rivals as (
-    select a.setting, a.design, b.design as against, a.cpus, a.batch, a.churn_hz, count(*) as pairs,
+with names as (select list(distinct design order by design) as names from points),
+seen as not materialized (
+    -- a key of 64 bits, as scenario_id is, and a number for a design: joins and groups on texts are slow
+    select hash(scenario_id, setting, cpus, batch) as events, setting, cpus, batch, churn_hz,
+           list_position((select names from names), design)::utinyint as n,
+           dead_bytes_end::double as dead_bytes_end,
+           total_bytes_end::double as total_bytes_end,
+           dying_memcgs_end::double as dying_memcgs_end,
+           atomics_per_page_charge::double as atomics_per_page_charge,
+           atomics_per_object::double as atomics_per_object,
+           ns_per_object::double as ns_per_object,
+           offline_work_us::double as offline_work_us
+    from points
+),
+rivals as (
+    select a.setting, a.n, b.n as against_n, a.cpus, a.batch, a.churn_hz, count(*) as pairs,
            [
                rival('dead_bytes_end', a.dead_bytes_end, b.dead_bytes_end),
                rival('total_bytes_end', a.total_bytes_end, b.total_bytes_end),
@@ -18,12 +32,14 @@ with rivals as (
                rival('ns_per_object', a.ns_per_object, b.ns_per_object),
                rival('offline_work_us', a.offline_work_us, b.offline_work_us)
            ] as measures
-    from points as a join points as b using (scenario_id, setting, cpus, batch)
-    where a.design < b.design
+    from seen as a join seen as b using (events)
+    where a.n < b.n and b.n > 1  -- which spares the join to hold the first design
     group by all
 ),
 one_way as (
-    select * exclude measures, unnest(measures, recursive := true) from rivals
+    select names[n] as design, names[against_n] as against, rivals.* exclude (n, against_n, measures),
+           unnest(measures, recursive := true)
+    from rivals, names
 ),
 both_ways as (
     from one_way

@@ -13,10 +13,8 @@
 -- saved_ns [ns_per_object]: time per object that would not be spent
 -- saved_atomics [shared_atomics]: atomics on shared lines that would not be spent
 -- saved_atomics_share [1]: the same as a share of what is spent now
-with own as (
-    select *, min(batch) over of_kernel = max(batch) over of_kernel as one_batch
-    from points
-    window of_kernel as (partition by kernel)
+with own as not materialized (
+    select *, kernel in (select kernel from points group by all having min(batch) = max(batch)) as one_batch from points
 )
 select now.elsewhere, now.kernel as from_kernel, now.design as from_design, now.batch as from_batch,
        new.kernel as to_kernel, new.design as to_design, new.batch as to_batch, now.cpus, now.churn_hz,
