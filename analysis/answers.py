@@ -11,10 +11,12 @@ import duckdb
 
 from analysis.db import GRID
 from analysis.marts import marts
+from analysis.measures import MEASURES
 from analysis.units import human
 from core.designs import DESIGNS
 
 Answer = dict[str, Any]
+SHOWN = (*GRID, "out_of_memory", "host_prices", "host_grade", "knee_cpus", *MEASURES, "ns_per_object_.*")  # of cells
 # the point of a setting nearest to the configured one, in ratios; what the config leaves to the kernel is its own
 NEAREST = """
 with asked as (
@@ -94,7 +96,23 @@ class Answers:
     @cached_property
     def cells(self) -> list[Answer]:
         """The cells at the configured point, of designs that account."""
-        return [row for row in self.at_point("cells") if row["design"] in self.axis("design")]
+        rows = self.every_figure({axis: [value] for axis, value in vars(self.point).items()})
+        return [row for row in rows if row["design"] in self.axis("design")]
+
+    def every_figure(self, places: Mapping[str, Sequence[Any]]) -> list[Answer]:
+        """The cells at some places with all that is shown of a cell, which is more than is held: asked once."""
+        key = str(sorted(places.items()))
+        if key not in self._every_figure:
+            where = " and ".join(f"list_contains(${axis}, {axis})" for axis in places)
+            query = (
+                f"select columns('^({'|'.join(SHOWN)})(_pm)?$') from main.cells where setting = $setting and {where}"
+            )
+            self._every_figure[key] = self.rows(f"{query} order by design, cpus, batch, churn_hz", **places)
+        return self._every_figure[key]
+
+    @cached_property
+    def _every_figure(self) -> dict[str, list[Answer]]:
+        return {}
 
     @cached_property
     def upgrades(self) -> list[Answer]:

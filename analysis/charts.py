@@ -123,7 +123,7 @@ def _lines(
     rows = ask.rows(
         f"""
         select design, cpus, batch, churn_hz, {figures}{"".join(f", {column}" for column in more)}, out_of_memory
-        from cells where setting = $setting and {where}
+        from main.cells where setting = $setting and {where}
           and design in (select name from designs where accounts)
         order by cpus, batch, churn_hz, design
         """,

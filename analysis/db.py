@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from analysis.marts import marts
+from analysis.measures import OVER_GRID
 from analysis.run import InputError, Run
 from core.designs import DESIGNS
 from core.keys import fields_of, read_by
@@ -138,9 +139,7 @@ def lacking(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
 
 
 def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
-    """Shadow the views by tables of what other marts and the tables for people read of them, and by views of those."""
-    from analysis.measures import MEASURES
-
+    """Shadow the views by tables of what is shown over the whole grid, and by views of those; `main` has all of it."""
     known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = $1"  # unbound
     columns, compared = ([name for (name,) in con.execute(known, [base]).fetchall()] for base in BASES)
     if not columns or not compared:
@@ -148,15 +147,16 @@ def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
         raise InputError(
             f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
         )
-    read = {*MEASURES, *re.findall(r"\w+", " ".join(mart.sql for mart in marts().values()))}
-    wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in read)
+    held = {"setting", *GRID, "replicates", "out_of_memory", "own", *OVER_GRID}
+    wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in held)
     con.execute(f"create table held.cells as select {wanted} from main.cells")
     con.execute("create table held.uncertainty as from main.uncertainty limit 0")
     rows = con.execute("select cpus, sum(replicates) as n from held.cells group by cpus order by cpus").fetchall()
-    pieces = max(1, math.ceil(sum(n for _, n in rows) / PAIRED_ROWS))
-    for piece in range(pieces):
-        if some := [cpus for cpus, _ in rows[piece::pieces]]:
-            con.execute(f"insert into held.uncertainty from main.uncertainty where ({where}) and cpus in {tuple(some)}")
+    pieces = min(math.ceil(sum(n for _, n in rows) / PAIRED_ROWS), len(rows))
+    # all at once without a condition on CPUs, from which DuckDB would guess that the side to hold is the smaller
+    of_some = [f"cpus in {tuple(cpus for cpus, _ in rows[piece::pieces])}" for piece in range(pieces)]
+    for some in of_some if pieces > 1 else ["true"]:
+        con.execute(f"insert into held.uncertainty from main.uncertainty where ({where}) and {some}")
     _views(con, "held", set(marts()) - set(BASES))
     for name in OFTEN:
         with suppress(duckdb.CatalogException):  # of a run that lacks what it needs

@@ -45,6 +45,11 @@ MEASURES = {
     "inherited_bytes_mean": Measure("charges that a new memcg takes over", "inherited"),
     "over_half_limit_share": Measure("new memcgs that start over half their limit", ">half limit"),
 }
+# what is shown over the whole grid, and so held; other figures of cells are worked out for the places that are shown
+OVER_GRID = (
+    *("dead_bytes_end", "dying_memcgs_end", "atomics_per_page_charge", "atomics_per_object", "ns_per_object"),
+    "stocked_bytes_mean",
+)
 
 
 def title(measure: str) -> str:

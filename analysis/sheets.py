@@ -113,7 +113,11 @@ def _side_by_side(
     asked: Sequence[Answers], shown: Shown, name: str, heading: str, *, figures: Sequence[str], said: str
 ) -> Sheet:
     """One line per setting, design and place; a column per figure that any has."""
-    found = [(ask, row) for ask in asked for row in _cells(ask, shown, dict.fromkeys(AXIS_COUNTS, 1))]
+    found = [
+        (ask, row)
+        for ask in asked
+        for row in _by_design(ask.every_figure({axis: shown.of(ask, axis, 1) for axis in AXIS_COUNTS}))
+    ]
     columns = [
         column
         for column in figures
@@ -345,7 +349,7 @@ def _pareto(ask: Answers, shown: Shown) -> Sheet | None:
 
 
 def _cells(ask: Answers, shown: Shown, most: dict[str, int]) -> list[Answer]:
-    """Rows of `cells` at the values of the axes that are shown, in the order of the registry."""
+    """Held rows of `cells` at the values of the axes that are shown, in the order of the registry."""
     lists = {axis: shown.of(ask, axis, n) for axis, n in most.items()}
     where = " and ".join(f"list_contains(${axis}, {axis})" for axis in lists)
     query = f"from cells where setting = $setting and {where} order by design, cpus, batch, churn_hz"

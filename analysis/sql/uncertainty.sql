@@ -12,14 +12,14 @@ seen as not materialized (
     -- a key of 64 bits, as scenario_id is, and a number for a design: joins and groups on texts are slow
     select hash(scenario_id, setting, cpus, batch) as events, setting, cpus, batch, churn_hz,
            list_position((select names from names), design)::utinyint as n,
-           dead_bytes_end::double as dead_bytes_end,
-           total_bytes_end::double as total_bytes_end,
-           dying_memcgs_end::double as dying_memcgs_end,
-           atomics_per_page_charge::double as atomics_per_page_charge,
-           atomics_per_object::double as atomics_per_object,
-           ns_per_object::double as ns_per_object,
-           offline_work_us::double as offline_work_us
-    from points
+           p.dead_bytes_end::double as dead_bytes_end,
+           p.total_bytes_end::double as total_bytes_end,
+           p.dying_memcgs_end::double as dying_memcgs_end,
+           p.atomics_per_page_charge::double as atomics_per_page_charge,
+           p.atomics_per_object::double as atomics_per_object,
+           p.ns_per_object::double as ns_per_object,
+           p.offline_work_us::double as offline_work_us
+    from points as p
 ),
 rivals as (
     select a.setting, a.n, b.n as against_n, a.cpus, a.batch, a.churn_hz, count(*) as pairs,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count, permutations
 from math import inf, sqrt
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from analysis.db import connect
 from analysis.marts import marts
@@ -206,6 +211,63 @@ def test_uncertainty_of_one_pair(ask):
     )
 
     assert (row["pairs"], row["mean_difference"], row["low"], row["high"]) == (1, 2.0, None, None)
+
+
+FIGURES = st.fixed_dictionaries({"dead_bytes_end": st.integers(0, 10**12), "ns_per_object": st.floats(0, 1e4)})
+SEEN = st.dictionaries(
+    st.tuples(st.sampled_from(["s", "t", "u"]), st.sampled_from(["page_ref", "objcg", "unaccounted"]),
+              st.sampled_from([8, 64]), st.sampled_from([1, 32])),
+    FIGURES, min_size=1, max_size=24,
+)  # fmt: skip
+RUNS = count()
+
+
+@given(seen=SEEN)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_uncertainty_is_of_whatever_two_designs_both_saw(land, seen):
+    """Whatever holes a run has, differences are those of rows of one scenario and place, worked out one by one."""
+    keys = ("scenario_id", "design", "cpus", "batch")
+    points = [dict(zip(keys, key, strict=True)) | figures for key, figures in seen.items()]
+    con = connect(open_run(str(land(points, name=f"run{next(RUNS)}"))))
+    query = "select measure, design, against, cpus, batch, pairs, mean_difference, low from uncertainty"
+    found = {row[:5]: row[5:] for row in con.sql(query).fetchall() if row[0] in {"dead_bytes_end", "ns_per_object"}}
+
+    differences: dict[tuple[Any, ...], list[float]] = {}
+    for (one, figures), (other, others) in permutations(seen.items(), 2):
+        if (one[0], *one[2:]) == (other[0], *other[2:]):
+            for measure, figure in figures.items():
+                differences.setdefault((measure, one[1], other[1], *one[2:]), []).append(figure - others[measure])
+    assert found.keys() == differences.keys()
+    for key, each in differences.items():
+        pairs, mean, low = found[key]
+        assert pairs == len(each)
+        assert mean == pytest.approx(np.mean(each), rel=1e-9, abs=1e-3)
+        half = stdtrit(pairs - 1, 0.975) * np.std(each, ddof=1) / sqrt(pairs) if pairs > 1 else None
+        assert low == (None if half is None else pytest.approx(np.mean(each) - half, rel=1e-9, abs=1e-3))
+
+
+def test_a_mart_says_the_same_where_it_is_held(land):
+    """What is computed once for tables and reports is what sql shows, of every mart."""
+    figures = {"dead_bytes_end": 96, "atomics_per_page_charge": 3, "atomics_per_object": 2, "ns_per_object": 4}
+    points = [
+        {"design": design, "cpus": cpus, "batch": batch, "replicate": replicate, "scenario_id": f"s{replicate}"}
+        | {name: 32 * (figure + replicate) * n // batch for name, figure in figures.items()}
+        for n, design in enumerate(("page_ref", "objcg", "reparent_percpu"), 1)
+        for cpus in (8, 64)
+        for batch in (1, 32)
+        for replicate in (0, 1)
+    ]
+    run = open_run(str(land(points)))
+    plain, held = connect(run), connect(run, hold="true")
+
+    known = "select table_name from information_schema.tables where table_schema = 'held'"
+    names = {name for (name,) in held.execute(known).fetchall()} - {"cells"}
+    assert names >= {"uncertainty", "batch_choice", "prices", "crossover", "pareto", "upgrade"}
+    for name in names:
+        query = f"select * from {name} order by all"
+        assert held.sql(query).fetchall() == plain.sql(query).fetchall(), name
+    figure = "select design, batch, dead_bytes_end, dead_bytes_end_pm from cells order by all"
+    assert held.sql(figure).fetchall() == plain.sql(figure).fetchall()
 
 
 def test_prices(ask):
