@@ -34,15 +34,15 @@ EVENT = record_dtype(
 
 
 class Window(NamedTuple):
-    """Events as they were drawn, and the order in which they happen: block by block; what is in no block does not."""
+    """Events as they were drawn, and the order in which they happen: block by block."""
 
-    events: NDArray[np.void]  # [drawn] EVENT
+    events: NDArray[np.void]  # [events] EVENT
     blocks: NDArray[np.int64]  # [blocks, 2] first event of each, and the one after its last
     memcgs: int  # the root included
     objects: int  # numbers of objects are below
 
     def in_order(self) -> NDArray[np.void]:
-        """Return the events that happen, in that order, `[events]`."""
+        """Return the events in the order in which they happen, `[events]`."""
         first, end = self.blocks.T
         happened = np.cumsum(end - first)
         at: NDArray[np.int64] = np.repeat(end - happened, end - first) + np.arange(happened[-1])

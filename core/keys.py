@@ -146,9 +146,18 @@ def own_of(whole: Any, name: str) -> Any:
 
 def resolved(whole: T) -> T:
     """Return a record with what its nulls stand for in their place."""
-    filled: T = object.__new__(type(whole))
-    vars(filled).update({name: value_of(whole, name) for name in fields_of(type(whole))})
+    cls: Any = type(whole)
+    filled: T = object.__new__(cls)
+    vars(filled).update(vars(whole))
+    for name in _nullable(cls):
+        if getattr(whole, name) is None:
+            vars(filled)[name] = own_of(whole, name)
     return filled
+
+
+@cache
+def _nullable(cls: Any) -> tuple[str, ...]:
+    return tuple(name for name, own in fields_of(cls).items() if own.own)
 
 
 def setting(whole: Any, part: str) -> tuple[Hashable, ...]:
@@ -160,16 +169,22 @@ def setting(whole: Any, part: str) -> tuple[Hashable, ...]:
 
 def seen_by(whole: T, part: str) -> T:
     """Return a record with what a part may see, which raises AttributeError, naming the field, for anything else."""
-    may = {part, *PART_SEES[part]}
     cls: Any = type(whole)
     seen: T = object.__new__(_narrowed(cls, part))
-    for name, own in fields_of(cls).items():
-        value = value_of(whole, name) if own.readers & may else getattr(whole, name)
-        if own.readers & may:
-            vars(seen)[name] = value
-        elif _is_record(value):
+    readable, others = _seen_fields(cls, part)
+    vars(seen).update({name: value_of(whole, name) for name in readable})
+    for name in others:
+        if _is_record(value := getattr(whole, name)):
             vars(seen)[name] = _seen_inside(_Itself(value), part)
     return seen
+
+
+@cache
+def _seen_fields(cls: Any, part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields that a part sees, and those of which it may see something inside."""
+    may = {part, *PART_SEES[part]}
+    readable = tuple(name for name, own in fields_of(cls).items() if own.readers & may)
+    return readable, tuple(name for name in fields_of(cls) if name not in readable)
 
 
 def identity(whole: Any) -> str:

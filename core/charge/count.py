@@ -255,9 +255,11 @@ def _check_books(design: Design, stream: Stream, tally: Tally, batches: NDArray[
 
 
 def _cpus_per_memcg(pages: NDArray[np.void]) -> float:
-    moves = pages[(pages["pages"] > 0) & (pages["memcg"] != ROOT)]
-    if not moves.size:
+    moved = (pages["pages"] > 0) & (pages["memcg"] != ROOT)
+    if not moved.any():
         return 0.0
-    shared = np.zeros((int(moves["memcg"].max()) + 1, int(moves["cpu"].max()) + 1), np.bool_)
-    shared[moves["memcg"], moves["cpu"]] = True
-    return float(shared.sum(axis=1)[moves["memcg"]].mean())
+    memcgs, cpus = pages["memcg"][moved].astype(np.int64), pages["cpu"][moved]
+    width = int(cpus.max()) + 1
+    uses = np.zeros((int(memcgs.max()) + 1) * width, np.bool_)
+    uses[memcgs * width + cpus] = True
+    return float(np.dot(uses.reshape(-1, width).sum(axis=1), np.bincount(memcgs)) / memcgs.size)

@@ -65,11 +65,6 @@ class Room(NamedTuple):
     state: NDArray[np.uint64]  # [1] of the stream's random numbers
     luck: NDArray[np.uint64]  # [1] of numbers that the stream draws nothing for
 
-    def has(self, more: tuple[int, int]) -> bool:
-        """Whether there is room left for so many events and blocks."""
-        size = self.events.size, self.blocks.shape[0]
-        return all(used + new <= all_of_it for used, new, all_of_it in zip(self.used, more, size, strict=True))
-
 
 class Comings(NamedTuple):
     """Memcgs that come online in the window, by slot, then time."""
@@ -79,19 +74,12 @@ class Comings(NamedTuple):
     memcg: NDArray[np.int64]  # its number
 
 
-def most(streams: Streams, which: int, slots: int, comings: int) -> tuple[int, int]:
-    """Return the most events and blocks that so many streams can come to, on a machine with so many slots."""
-    fills = streams.homes * streams.slots
-    events = 2 * (streams.length + fills * streams.fill) * which + slots + 1 + LOOKS + 2 * comings
-    return events, 2 + LOOKS + 2 * comings + (fills + streams.length) * which
-
-
-def new_room(streams: Streams, caches: int, size: tuple[int, int]) -> Room:
-    """Return room for so many events and blocks."""
-    widest, objects = streams.slots, streams.objects
+def new_room(streams: Streams, caches: int, cpus: int, slots: int, comings: int) -> Room:
+    """Return room for the most events and blocks that streams can come to."""
+    widest, objects, fills = streams.slots, streams.objects, streams.homes * streams.slots
     return Room(
-        events=np.zeros(size[0], EVENT),
-        blocks=np.empty((size[1], 2)),
+        events=np.zeros(2 * (streams.length + fills * streams.fill) * cpus + slots + 1 + LOOKS + 2 * comings, EVENT),
+        blocks=np.empty((2 + LOOKS + 2 * comings + (fills + streams.length) * cpus, 2)),
         used=np.zeros(2, np.int64),
         due=np.empty((widest, streams.burst + 1), np.int32),
         objects=_Objects(
@@ -133,13 +121,13 @@ def _drawn(shares, at):  # type: ignore[no-untyped-def]
 
 
 @entry
-def draw(streams, shares, seed, first, last, comings, which, room, ends):  # type: ignore[no-untyped-def]
-    """Append the events of some streams, one after the other, and the blocks they happen in: each one's time and place.
+def draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-untyped-def]
+    """Write events of all streams one after the other, and the blocks they happen in: where each begins, and when.
 
-    Before these come the events that are of no stream. A block runs on one CPU without a break. Times are allocations
-    of a stream. `ends`, `[1 + which]`: blocks that there are after those of no stream, and after each stream.
+    A block runs on one CPU without a break. Times are allocations of a stream; of blocks that begin at one allocation
+    the streams' are in no particular order.
     """
-    slots = last[-1]
+    cpus, slots = first.size, last[-1]
     events, blocks, due, objects = room.events, room.blocks, room.due, room.objects
     first_use, homes, on, (allocated, place, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
     used, state, luck, ring = room.used, room.state, room.luck, due.shape[1]
@@ -162,9 +150,7 @@ def draw(streams, shares, seed, first, last, comings, which, room, ends):  # typ
             mine = comings.memcg[each]
             _emit(events, used, ONLINE, mine)
 
-    ends[0] = used[1]
-    for each_stream in range(which.size):
-        stream = which[each_stream]
+    for stream in range(cpus):
         state[0] = finalise(seed + np.uint64(stream + 1) * GOLDEN)
         begins = 0.5 * _random(state)
         actors = last[stream] - first[stream]
@@ -259,7 +245,6 @@ def draw(streams, shares, seed, first, last, comings, which, room, ends):  # typ
             event = _emit(events, used, ALLOC, memcg[running])
             event.early, event.cache, event.object = early, cache, first_object + obj
             event.cpu_hash = on[running]
-        ends[each_stream + 1] = used[1]
 
 
 @part

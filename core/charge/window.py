@@ -16,14 +16,13 @@ draw nothing from the streams. Windows in which nobody comes or goes are the sam
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.charge.draw import NOTHING, Comings, Room, Streams, draw, most, new_room
+from core.charge.draw import NOTHING, Comings, Streams, draw, new_room
 from core.events import Window
-from core.kept import Keyed, latest
 from core.keys import identity
 from core.rng import keyed_generator
 from core.workload import ChargeMix
@@ -40,66 +39,25 @@ FILL_OF_ARRAYS = 1.0  # of SLAB
 FILP = "filp"
 
 
-class _Drawn(NamedTuple):
-    """Streams that were drawn, and the room that they are in."""
-
-    room: Room
-    blocks: NDArray[np.float64]  # [blocks, 3] when each begins, its first event, and the one after its last
-    streams: NDArray[np.int64]  # [blocks] whose each is; NOTHING: of no stream
-
-
 def charge_window(point: Point) -> Window:
     """Draw the window of a point's scenario on its machine.
 
-    What follows START is the window, `allocations_per_cpu` allocations of every stream. Where memcgs come to few of the
-    streams, the others are those of the window in which nobody comes, which is kept; those few go into the same room.
+    What follows START is the window, `allocations_per_cpu` allocations of every stream.
     """
-    mix = point.workload.charge
-    first, last = slots_of_streams(mix, point.cpus)
-    comings = _by_slot(_taken_over(point), int(last[-1]))
-    everything, touched = np.arange(point.cpus), np.flatnonzero(comings.of_slot[first] < comings.of_slot[last])
-    if 2 * touched.size > point.cpus:
-        return _window(point, comings, _drawn(point, comings, everything))
-    calm = _calm(Keyed((_realisation(point), point.cpus, point.kernel.filp_by_rcu, _reserve(point)), point))
-    if not comings.at.size:
-        return _window(point, comings, calm)
-    if not calm.room.has(most(_streams(point), touched.size, int(last[-1]), comings.at.size)):
-        return _window(point, comings, _drawn(point, comings, everything))
-    again = _drawn(point, comings, touched, calm.room)
-    stays = ~np.isin(calm.streams, [NOTHING, *touched])
-    blocks = np.concatenate([calm.blocks[stays], again.blocks])
-    return _window(point, comings, _Drawn(calm.room, blocks, np.concatenate([calm.streams[stays], again.streams])))
-
-
-@latest
-def _calm(point: Keyed[Point]) -> _Drawn:
-    """Return what is drawn where nobody comes or goes."""
-    nobody = _by_slot([], memcgs_online(point.of.workload.charge, point.of.cpus))
-    return _drawn(point.of, nobody, np.arange(point.of.cpus))
-
-
-def _drawn(point: Point, comings: Comings, which: NDArray[np.int64], room: Room | None = None) -> _Drawn:
-    """Draw some streams, into a room where others are, or into one of their own."""
     mix, streams = point.workload.charge, _streams(point)
     first, last = slots_of_streams(mix, point.cpus)
+    comings = _by_slot(_taken_over(point), int(last[-1]))
     shares = np.cumsum(list(mix.caches.values()))
     seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
-    room = room or new_room(streams, shares.size, most(streams, which.size, int(last[-1]), comings.at.size))
-    before, ends = int(room.used[1]), np.empty(1 + which.size, np.int64)
-    draw(streams, shares / shares[-1], seed, first, last, comings, which, room, ends)
-    begins, starts = room.blocks[before : room.used[1]].T
-    blocks = np.stack([begins, starts, np.append(starts[1:], room.used[0])], axis=1)
-    return _Drawn(room, blocks, np.repeat([NOTHING, *which], np.diff(ends, prepend=before)))
-
-
-def _window(point: Point, comings: Comings, drawn: _Drawn) -> Window:
-    """Put blocks in order: those that begin at once by stream, and then as they were drawn."""
-    order = np.lexsort((drawn.streams, drawn.blocks[:, 0]))
+    room = new_room(streams, shares.size, point.cpus, int(last[-1]), comings.at.size)
+    draw(streams, shares / shares[-1], seed, first, last, comings, room)
+    events, (begins, starts) = room.events[: room.used[0]], room.blocks[: room.used[1]].T
+    order = np.argsort(begins, kind="stable")
     return Window(
-        events=drawn.room.events[: drawn.room.used[0]],
-        blocks=drawn.blocks[order, 1:].astype(np.int64),
-        memcgs=memcgs_online(point.workload.charge, point.cpus) + comings.at.size + 1,
-        objects=_streams(point).objects * point.cpus,
+        events=events,
+        blocks=np.stack([starts, np.append(starts[1:], events.size)], axis=1).astype(np.int64)[order],
+        memcgs=int(last[-1]) + comings.at.size + 1,
+        objects=streams.objects * point.cpus,
     )
 
 

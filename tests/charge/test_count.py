@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.charge import stock, window
+from core.charge import stock
 from core.charge.count import count, count_lanes
 from core.charge.machine import machine_of
 from core.charge.window import charge_window, window_key
@@ -424,24 +424,6 @@ def test_churn_draws_nothing_from_the_streams():
         drawn.append(sorted(allocated, key=itemgetter(0)))  # in order within each stream
 
     assert drawn[0] == drawn[1]
-
-
-def test_streams_that_nobody_comes_to_are_drawn_once():
-    """What is drawn of few streams beside those of the calm window is the whole window, however often, and for good."""
-    base = replace(small_window(), cpus=8)
-    everything, windows, whole = np.arange(base.cpus), [], []
-    for churn_hz in np.linspace(20.0, 80.0, 30):
-        point = replace(base, churn_hz=float(churn_hz))
-        windows.append(charge_window(point))
-        comings = window._by_slot(window._taken_over(point), base.cpus)
-        whole.append(window._window(point, comings, window._drawn(point, comings, everything)))
-    shared = [np.shares_memory(each.events, windows[0].events) for each in windows]
-
-    assert any(shared[1:])
-    assert not all(shared)
-    for found, drawn in zip(windows, whole, strict=True):
-        assert found.in_order().tobytes() == drawn.in_order().tobytes()
-        assert (found.memcgs, found.objects) == (drawn.memcgs, drawn.objects)
 
 
 def test_closed_files_wait_for_rcu_until_6_7():
