@@ -19,11 +19,12 @@ import pyarrow as pa
 import typer
 
 from analysis import output
+from analysis import real as measured
 from analysis.answers import Answers, answers
-from analysis.db import connect, is_of_sweep, lacking, no_sweep
+from analysis.db import connect, is_of_kernels, is_of_sweep, lacking, no_sweep
 from analysis.marts import marts
 from analysis.run import InputError, Run, open_run
-from analysis.sheets import Shown, sheets
+from analysis.sheets import Sheet, Shown, sheets
 from analysis.tables import Form, write_sheets
 from analysis.validate import judged, score
 from core.checks import among
@@ -74,19 +75,20 @@ def tables(
     verify: Verify = False,
 ) -> None:
     """Print what the run says: memory, atomics, time, the batch that is enough, the best design."""
-    asked = _answers(_whole(run, partial, verify), setting)
-    several = asked if setting is not None else asked[:SETTINGS_SHOWN]
+    whole = _whole(run, partial, verify)
     axes = {"cpus": cpus, "batch": batch, "churn_hz": churn}
-    shown = Shown(**{axis: _asked(several, axis, text) for axis, text in axes.items()})
-    asked_for = {axis: list(values) for axis, values in vars(shown).items() if values}
-    several = [replace(ask, asked_for=asked_for) for ask in several]
-    found = list(sheets(several, shown))
+    if is_of_kernels(whole):
+        found, intro = list(measured.sheets_of(whole)), [measured.INTRO]
+        for name, text in (axes | {"setting": setting}).items():
+            if text:
+                raise InputError(f"{_option(name)} must be left out for a run of real kernels (got {text!r})")
+    else:
+        found, intro = _of_sweep(_answers(whole, setting), axes, every=setting is not None)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     for name in wanted:
         if name not in (there := dict.fromkeys(sheet.name for sheet in found)):
             raise InputError(among(there).broken("--only", name))
     chosen = [sheet for sheet in found if sheet.name in wanted or not wanted]
-    intro = _intro(several, len(asked) - len(several))
     with output.place(to) as file:
         write_sheets(chosen, form, width, intro, file)
 
@@ -276,6 +278,15 @@ def _answers(run: Run, setting: str | None = None) -> list[Answers]:
     return [ask for ask in asked if (setting or "") in ask.setting]
 
 
+def _of_sweep(asked: list[Answers], axes: dict[str, str], *, every: bool) -> tuple[list[Sheet], list[str]]:
+    """Sheets of a sweep and what they have in common. axes: values asked for. every: all settings, not only some."""
+    several = asked if every else asked[:SETTINGS_SHOWN]
+    shown = Shown(**{axis: _asked(several, axis, text) for axis, text in axes.items()})
+    asked_for = {axis: list(values) for axis, values in vars(shown).items() if values}
+    several = [replace(ask, asked_for=asked_for) for ask in several]
+    return list(sheets(several, shown)), _intro(several, len(asked) - len(several))
+
+
 def _asked(asked: list[Answers], axis: str, text: str) -> tuple[Any, ...]:
     """The values of an axis that `--cpus 8,64` asks for, each of which the run has; none asked for is ()."""
     there = sorted({value for ask in asked for value in ask.axis(axis)})
@@ -285,12 +296,15 @@ def _asked(asked: list[Answers], axis: str, text: str) -> tuple[Any, ...]:
     for word in filter(None, (word.strip() for word in text.split(","))):
         same = [value for value in there if _is(value, word)]
         if not same:
-            option = "--churn" if axis == "churn_hz" else f"--{axis}"
             raise InputError(
-                f"{option} must be of the run's {', '.join(f'{v:g}' for v in there)}, or all (got {word!r})"
+                f"{_option(axis)} must be of the run's {', '.join(f'{v:g}' for v in there)}, or all (got {word!r})"
             )
         found += same
     return tuple(found)
+
+
+def _option(axis: str) -> str:
+    return "--churn" if axis == "churn_hz" else f"--{axis}"
 
 
 def _is(value: float, word: str) -> bool:

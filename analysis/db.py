@@ -101,6 +101,12 @@ def is_of_sweep(run: Run) -> bool:
     return "points" in tables and set(GRID) <= set(tables["points"].schema.names)
 
 
+def is_of_kernels(run: Run) -> bool:
+    """Whether a run is of real kernels: its rows say what measured them."""
+    tables = run.tables()
+    return "points" in tables and {"source", "measure", "workload", "cgroups"} <= set(tables["points"].schema.names)
+
+
 def no_sweep(run: Run) -> InputError:
     """Say that a run has no points of a sweep, and what can be asked of it."""
     tables = run.tables()
@@ -108,7 +114,8 @@ def no_sweep(run: Run) -> InputError:
         found = f"which has {', '.join(tables) or 'nothing'}"
         then = "try host, or sql" if "forecast" in tables else "try sql"
     elif "slabs" in tables or "calls" in tables:
-        found, then = "of real kernels", f"+experiment=validate reference={run.url} holds the model against it; try sql"
+        found = "of real kernels"
+        then = f"+experiment=validate reference={run.url} holds the model against it; try tables, or sql"
     else:
         missing = next(axis for axis in GRID if axis not in tables["points"].schema.names)
         found, then = f"whose points lack {missing}", "docs/results.md has the columns"

@@ -31,6 +31,7 @@ ASKED = Path(__file__).parent / "marts" / "questions.py"
 MOST_BYTES = 100  # a row
 CONNECT = """
 import resource, sys
+import scipy.special
 from analysis.db import connect
 from analysis.run import open_run
 def cpu_s(who=resource.RUSAGE_SELF):

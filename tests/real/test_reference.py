@@ -2,14 +2,19 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import hydra
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import stdtrit
 
 from analysis.db import connect
+from analysis.real import sheets_of
 from analysis.run import open_run
+from analysis.tables import Form
 from analysis.validate import judged
 from sweep.config import detect, hosts, kernels, schema
 from sweep.errors import InputError
@@ -138,3 +143,30 @@ def test_sql_answers_over_what_kernels_measured(profile_of, tmp_path):
     assert connect(run).sql(query).fetchall() == [(60.0,)]
     with pytest.raises(InputError, match="RUN must be of a sweep"):
         connect(run, hold="true")
+
+
+def test_tables_say_what_kernels_measured(profile_of, tmp_path):
+    """Hand-worked: three boots of 40, 50 and 60 KiB / 10 cgroups, with Student's t; 61 calls in 200 files, once."""
+    run = open_run(str(write_run(tmp_path / "run", profile_of("linux-6.1"), consoles())))
+    left, calls = sheets_of(run)
+    found = {line.section: dict(zip(left.columns, line.cells, strict=True)) for line in left.lines}
+
+    kept = found["6.1, keep1-cgroups10, depth 1, cgroup v2"]
+    assert (kept["Slab"].value, kept["n"]) == (5.0, "3")
+    assert kept["Slab"].half_width == pytest.approx(stdtrit(2, 0.975) * 1 / 3**0.5)
+    assert found["6.1, keep0-cgroups10, depth 1, cgroup v2"]["Slab"].value == 2.0
+    [charges] = [line for line in calls.lines if line.keys == ("vm", "1", "try_charge_memcg")]
+    assert (charges.cells[0].value, charges.cells[0].half_width, charges.cells[-1]) == (61 / 200, None, "1")
+
+
+@pytest.mark.parametrize("form", Form)
+def test_tables_of_real_kernels_are_written_as_any(profile_of, tmp_path, form):
+    """Every format has the figure with its unit; a mail's lines are 72 columns."""
+    run = write_run(tmp_path / "run", profile_of("linux-6.1"), consoles())
+    command = [sys.executable, "-m", "analysis", "tables", str(run), "--format", str(form)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert {"table": "5.0 ±2.5 KiB", "text": "5.0 +-2.5 KiB", "markdown": "5.0 ± 2.5 KiB", "csv": ",5.0,"}[form] in said
+    refused = subprocess.run([*command, "--cpus", "2"], capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr) == (2, "--cpus must be left out for a run of real kernels (got '2')\n")
+    assert form != "text" or max(map(len, said.splitlines())) <= 72
