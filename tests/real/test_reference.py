@@ -159,6 +159,27 @@ def test_tables_say_what_kernels_measured(profile_of, tmp_path):
     assert (charges.cells[0].value, charges.cells[0].half_width, charges.cells[-1]) == (61 / 200, None, "1")
 
 
+def test_tables_say_what_an_operation_costs(profile_of, tmp_path):
+    """Hand-worked: two repeats of 110 and 130 ns in a cgroup; the root is not ours, so nothing stands there."""
+    repeats = [
+        {"operation": "pipe", "processes": 1, "round": n, "accounted_ns": 110.0 + 20 * n, "objects": 6} for n in (0, 1)
+    ]
+    case = Case("live", "6.1", "cost", 2, 1, 2, usual(), 0)
+    row = Row(case, "p", "usual", KERNEL, profile_of("linux-6.1"), deterministic=False, costs=repeats)
+    for table in ("points", "costs"):
+        (tmp_path / table).mkdir()
+        pq.write_table(tables_of([row])[table], tmp_path / table / "00000.parquet")
+    files = [{"path": f"{table}/00000.parquet"} for table in ("points", "costs")]
+    (tmp_path / "manifest.json").write_text(json.dumps({"state": "complete", "files": files}))
+
+    [costs] = sheets_of(open_run(str(tmp_path)))
+
+    [line] = costs.lines
+    assert (costs.columns, line.keys) == (("charged", "n"), ("live", "2", "pipe, 1 at once"))
+    assert line.cells[0].value == 120.0
+    assert line.cells[0].half_width == pytest.approx(stdtrit(1, 0.975) * 10)
+
+
 @pytest.mark.parametrize("form", Form)
 def test_tables_of_real_kernels_are_written_as_any(profile_of, tmp_path, form):
     """Every format has the figure with its unit; a mail's lines are 72 columns."""
