@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweep.engine.cost import CostModel
 from sweep.engine.ranges import Ranges
 from sweep.engine.rates import Rates, outlook_of
 
@@ -30,8 +29,7 @@ def seconds(job: Job, total: int, cores: int) -> float:
     whole = outlook_of(job, cores)
     all_of_it = whole.left(Ranges([(0, total)]))
     rates = Rates(whole.assumed)
-    cost = CostModel()  # of which only the order counts
-    expected = np.array([cost.predict(job.features(start)) for start in starts.tolist()])
+    expected = np.array([rates.seconds(whole.anew(*stretch)) for stretch in stretches])
     rungs = np.floor(np.log(np.maximum(expected, 1e-9)) / np.log(STEP))
     order = np.random.default_rng(0).permutation(len(stretches))
     ladder = [next(at for at in order.tolist() if rungs[at] == rung) for rung in np.unique(rungs)]

@@ -6,8 +6,9 @@ how the plan is cut, where a piece runs and how often it is tried never shows in
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import pyarrow as pa
 
 from sweep.engine import signals
-from sweep.engine.cost import CostModel
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
 from sweep.engine.rates import Remaining
@@ -27,8 +27,8 @@ POLL_S = 0.25
 LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
 MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
+FIRST_S = 0.5  # of the very first task, which is taken where the plan is cheap: what it says is known early
 TASKS_PER_S = 250  # that a driver aims at: a quarter of what Ray takes from one, for many tasks come out shorter
-ASKED_AT = 5  # positions of a stretch at which its cost is asked for
 
 
 class Job(Protocol):
@@ -60,7 +60,7 @@ class Job(Protocol):
         """Return the tables of the positions from `start` to `stop`, rows in order of position."""
 
     def features(self, position: int) -> tuple[float, ...]:
-        """Return numbers that the logarithm of a position's cost may be linear in."""
+        """Return logarithms of what the cost of a position may be a sum of multiples of, and of products of two."""
 
     def settings(self, position: int) -> Mapping[str, Any]:
         """Return what a position is, for a message about it."""
@@ -145,11 +145,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """A task whose parts are committed."""
+    """A task whose parts are committed. fresh: it was its worker's first, which loads code besides."""
 
     task: Task
     rows: int
     seconds: float
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,20 +219,18 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
     job: Job, todo: Ranges, executor: Executor, policy: Policy, progress: Progress, outcome: Outcome
 ) -> None:
     """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
-    cost, again = CostModel(), list[Task]()
-    remaining = Remaining(job, executor.cores)
+    remaining, again = Remaining(job, executor.cores), list[Task]()
     under_way = dict[Task, None]()  # in the order in which they were handed out
     while outcome.fatal is None and (under_way or todo or again):
         while len(under_way) < executor.cores * policy.in_flight and (todo or again):
-            task = again.pop() if again else _cut(job, todo, cost, policy, executor.cores)
+            task = again.pop() if again else _cut(job, todo, remaining, policy, executor.cores, under_way)
             executor.submit(task)
             under_way[task] = None
         for end in executor.wait(POLL_S):
             del under_way[end.task]
             outcome.tasks += 1
             if isinstance(end, Done):
-                _learn(job, cost, end)
-                remaining.learn(end.task.start, end.task.stop, end.seconds)
+                remaining.learn(end.task.start, end.task.stop, end.seconds, end.fresh)
                 outcome.simulation_s += end.seconds
                 outcome.rows += end.rows
                 progress.advance(end.task.stop - end.task.start)
@@ -247,7 +246,9 @@ def _left_s(remaining: Remaining, todo: Ranges, again: Iterable[Task], under_way
     return remaining.seconds(todo.stretches() + waiting, flying)
 
 
-def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) -> Task:
+def _cut(  # noqa: PLR0917 (a cut has regard to all of it)
+    job: Job, todo: Ranges, remaining: Remaining, policy: Policy, cores: int, under_way: Collection[Task]
+) -> Task:
     """Take the next task off that end of `todo` which costs more, so that what is long is not left for last.
 
     A task is as many whole grains as a core's share of the rest and `task_s` allow. A grain that takes much longer is
@@ -256,11 +257,12 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
     first, last = todo.ends()
     if isinstance(job, HeavyJob):
         return Task(*todo.take_first(first + 1))
-    from_last = cost.predict(job.features(last)) > cost.predict(job.features(first))
-    share_s = _mean_s(job, cost, todo.spread(ASKED_AT)) * len(todo) / (2 * cores)  # so that all cores end together
+    very_first = not (under_way or remaining.knows)
+    from_last = (remaining.task_s(last, last + 1) > remaining.task_s(first, first + 1)) != very_first
+    share_s = remaining.work_s(todo) / (2 * cores)  # so that all cores end together
     task_s = max(policy.task_s, cores / TASKS_PER_S)
-    aim_s = min(task_s, max(share_s, LEAST_TASK * task_s))
-    most = len(todo) // cores if cost.knows else min(FIRST_TASK, len(todo) // (4 * cores))
+    aim_s = FIRST_S if very_first else min(task_s, max(share_s, LEAST_TASK * task_s))
+    most = len(todo) // cores if remaining.knows else min(FIRST_TASK, len(todo) // (4 * cores))
 
     def stretch(length: int, grain: int) -> range:
         start = last - last % grain + grain - length if from_last else first - first % grain
@@ -268,7 +270,7 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
 
     def fits(length: int, grain: int, over: float) -> bool:
         at = stretch(length, grain)
-        return length <= over * most and len(at) * _mean_s(job, cost, _looks(at)) <= over * aim_s
+        return length <= over * most and remaining.task_s(at.start, at.stop) <= over * aim_s
 
     for grain in reversed(job.grains):
         if grain == 1 or fits(grain, grain, MOST_OVER):
@@ -278,22 +280,6 @@ def _cut(job: Job, todo: Ranges, cost: CostModel, policy: Policy, cores: int) ->
         length *= 2
     taken = stretch(length, grain)
     return Task(*(todo.take_last(taken.start) if from_last else todo.take_first(taken.stop)))
-
-
-def _looks(at: range) -> list[int]:
-    """Return positions of a stretch, both ends among them: what is dear is often at one."""
-    looks = min(ASKED_AT, len(at))
-    return [at[look * (len(at) - 1) // max(looks - 1, 1)] for look in range(looks)]
-
-
-def _mean_s(job: Job, cost: CostModel, positions: Sequence[int]) -> float:
-    return sum(cost.predict(job.features(position)) for position in positions) / len(positions)
-
-
-def _learn(job: Job, cost: CostModel, end: Done) -> None:
-    at = range(end.task.start, end.task.stop)
-    features = [job.features(position) for position in _looks(at)]
-    cost.learn(tuple(sum(each) / len(features) for each in zip(*features, strict=True)), end.seconds / len(at))
 
 
 def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:
@@ -313,6 +299,9 @@ def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:
     return [Task(task.start, middle), Task(middle, task.stop)]
 
 
+_served = itertools.count()  # tasks that this process took
+
+
 def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
     """Do a task and commit its parts: the only function that travels. `code` names the core that the driver has."""
     from sweep.engine.store import Store
@@ -320,7 +309,7 @@ def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
 
     if (reason := refusal(code)) is not None:
         return Failed(task, reason, "fatal")
-    began = time.perf_counter()
+    fresh, began = next(_served) == 0, time.perf_counter()
     try:
         tables = job.work(task.start, task.stop)
     except ImportError as error:
@@ -334,7 +323,7 @@ def run_task(job: Job, root: str, code: str, task: Task) -> Done | Failed:
             store.write_part(name, task.start, task.stop, tables[name])
     except OSError as error:
         return Failed(task, unwritable(root, error), "fatal")
-    return Done(task, tables[job.tables[-1]].num_rows, seconds)
+    return Done(task, tables[job.tables[-1]].num_rows, seconds, fresh)
 
 
 def unwritable(root: str, error: OSError) -> str:

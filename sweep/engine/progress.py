@@ -29,7 +29,8 @@ class Progress:
     ) -> None:
         self._total, self._before, self._done = total, done, done
         self._keep, self._compiling, self._running = keep, compiling, 0
-        self._left_s: float | None = None
+        self._told_s: float | None = None  # the time left, as it was last worked out anew, and when it will be over
+        self._ends_at = 0.0
         self._began = time.monotonic()
         self._shown = self._began
         self._bar: Bar | None = None
@@ -52,7 +53,7 @@ class Progress:
             self._bar.stop()
         else:
             say(f"{self._done:,} of {self._total:,} done in {time.monotonic() - self._began:,.1f} s")
-        self._running, self._left_s, self._compiling = 0, None, False
+        self._running, self._told_s, self._compiling = 0, None, False
         self._note("stopped" if kind or self._done < self._total else "landed")
 
     def advance(self, positions: int) -> None:
@@ -61,15 +62,20 @@ class Progress:
         self._compiling = False
 
     def show(self, running: int = 0, left_s: Callable[[], float] | None = None) -> None:
-        """Show where the run is, if it is time to. running: tasks under way; left_s: how long the rest should take."""
+        """Show where the run is, if it is time to. running: tasks under way; left_s: how long the rest should take.
+
+        What is left changes as tasks end; while none does, it is counted down.
+        """
         now = time.monotonic()
         due = now - self._shown >= LINE_EVERY_S
         if not due and not self._bar:
             return
         self._running = running
         rate = self._rate()
-        if rate and (due or self._left_s is None):
-            self._left_s = left_s() if left_s else (self._total - self._done) / rate
+        if rate and (due or self._told_s is None):
+            told_s = left_s() if left_s else (self._total - self._done) / rate
+            if told_s != self._told_s:
+                self._told_s, self._ends_at = told_s, now + told_s
         if self._bar:
             self._bar.update(self._task, completed=self._done, rate=rate or 0.0, left=self._left())
         if due:
@@ -82,9 +88,12 @@ class Progress:
         done = self._done - self._before
         return done / max(time.monotonic() - self._began, 1e-9) if done else None
 
+    def _left_s(self) -> float | None:
+        return None if self._told_s is None else max(self._ends_at - time.monotonic(), 0.0)
+
     def _left(self) -> str:
-        if self._left_s is not None:
-            return f"{timedelta(seconds=round(min(self._left_s, MOST_S)))} left"
+        if (left_s := self._left_s()) is not None:
+            return f"{timedelta(seconds=round(min(left_s, MOST_S)))} left"
         return "compiling, as this code never ran here" if self._compiling else "no task has ended yet"
 
     def _note(self, state: str) -> None:
@@ -93,7 +102,7 @@ class Progress:
             "points_done": self._done,
             "points_total": self._total,
             "rate_per_s": self._rate(),
-            "eta_s": self._left_s,
+            "eta_s": self._left_s(),
             "compiling": self._compiling,
             "tasks_running": self._running,
             "updated_at": datetime.now(UTC).isoformat(),

@@ -23,6 +23,10 @@ EACH = 1000  # tasks that are all learned from; of the next thousand every secon
 RECENT = 0.98  # weight of what was learned, per stretch learned since
 LEAST_S = 0.3  # an error counts beside what a stretch took, or beside this where it took less
 PULL = 0.03  # weight of the assumed ratios, beside what was learned
+STALE = 0.95  # of what was left when the mean of its positions was worked out: below that, it is anew
+FEW = 20  # tasks up to which it is worked out for each
+FIRST_GUESS_S = 2e-3  # of a position before anything is known; assumption, forgotten with the first task
+ASKED_AT = 5  # positions at which a stretch is asked for its parts where that is to be cheap
 ASKED_ABOUT = 200  # positions at which the parts of a long stretch are asked for
 
 
@@ -39,6 +43,9 @@ class Outlook(Protocol):
 
     def left(self, todo: Ranges) -> Sizes:
         """Return the parts of all positions that no task has."""
+
+    def foreseen(self, start: int, stop: int) -> Sizes:
+        """Return the parts of a stretch for a worker that keeps what it should by now; asked often, so it is cheap."""
 
     def anew(self, start: int, stop: int) -> Sizes:
         """Return the parts of a stretch for a worker that keeps nothing from other tasks."""
@@ -102,12 +109,16 @@ class ByFeatures:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self.assumed = 1.0 / self._of([0])
+        first = self._of([0])
+        self.assumed = FIRST_GUESS_S / first.size / first
 
     def did(self, start: int, stop: int) -> Sizes:
         """Return the parts of a stretch."""
-        some = np.unique(np.linspace(start, stop - 1, min(ASKED_ABOUT, stop - start)).astype(np.int64)).tolist()
-        return self._of(some) * ((stop - start) / len(some))
+        return self._stretch(start, stop, ASKED_ABOUT)
+
+    def foreseen(self, start: int, stop: int) -> Sizes:
+        """Return the parts of a stretch; both its ends are asked, for what is dear is often at one."""
+        return self._stretch(start, stop, ASKED_AT)
 
     anew = did
 
@@ -115,6 +126,10 @@ class ByFeatures:
         """Return the parts of what is left."""
         some = todo.spread(ASKED_ABOUT)
         return self._of(some) * (len(todo) / len(some)) if some else np.zeros_like(self.assumed)
+
+    def _stretch(self, start: int, stop: int, looks: int) -> Sizes:
+        some = np.unique(np.linspace(start, stop - 1, min(looks, stop - start)).astype(np.int64)).tolist()
+        return self._of(some) * ((stop - start) / len(some))
 
     def _of(self, positions: list[int]) -> Sizes:
         features = np.exp(np.array([self._job.features(position) for position in positions]))
@@ -127,16 +142,36 @@ class Remaining:
     """The time that a run has still to go, learned from its tasks."""
 
     def __init__(self, job: Job, cores: int) -> None:
-        self._outlook, self._cores = outlook_of(job, cores), cores
+        self._outlook, self._cores, self._priced = outlook_of(job, cores), cores, isinstance(job, Foreseeing)
         self._rates = Rates(self._outlook.assumed)
-        self._tasks = 0
+        self._tasks, self._all = 0, (0, 0.0)
 
-    def learn(self, start: int, stop: int, seconds: float) -> None:
-        """Take note that a stretch took so long; of very many, some do."""
+    @property
+    def knows(self) -> bool:
+        """Whether a task has ended."""
+        return self._tasks > 0
+
+    def task_s(self, start: int, stop: int) -> float:
+        """Return what a stretch should take whatever worker gets it, in core-seconds."""
+        return self._rates.seconds(self._outlook.foreseen(start, stop))
+
+    def work_s(self, todo: Ranges) -> float:
+        """Return what is left in core-seconds, of which the mean of a position is worked out now and then."""
+        length, each_s = self._all
+        if not STALE * length < len(todo) <= length or self._tasks < FEW:
+            each_s = self._rates.seconds(self._outlook.left(todo)) / len(todo)
+            self._all = len(todo), each_s
+        return each_s * len(todo)
+
+    def learn(self, start: int, stop: int, seconds: float, fresh: bool = False) -> None:
+        """Take note that a stretch took so long; of very many, some do.
+
+        fresh: it took what loading code takes besides, which says less than prices that were measured before.
+        """
         self._tasks += 1
         if self._tasks % (1 + self._tasks // EACH):
             return
-        if (sizes := self._outlook.did(start, stop)) is not None:
+        if (sizes := self._outlook.did(start, stop)) is not None and not (fresh and self._priced):
             self._rates.learn(sizes, seconds)
 
     def seconds(self, todo: Stretches, flying: Stretches) -> float:

@@ -22,6 +22,7 @@ from sweep.plan.plan import Plan
 MOST_MACHINES = 1024  # machines of a plan that are looked at one by one
 SOME = 200  # that are looked at of more
 ALL_LOOKED_AT = 8  # machines of a stretch that are all looked at
+DRAWN = 0.2  # of what a window takes a machine: it is drawn once, and replayed as each of its designs asks
 UNSURE = (0.1, 0.9)  # chance that a window is new, between which it says little what a stretch took
 LOOKS_AT_MACHINE = 64  # positions of a machine at which it is asked what `where` leaves out
 
@@ -64,6 +65,14 @@ class PlanOutlook:
         guessed = any(UNSURE[0] < self._new ** self._replayed[window] < UNSURE[1] for window in windows)
         self._replayed.update(windows)
         return None if guessed else found
+
+    def foreseen(self, start: int, stop: int) -> Sizes:
+        """Return the parts of a stretch for a worker that keeps what it should by now."""
+        if self._is_long(start, stop):
+            return self._sampled(self._ends(start, stop), stop - start)
+        found = self._whole([(start, stop)], self._replayed)
+        share = min(1.0, (stop - start) / self._span)
+        return np.asarray(found * [1.0, 1.0, DRAWN + (1.0 - DRAWN) * share])
 
     def anew(self, start: int, stop: int) -> Sizes:
         """Return the parts of a stretch for a worker that keeps nothing."""

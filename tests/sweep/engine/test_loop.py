@@ -292,6 +292,24 @@ def test_progress_is_written_for_machines(tmp_path, monkeypatch):
     assert all((took - at) / 2 < left < (took - at) * 2 for at, left in late)
 
 
+def test_the_time_left_is_counted_down_while_no_task_ends(monkeypatch):
+    """Ten seconds later ten seconds less are left, unless what ended says otherwise; never less than none."""
+    clock, kept = [0.0], []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+
+    def shown_after(seconds, left_s):
+        clock[0] += seconds
+        shown.show(1, lambda: left_s)
+        return json.loads(kept[-1])["eta_s"]
+
+    with Progress(300, 0, kept.append) as shown:
+        assert shown_after(10, 100.0) is None  # none has ended
+        shown.advance(3)
+        found = [shown_after(10, 100.0), shown_after(10, 100.0), shown_after(40, 70.0), shown_after(90, 70.0)]
+
+    assert found == [100.0, 90.0, 70.0, 0.0]
+
+
 def test_files_do_not_depend_on_how_a_plan_was_cut(tmp_path, monkeypatch):
     """Many files, of parts that end anywhere: in rows, numbers and bytes those of one part; a torn part is named."""
     monkeypatch.setattr(compacting, "ROWS_PER_FILE", 20)

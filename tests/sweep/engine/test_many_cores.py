@@ -64,7 +64,7 @@ class Long:
 
 @pytest.mark.parametrize(("cores", "least"), [(2, 0.95), (16, 0.8), (64, 0.8)])
 def test_churn_keeps_cores_busy_to_the_end(churn, cores, least):
-    """No cost is known before the first task ends, and yet all cores end nearly together."""
+    """Costs are foreseen before the first task ends, and all cores end nearly together."""
     on = driven(Simulation(churn), churn.positions, Virtual(cores, Churn(churn).seconds))
 
     assert on.outcome.rows == churn.positions

@@ -8,7 +8,7 @@ import pytest
 
 from sweep.engine.loop import Outcome, drive
 from sweep.engine.ranges import Ranges
-from sweep.engine.rates import ByFeatures, Rates
+from sweep.engine.rates import ByFeatures, Rates, Remaining
 from sweep.jobs.simulation import Simulation
 from tests.support.virtual import POLICY, Churn, Virtual
 from tests.sweep.engine.test_many_cores import Long, churn  # noqa: F401 (a fixture)
@@ -85,6 +85,38 @@ def test_a_resumed_run_is_told_rightly(churn):  # noqa: F811
 
     assert ratios
     assert 0.5 < min(ratios) <= max(ratios) < 2
+
+
+def test_the_very_first_task_is_short_and_not_where_the_plan_is_dear():
+    """The dear end comes first, but for one task off the other, whose cost is known within a fraction of a second."""
+    job = Sized(5_000)
+    cluster = Virtual(4, job.seconds)
+    handed, submit = [], cluster.submit
+    cluster.submit = lambda task: (handed.append(task), submit(task))
+    drive(job, Ranges([(0, job.length)]), cluster, POLICY, Told(cluster), Outcome())
+
+    assert handed[0].start == 0
+    assert job.seconds(handed[0], 0) < 4
+    assert [task.stop for task in handed[1:3]] == [5_000, handed[1].start]
+
+
+def test_what_a_workers_first_task_loads_is_no_price_of_work(churn):  # noqa: F811
+    """Measured prices are not changed by it; a job that has none takes what it gets."""
+    known, unknown = Remaining(Simulation(churn), 2), Remaining(Sized(5_000), 2)
+    before = known.task_s(0, 40), unknown.task_s(0, 40)
+    known.learn(40, 80, 1000.0, fresh=True)
+    unknown.learn(40, 80, 1000.0, fresh=True)
+
+    assert known.knows
+    assert known.task_s(0, 40) <= before[0]
+    assert unknown.task_s(0, 40) > 100 * before[1]
+
+
+def test_a_part_of_a_machine_takes_what_its_designs_ask(churn):  # noqa: F811
+    """Hand-worked: a window is drawn once, a fifth of its cost; of five designs, one replays a fifth of the rest."""
+    machine, design = (Simulation(churn).outlook(2).foreseen(320, stop)[2] for stop in (360, 328))
+
+    assert design == pytest.approx((0.2 + 0.8 / 5) * machine)
 
 
 def test_prices_are_found_by_stretches_of_different_make():
