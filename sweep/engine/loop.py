@@ -259,7 +259,7 @@ def _cut(  # noqa: PLR0917 (a cut has regard to all of it)
         return Task(*todo.take_first(first + 1))
     very_first = not (under_way or remaining.knows)
     from_last = (remaining.task_s(last, last + 1) > remaining.task_s(first, first + 1)) != very_first
-    share_s = remaining.work_s(todo) / (2 * cores)  # so that all cores end together
+    share_s = remaining.work_s(todo) / (3 * cores)  # so that all cores end together, with slow ones among them
     task_s = max(policy.task_s, cores / TASKS_PER_S)
     aim_s = FIRST_S if very_first else min(task_s, max(share_s, LEAST_TASK * task_s))
     most = len(todo) // cores if remaining.knows else min(FIRST_TASK, len(todo) // (4 * cores))

@@ -7,6 +7,7 @@ of parts with one price each holds for both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,7 +25,7 @@ RECENT = 0.98  # weight of what was learned, per stretch learned since
 LEAST_S = 0.3  # an error counts beside what a stretch took, or beside this where it took less
 PULL = 0.03  # weight of the assumed ratios, beside what was learned
 STALE = 0.95  # of what was left when the mean of its positions was worked out: below that, it is anew
-FEW = 20  # tasks up to which it is worked out for each
+EACH_FIRST = 20  # tasks up to which it is worked out for each
 FIRST_GUESS_S = 2e-3  # of a position before anything is known; assumption, forgotten with the first task
 ASKED_AT = 5  # positions at which a stretch is asked for its parts where that is to be cheap
 ASKED_ABOUT = 200  # positions at which the parts of a long stretch are asked for
@@ -128,14 +129,14 @@ class ByFeatures:
         return self._of(some) * (len(todo) / len(some)) if some else np.zeros_like(self.assumed)
 
     def _stretch(self, start: int, stop: int, looks: int) -> Sizes:
-        some = np.unique(np.linspace(start, stop - 1, min(looks, stop - start)).astype(np.int64)).tolist()
+        looks = min(looks, stop - start)
+        some = [start + look * (stop - start - 1) // max(looks - 1, 1) for look in range(looks)]
         return self._of(some) * ((stop - start) / len(some))
 
     def _of(self, positions: list[int]) -> Sizes:
-        features = np.exp(np.array([self._job.features(position) for position in positions]))
-        first, second = np.triu_indices(features.shape[1], 1)
-        parts = [np.ones((len(positions), 1)), features, features[:, first] * features[:, second]]
-        return np.asarray(np.concatenate(parts, axis=1).sum(axis=0))
+        features = np.exp(np.array([self._job.features(position) for position in positions])).T
+        pairs = [one * other for one, other in combinations(features, 2)]
+        return np.array([len(positions), *(each.sum() for each in (*features, *pairs))])
 
 
 class Remaining:
@@ -158,7 +159,7 @@ class Remaining:
     def work_s(self, todo: Ranges) -> float:
         """Return what is left in core-seconds, of which the mean of a position is worked out now and then."""
         length, each_s = self._all
-        if not STALE * length < len(todo) <= length or self._tasks < FEW:
+        if not STALE * length < len(todo) <= length or self._tasks < EACH_FIRST:
             each_s = self._rates.seconds(self._outlook.left(todo)) / len(todo)
             self._all = len(todo), each_s
         return each_s * len(todo)
