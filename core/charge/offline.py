@@ -74,7 +74,7 @@ def _one(point: Point, memcg: Mapping[str, float]) -> dict[str, float]:
     caches = memcg["caches_per_memcg"] if own else 0.0
     walked = memcg["slabs_per_memcg"] if design.reparents == "pages" else 0.0
     stocks = memcg["stocks_per_memcg"] if design.accounts else 0.0
-    objcgs = (point.nodes if design.objcg_per_node else 1) if design.reparents == "objcgs" else 0
+    objcgs = design.objcgs_of_memcg(point.nodes) if design.reparents == "objcgs" else 0
 
     # the caller and css_offline take cgroup_mutex; walking caches and shrinking each one takes slab_mutex
     mutexes = 1 + (1 + caches if own else 0)

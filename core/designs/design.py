@@ -80,6 +80,10 @@ class Design:
     objcg_per_node: bool = key("price", "lifecycle", default=False)
     objcg_version: Callable[[str], ObjcgVersion] | None = None
 
+    def objcgs_of_memcg(self, nodes: int) -> int:
+        """Return how many obj_cgroups a memcg of a machine of so many nodes has, where it has any."""
+        return nodes if self.objcg_per_node else 1
+
     def __post_init__(self) -> None:
         """Raise ValueError where traits contradict one another: no kernel could be built so."""
         for rule, holds in self._rules():

@@ -159,7 +159,7 @@ def _of_online(point: Point, design: Design, size: float, memcgs: int) -> NDArra
         cache = kmem_cache_bytes(kernel, possible, point.nodes, percpu_ref=design.cache_ref == "percpu")
         table += len(load.caches) * _table(cache)
     if design.charges == "bytes":
-        objcgs = memcgs * (point.nodes if design.objcg_per_node else 1)
+        objcgs = memcgs * design.objcgs_of_memcg(point.nodes)
         table += objcgs * _table(objcg_bytes(kernel, possible))
     if design.accounts and kernel.list_lru_rule == "on_demand":
         lists = LISTS_PER_MOUNT * load.mounts_used

@@ -5,13 +5,16 @@ from __future__ import annotations
 from math import exp
 from random import Random
 
+import numpy as np
 import pytest
 import simpy
+from scipy.special import stdtrit
 
 from core.lifecycle.leftovers import DYING
 from core.lifecycle.pinning import pin
 from tests.reference.lifecycle import Host
 from tests.support.contest import timed
+from tests.support.points import default_point
 from tests.support.small import DAY_S, drawn, leftover, small_point
 
 pytestmark = pytest.mark.bench
@@ -86,3 +89,48 @@ def test_a_day_of_memcgs(compete, churn_hz):
 
     assert max(found) < 1.5 * min(found)  # one host of some hundred dying memcgs or more
     assert min(row.times for row in rows[1:]) > 1
+
+
+CHURNS_HZ, CPUS = np.geomspace(0.01, 10, 13).tolist(), (8, 16, 32, 64, 128, 256)
+DENSE_HZ = 0.99  # up from here a life is dearer than one without a memcg
+DRAWS = 5
+
+
+def exponent(at, seconds):
+    """The power of `at` that seconds go with, and half of its 95 % interval: a line through the logarithms."""
+    x, y = (np.log(np.asarray(each, float)) for each in (at, seconds))
+    slope, rest = np.polyfit(x, y, 1)
+    degrees = x.size - 2
+    error = np.sqrt(((y - slope * x - rest) ** 2).sum() / degrees / ((x - x.mean()) ** 2).sum())
+    return float(slope), float(stdtrit(degrees, 0.975) * error)
+
+
+def life_s(churn_hz, cpus):
+    """CPU-seconds of a day of the default workload: populating and pinning, the least of some draws."""
+    point = default_point(design="page_ref", churn_hz=churn_hz, cpus=cpus, duration_s=DAY_S)
+
+    def life():
+        pin(*drawn(point))
+
+    life()
+    return min(timed(life) for _ in range(DRAWS))
+
+
+def test_cost_against_churn_and_cpus(capsys):
+    """What a life costs grows no faster than its memcgs, and hardly with the CPUs: exponents, and their intervals."""
+    by_churn = {churn_hz: life_s(churn_hz, 64) for churn_hz in CHURNS_HZ}
+    by_cpus = {cpus: life_s(1.0, cpus) for cpus in CPUS}
+    few, many = ([each for each in CHURNS_HZ if (each < DENSE_HZ) is sparse] for sparse in (True, False))
+    found = {
+        f"churn, {few[0]:.2g} to {few[-1]:.2g} Hz at 64 CPUs": exponent(few, [by_churn[each] for each in few]),
+        f"churn, {many[0]:.2g} to {many[-1]:.2g} Hz at 64 CPUs": exponent(many, [by_churn[each] for each in many]),
+        f"CPUs, {CPUS[0]} to {CPUS[-1]} at 1 Hz": exponent(CPUS, list(by_cpus.values())),
+    }
+    with capsys.disabled():
+        print("\na life of a day, CPU-ms:")
+        for what, seconds in (("Hz", by_churn), ("CPUs", by_cpus)):
+            print("  " + ", ".join(f"{at:.3g} {what} {1e3 * each:.1f}" for at, each in seconds.items()))
+        for what, (power, half) in found.items():
+            print(f"  exponent of {what}: {power:.2f} +- {half:.2f}")
+
+    assert [power < most for (power, _), most in zip(found.values(), (0.5, 1.0, 0.5), strict=True)] == [True] * 3
