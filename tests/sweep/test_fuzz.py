@@ -21,6 +21,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import sweep.__main__
+import sweep.asked
+import sweep.command
 from core.params import Point
 from core.simulate import COLUMNS, simulate
 from sweep.config import detect, hosts, kernels, schema
