@@ -44,8 +44,9 @@ def charge_window(point: Point) -> Window:
 
     What follows START is the window, `allocations_per_cpu` allocations of every stream.
     """
-    mix, streams = point.workload.charge, _streams(point)
+    mix = point.workload.charge
     first, last = slots_of_streams(mix, point.cpus)
+    streams = _streams(point, int((last - first).max()))
     comings = _by_slot(_taken_over(point), int(last[-1]))
     shares = np.cumsum(list(mix.caches.values()))
     seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
@@ -61,16 +62,15 @@ def charge_window(point: Point) -> Window:
     )
 
 
-def _streams(point: Point) -> Streams:
-    mix = point.workload.charge
-    names, widest = list(mix.caches), int(np.diff(slots_of_streams(mix, point.cpus), axis=0).max())
+def _streams(point: Point, slots: int) -> Streams:
+    mix, names = point.workload.charge, list(point.workload.charge.caches)
     return Streams(
         length=_warm(mix) + mix.allocations_per_cpu,
         warm=_warm(mix),
         fill=round(_reserve(point) * _burst(mix) * (1 - mix.short_lived)),
         burst=_burst(mix),
-        slots=widest,
-        objects=widest * (_burst(mix) + 1),
+        slots=slots,
+        objects=slots * (_burst(mix) + 1),
         quantum=mix.quantum_allocations,
         homes=mix.home_cpus,
         migrates=mix.migrates,

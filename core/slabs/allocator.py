@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from core.compiled import entry
 from core.events import ALLOC, FREE, ONLINE, ROOT, START, Window
 from core.slabs import slab, slub
-from core.slabs.heap import NONE, SlabTrace, emit, new_heap, slabs_held
+from core.slabs.heap import ALLOCATED, FREED, NONE, OF_MEMCGS, SlabTrace, emit, new_heap, slabs_held
 
 SHARED, OWN, REUSED = range(3)  # whose slabs: all memcgs', each memcg's own, own with dead memcgs taken over
 ARRAYS = 3  # the rule of SLAB, beside SLUB's PARTIAL_OFF, PARTIAL_OBJECTS and PARTIAL_SLABS
@@ -29,7 +29,6 @@ def run_slabs(
     identity = np.arange(window.memcgs, dtype=np.int64)
     slab_of, graveyard = np.empty(window.objects, np.int32), np.zeros(identity.size, np.int64)
     _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard)
-    allocated, freed, of_memcgs = heap.counted
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
         pages=heap.pages[: heap.used[1]],
@@ -37,9 +36,9 @@ def run_slabs(
         cpus_holding=np.count_nonzero(holding.reshape(owners, caches.size, cpus), axis=2),
         dead=heap.dead,
         identity=identity,
-        objects_allocated=int(allocated),
-        objects_freed=int(freed),
-        objects_of_memcgs=int(of_memcgs),
+        objects_allocated=int(heap.counted[ALLOCATED]),
+        objects_freed=int(heap.counted[FREED]),
+        objects_of_memcgs=int(heap.counted[OF_MEMCGS]),
     )
 
 
@@ -71,10 +70,10 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
                 if arrays is not None:
                     c.slab = arrays.own[inst * heap.cpus + cpu, c.free]
                 slab_of[event.object] = c.slab
-                counted[0] += 1
-                counted[2] += (memcg if slabs_of == SHARED else owner) != ROOT
+                counted[ALLOCATED] += 1
+                counted[OF_MEMCGS] += (memcg if slabs_of == SHARED else owner) != ROOT
             elif kind == FREE:
-                counted[1] += 1
+                counted[FREED] += 1
                 s = np.int64(slab_of[event.object])
                 inst = heap.slabs[s].cache
                 c = heap.cpu[inst * heap.cpus + cpu]

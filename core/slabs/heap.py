@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.compiled import part
 from core.events import ALLOC, FREE, Window, record_dtype
 
+ALLOCATED, FREED, OF_MEMCGS = range(3)  # fields of Heap.counted
 NONE = 0  # no slab: a heap without any is all zeros, and costs only what is touched
 
 CACHE = record_dtype(objects="i8", pages="i8", min_partial="i8", cpu_partial="i8")
@@ -72,7 +73,7 @@ class Heap(NamedTuple):
     dead: NDArray[np.int64]  # [owners] 1 after offline
     pages: NDArray[np.void]
     used: NDArray[np.int64]  # [3] how many ids are on that stack, page events there are, the next unused slab record
-    counted: NDArray[np.int64]  # [3] objects allocated, freed, and allocated for a memcg since START
+    counted: NDArray[np.int64]  # [3] objects since START: ALLOCATED, FREED, and of those allocated OF_MEMCGS
 
 
 def new_heap(window: Window, caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int) -> Heap:

@@ -87,12 +87,14 @@ class Simulation:
         from core.charge.count import count
         from core.lifecycle.age import age
 
-        expander, settings = _expander(self.plan), [self.plan.values(position)]
-        for dim in self.plan.dims:
-            if "design" in dim.paths:
-                settings += self.plan.neighbours(position, dim)
-        points = [replace(expander.point(each), cpus=1, nodes=1) for each in settings]
-        return (lambda: count(points), lambda: age(points))
+        def points() -> list[Point]:  # made where they are rehearsed: every task comes by here
+            expander, settings = _expander(self.plan), [self.plan.values(position)]
+            for dim in self.plan.dims:
+                if "design" in dim.paths:
+                    settings += self.plan.neighbours(position, dim)
+            return [replace(expander.point(each), cpus=1, nodes=1) for each in settings]
+
+        return (lambda: count(points()), lambda: age(points()))
 
     def work(self, start: int, stop: int) -> dict[str, pa.Table]:
         """Return `points`, a row a position, and `series` as the simulation gives it."""

@@ -127,15 +127,24 @@ def test_a_jumping_clock_changes_nothing(tmp_path, monkeypatch, expected):
     assert digests(job, tmp_path) == expected
 
 
+def signal_when_landed(store, number):
+    """Send a signal as soon as a part is there: a busy machine may take any time until then."""
+    deadline = time.monotonic() + 60
+    while not list(store.parts("points")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    signal.raise_signal(number)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_cleanly_and_resumes(number, status, tmp_path, own_signals):
     """A signal ends the loop at once; what was landed stays, and the rest is done later, to the same rows."""
     job = Squares(400, seconds=0.002)
-    threading.Timer(0.5, signal.raise_signal, [number]).start()
+    parts = Store(str(tmp_path / "stopped"))
+    threading.Thread(target=signal_when_landed, args=(parts, number), daemon=True).start()
     with pytest.raises(signals.Stopped) as stopped:
         run(job, tmp_path / "stopped")
     own_signals()  # as the process that resumes would
-    done = Store(str(tmp_path / "stopped")).parts("points")
+    done = parts.parts("points")
 
     assert stopped.value.status == status
     assert 0 < sum(stop - start for start, stop in done) < 400
