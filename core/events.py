@@ -36,23 +36,25 @@ EVENT = record_dtype(
 class Window(NamedTuple):
     """Events as they were drawn, and the order in which they happen: block by block."""
 
-    events: NDArray[np.void]  # [events] EVENT
-    blocks: NDArray[np.int64]  # [blocks, 2] first event of each, and the one after its last
+    events: tuple[NDArray[np.void], NDArray[np.void]]  # EVENT: this window's own; drawn once for many, not all of it
+    blocks: NDArray[np.int64]  # [blocks, 3] which of both has it, its first event, and the one after its last
     memcgs: int  # the root included
     objects: int  # numbers of objects are below
 
+    @property
+    def size(self) -> int:
+        """How many events happen."""
+        return int((self.blocks[:, 2] - self.blocks[:, 1]).sum())
+
     def in_order(self) -> NDArray[np.void]:
         """Return the events in the order in which they happen, `[events]`."""
-        first, end = self.blocks.T
-        happened = np.cumsum(end - first)
-        at: NDArray[np.int64] = np.repeat(end - happened, end - first) + np.arange(happened[-1])
-        return self.events[at]
+        return np.concatenate([self.events[which][first:end] for which, first, end in self.blocks.tolist()])
 
 
 def in_one_block(events: NDArray[np.void]) -> Window:
     """Return events, which are in order, as a window."""
     memcgs, objects = (int(events[name].max(initial=0)) + 1 for name in ("memcg", "object"))
-    return Window(events, np.array([[0, events.size]]), memcgs, objects)
+    return Window((events, events[:0]), np.array([[0, 0, events.size]]), memcgs, objects)
 
 
 def first_counted(kinds: NDArray[np.integer]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,14 +18,28 @@ class Keyed(Generic[T]):
     of: T = field(compare=False)
 
 
-def latest(works_out: Callable[[Keyed[T]], R]) -> Callable[[Keyed[T]], R]:
-    """Keep what was worked out last, and let go of it before the next: of hundreds of megabytes there are never two."""
-    kept: dict[Keyed[T], R] = {}
+def always(_kept: object, _of: object) -> bool:
+    """Whatever is kept under a key serves."""
+    return True
 
-    def get(of: Keyed[T]) -> R:
-        if of not in kept:
-            kept.clear()
-            kept[of] = works_out(of)
-        return kept[of]
 
-    return get
+def latest(
+    serves: Callable[[Any, Any], bool] = always,
+) -> Callable[[Callable[[Keyed[T]], R]], Callable[[Keyed[T]], R]]:
+    """Keep what was worked out last, and let go of it before the next: of hundreds of megabytes there are never two.
+
+    serves: whether what is kept under a key will do for another that has it.
+    """
+
+    def keeping(works_out: Callable[[Keyed[T]], R]) -> Callable[[Keyed[T]], R]:
+        kept: dict[Keyed[T], R] = {}
+
+        def get(of: Keyed[T]) -> R:
+            if of not in kept or not serves(kept[of], of.of):
+                kept.clear()
+                kept[of] = works_out(of)
+            return kept[of]
+
+        return get
+
+    return keeping

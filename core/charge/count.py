@@ -106,7 +106,7 @@ def _counted(lanes: Keyed[Sequence[Point]], machine: Keyed[Point]) -> Lanes:
     return count_lanes(lanes.of, _replayed(machine))
 
 
-@latest
+@latest()
 def _replayed(machine: Keyed[Point]) -> Machine:
     return machine_of(machine.of, charge_window(machine.of))
 

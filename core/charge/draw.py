@@ -54,6 +54,7 @@ class Room(NamedTuple):
 
     events: NDArray[np.void]  # EVENT
     blocks: NDArray[np.float64]  # [blocks, 2] when each begins, and its first event
+    of_stream: NDArray[np.int64]  # [streams + 1] where the blocks of a stream begin, among those that are drawn
     used: NDArray[np.int64]  # [2] events, blocks
     due: NDArray[np.int32]  # [actors, ring] first object that an actor frees before an allocation
     objects: _Objects
@@ -74,12 +75,13 @@ class Comings(NamedTuple):
     memcg: NDArray[np.int64]  # its number
 
 
-def new_room(streams: Streams, caches: int, cpus: int, slots: int, comings: int) -> Room:
-    """Return room for the most events and blocks that streams can come to."""
+def new_room(streams: Streams, caches: int, number: int, marks: int) -> Room:
+    """Return room for the most events and blocks that a number of streams, and so many marks, can come to."""
     widest, objects, fills = streams.slots, streams.objects, streams.homes * streams.slots
     return Room(
-        events=np.zeros(2 * (streams.length + fills * streams.fill) * cpus + slots + 1 + LOOKS + 2 * comings, EVENT),
-        blocks=np.empty((2 + LOOKS + 2 * comings + (fills + streams.length) * cpus, 2)),
+        events=np.zeros(2 * (streams.length + fills * streams.fill) * number + marks, EVENT),
+        blocks=np.empty((marks + (fills + streams.length) * number, 2)),
+        of_stream=np.empty(number + 1, np.int64),
         used=np.zeros(2, np.int64),
         due=np.empty((widest, streams.burst + 1), np.int32),
         objects=_Objects(
@@ -120,37 +122,30 @@ def _drawn(shares, at):  # type: ignore[no-untyped-def]
     return cache
 
 
+def marks_of(slots: int, comings: int) -> int:
+    """Return how many events mark a window, which are as many blocks at most."""
+    return slots + 1 + LOOKS + 2 * comings
+
+
 @entry
-def draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-untyped-def]
-    """Write events of all streams one after the other, and the blocks they happen in: where each begins, and when.
+def draw(streams, shares, seed, which, marked, first, last, comings, room):  # type: ignore[no-untyped-def]
+    """Write events of some streams one after the other, and the blocks they happen in: where each begins, and when.
 
     A block runs on one CPU without a break. Times are allocations of a stream; of blocks that begin at one allocation
-    the streams' are in no particular order.
+    the streams' are in no particular order. What marks a window comes first, if it is `marked`.
     """
-    cpus, slots = first.size, last[-1]
+    slots = last[-1]
     events, blocks, due, objects = room.events, room.blocks, room.due, room.objects
     first_use, homes, on, (allocated, place, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
     used, state, luck, ring = room.used, room.state, room.luck, due.shape[1]
 
-    _begin(blocks, used, -1.0)
-    for slot in range(slots):
-        _emit(events, used, ONLINE, slot + 1)
-    _begin(blocks, used, streams.warm - 0.3)
-    _emit(events, used, START, 0)
-    for sample in range(LOOKS):
-        at = streams.warm + sample * (streams.length - streams.warm) // LOOKS
-        _begin(blocks, used, at - 0.25)
-        _emit(events, used, SAMPLE, 0)
-    for slot in range(slots):
-        mine = slot + 1
-        for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
-            luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
-            _begin(blocks, used, comings.at[each] - 0.1)
-            _emit(events, used, OFFLINE, mine).cpu_hash = _hash(luck)
-            mine = comings.memcg[each]
-            _emit(events, used, ONLINE, mine)
-
-    for stream in range(cpus):
+    if marked:
+        _mark(events, blocks, used, streams, seed, slots, comings, luck)
+    for drawn in range(which.size + 1):
+        room.of_stream[drawn] = used[1]
+        if drawn == which.size:
+            break
+        stream = which[drawn]
         state[0] = finalise(seed + np.uint64(stream + 1) * GOLDEN)
         begins = 0.5 * _random(state)
         actors = last[stream] - first[stream]
@@ -245,6 +240,28 @@ def draw(streams, shares, seed, first, last, comings, room):  # type: ignore[no-
             event = _emit(events, used, ALLOC, memcg[running])
             event.early, event.cache, event.object = early, cache, first_object + obj
             event.cpu_hash = on[running]
+
+
+@part
+def _mark(events, blocks, used, streams, seed, slots, comings, luck):  # type: ignore[no-untyped-def]
+    """Memcgs that go online and offline; where the window begins; when stocks are looked at."""
+    _begin(blocks, used, -1.0)
+    for slot in range(slots):
+        _emit(events, used, ONLINE, slot + 1)
+    _begin(blocks, used, streams.warm - 0.3)
+    _emit(events, used, START, 0)
+    for sample in range(LOOKS):
+        at = streams.warm + sample * (streams.length - streams.warm) // LOOKS
+        _begin(blocks, used, at - 0.25)
+        _emit(events, used, SAMPLE, 0)
+    for slot in range(slots):
+        mine = slot + 1
+        for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
+            luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
+            _begin(blocks, used, comings.at[each] - 0.1)
+            _emit(events, used, OFFLINE, mine).cpu_hash = _hash(luck)
+            mine = comings.memcg[each]
+            _emit(events, used, ONLINE, mine)
 
 
 @part

@@ -83,8 +83,8 @@ def run_objcg(
     objcgs[:, REFS] = 1
     sums = np.zeros(8, np.int64)
     # most that an event can cause: charge, drain, refill, and a release of each node's obj_cgroup
-    pages = np.empty((3 + each) * window.events.size, PAGE_EVENT)
-    stats = np.empty(0 if version.rstat else window.events.size, STAT_EVENT)
+    pages = np.empty((3 + each) * window.size, PAGE_EVENT)
+    stats = np.empty(0 if version.rstat else window.size, STAT_EVENT)
     objects = np.full((window.objects, 2), UNCACHED, np.int32)
     full = object_bytes + OBJCG_SLOT_BYTES
     items = reclaimable.astype(np.int64)
@@ -109,11 +109,12 @@ def run_objcg(
 @entry
 def _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, rules):  # type: ignore[no-untyped-def]
     """`rules`: version, bytes of a page, obj_cgroups of a memcg."""
-    events, blocks = window.events, window.blocks
+    blocks = window.blocks
     cpus, slots = stocks.shape[:2]
     version, page_bytes, each = rules
     for block in range(blocks.shape[0]):
-        for i in range(blocks[block, 0], blocks[block, 1]):
+        events = window.events[blocks[block, 0]]
+        for i in range(blocks[block, 1], blocks[block, 2]):
             event = events[i]
             cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
             if event.kind in (ALLOC, FREE):

@@ -10,19 +10,21 @@ one and a half bursts, which are replayed and not counted. No object lives longe
 all ages by then, and stocks are full.
 
 Memcgs that come and go are a layer of their own: they take over slots, free what their predecessors had in use, and
-draw nothing from the streams. Windows in which nobody comes or goes are the same at every churn rate.
+draw nothing from the streams. Windows in which nobody comes or goes are the same at every churn rate, and in others
+most streams are: what no coming disturbs is drawn once for all machines and churn rates of a realisation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.charge.draw import NOTHING, Comings, Streams, draw, new_room
+from core.charge.draw import NOTHING, Comings, Streams, draw, marks_of, new_room
 from core.events import Window
+from core.kept import Keyed, latest
 from core.keys import identity
 from core.rng import keyed_generator
 from core.workload import ChargeMix
@@ -39,31 +41,77 @@ FILL_OF_ARRAYS = 1.0  # of SLAB
 FILP = "filp"
 
 
+class _Drawn(NamedTuple):
+    """Streams as they were drawn, one after the other, behind what marks a window."""
+
+    events: NDArray[np.void]  # EVENT
+    begins: NDArray[np.float64]  # [blocks] when each happens
+    spans: NDArray[np.int64]  # [blocks, 2] first event of each, and the one after its last
+    of_stream: NDArray[np.int64]  # [streams + 1] where the blocks of each begin
+
+    def blocks(self, at: int, which: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return when blocks happen and, as a Window has them, where they are: of a stream, or -1: of the marks."""
+        blocks = slice(self.of_stream[at] if at >= 0 else 0, self.of_stream[at + 1])
+        spans = self.spans[blocks]
+        return self.begins[blocks], np.insert(spans, 0, which, axis=1)
+
+
 def charge_window(point: Point) -> Window:
     """Draw the window of a point's scenario on its machine.
 
     What follows START is the window, `allocations_per_cpu` allocations of every stream.
     """
-    mix = point.workload.charge
-    first, last = slots_of_streams(mix, point.cpus)
-    streams = _streams(point, int((last - first).max()))
+    first, last = slots_of_streams(point.workload.charge, point.cpus)
     comings = _by_slot(_taken_over(point), int(last[-1]))
-    shares = np.cumsum(list(mix.caches.values()))
-    seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
-    room = new_room(streams, shares.size, point.cpus, int(last[-1]), comings.at.size)
-    draw(streams, shares / shares[-1], seed, first, last, comings, room)
-    events, (begins, starts) = room.events[: room.used[0]], room.blocks[: room.used[1]].T
-    order = np.argsort(begins, kind="stable")
+    before = np.insert(np.cumsum(np.diff(comings.of_slot)), 0, 0)
+    disturbed = before[last] > before[first]
+    if 2 * np.count_nonzero(disturbed) > point.cpus:
+        disturbed[:] = True
+    undisturbed = None if disturbed.all() else _undisturbed(Keyed(_streams_key(point), point))
+    own = _draw(point, np.flatnonzero(disturbed), comings)
+    found, redrawn = [own.blocks(-1, 0)], np.cumsum(disturbed) - 1
+    for stream in range(point.cpus):
+        if undisturbed is None or disturbed[stream]:
+            found.append(own.blocks(int(redrawn[stream]), 0))
+        else:
+            found.append(undisturbed.blocks(stream, 1))
+    begins, blocks = (np.concatenate(each) for each in zip(*found, strict=True))
     return Window(
-        events=events,
-        blocks=np.stack([starts, np.append(starts[1:], events.size)], axis=1).astype(np.int64)[order],
+        events=(own.events, own.events[:0] if undisturbed is None else undisturbed.events),
+        blocks=blocks[np.argsort(begins, kind="stable")],
         memcgs=int(last[-1]) + comings.at.size + 1,
-        objects=streams.objects * point.cpus,
+        objects=_streams(point).objects * point.cpus,
     )
 
 
-def _streams(point: Point, slots: int) -> Streams:
+def _has_streams_of(drawn: _Drawn, point: Point) -> bool:
+    return drawn.of_stream.size > point.cpus
+
+
+@latest(serves=_has_streams_of)
+def _undisturbed(streams: Keyed[Point]) -> _Drawn:
+    """Draw the streams of a machine in which nobody comes or goes; those of smaller machines are among them."""
+    return _draw(streams.of, np.arange(streams.of.cpus), None)
+
+
+def _draw(point: Point, which: NDArray[np.intp], comings: Comings | None) -> _Drawn:
+    """Draw streams of a point's machine; with what marks its window, if `comings` are given."""
+    mix, streams = point.workload.charge, _streams(point)
+    first, last = slots_of_streams(mix, point.cpus)
+    shares = np.cumsum(list(mix.caches.values()))
+    seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
+    slots, marked = int(last[-1]), comings is not None
+    comings = comings or _by_slot([], slots)
+    room = new_room(streams, shares.size, which.size, marks_of(slots, comings.at.size))
+    draw(streams, shares / shares[-1], seed, which, marked, first, last, comings, room)
+    events, (begins, starts) = room.events[: room.used[0]], room.blocks[: room.used[1]].T
+    spans = np.stack([starts, np.append(starts[1:], events.size)], axis=1).astype(np.int64)
+    return _Drawn(events, begins.copy(), spans, room.of_stream)
+
+
+def _streams(point: Point) -> Streams:
     mix, names = point.workload.charge, list(point.workload.charge.caches)
+    slots = max(int(np.ceil(mix.memcgs_per_cpu)), 1)
     return Streams(
         length=_warm(mix) + mix.allocations_per_cpu,
         warm=_warm(mix),
@@ -86,8 +134,13 @@ def window_key(point: Point) -> Hashable:
     """Return all that the window of a point depends on: points that are equal in it have the same events."""
     taken_over = tuple(_taken_over(point))
     load = point.workload
-    key = (_realisation(point), point.cpus, point.kernel.filp_by_rcu, _reserve(point), taken_over)
+    key = (*_streams_key(point), point.cpus, taken_over)
     return (*key, load.cache_creation_s) if taken_over else key
+
+
+def _streams_key(point: Point) -> tuple[Hashable, ...]:
+    """Return all that the streams depend on where nobody comes or goes, but how many there are."""
+    return _realisation(point), point.kernel.filp_by_rcu, _reserve(point)
 
 
 def slots_of_streams(mix: ChargeMix, cpus: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

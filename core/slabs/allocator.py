@@ -45,10 +45,11 @@ def run_slabs(
 @entry
 def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # type: ignore[no-untyped-def]
     """Replay on SLAB where there are `arrays`, else on SLUB; Numba leaves the other one out."""
-    ncaches, events, blocks, counted = heap.caches.size, window.events, window.blocks, heap.counted
+    ncaches, blocks, counted = heap.caches.size, window.blocks, heap.counted
     buried, taken_over, none = 0, 0, np.int64(0)
     for block in range(blocks.shape[0]):
-        for i in range(blocks[block, 0], blocks[block, 1]):
+        events = window.events[blocks[block, 0]]
+        for i in range(blocks[block, 1], blocks[block, 2]):
             event = events[i]
             kind, memcg = np.int64(event.kind), np.int64(event.memcg)
             cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(heap.cpus)) >> np.uint64(32))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
 MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
+LATE_OVER = 1.3  # the same once a core's share of the rest is less than such a task, and others would wait for it
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
 FIRST_S = 0.5  # of the very first task, which is taken where the plan is cheap: what it says is known early
 TASKS_PER_S = 250  # that a driver aims at: a quarter of what Ray takes from one, for many tasks come out shorter
@@ -273,7 +274,7 @@ def _cut(  # noqa: PLR0917 (a cut has regard to all of it)
         return length <= over * most and remaining.task_s(at.start, at.stop) <= over * aim_s
 
     for grain in reversed(job.grains):
-        if grain == 1 or fits(grain, grain, MOST_OVER):
+        if grain == 1 or fits(grain, grain, MOST_OVER if share_s > task_s else LATE_OVER):
             break
     length = grain
     while length < len(todo) and fits(2 * length, grain, 1.0):

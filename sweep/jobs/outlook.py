@@ -40,7 +40,7 @@ class _Machine(NamedTuple):
 class PlanOutlook:
     """The parts of a plan's work on so many cores: points, memcgs of lives, allocations of windows."""
 
-    assumed = np.array([1e-3, 4e-9, 1e-6])  # core-seconds of one each; docs/performance.md has the command
+    assumed = np.array([1.7e-3, 1.5e-9, 0.9e-6])  # core-seconds of one each; docs/performance.md has the command
 
     def __init__(self, plan: Plan, cores: int) -> None:
         self._plan, self._expander = plan, Expander(plan)

@@ -393,12 +393,31 @@ def test_window_of_few_cpus_is_part_of_the_window_of_many(memcgs_per_cpu):
     assert few == [move for move in many if move[0] < 2]
 
 
+@settings(max_examples=25)
+@given(
+    machines=st.lists(st.tuples(st.integers(1, 9), st.sampled_from([0.0, 2.0, 20.0, 200.0])), min_size=2, max_size=5),
+    memcgs_per_cpu=st.sampled_from([0.5, 1.0, 1.5]),
+)
+def test_window_does_not_depend_on_what_was_drawn_before(machines, memcgs_per_cpu):
+    """Streams that nobody's coming disturbs are kept from one window to the next, and are those that it would draw."""
+    mix = replace(small_window().workload.charge, memcgs_per_cpu=memcgs_per_cpu)
+    base = replace(small_window(), workload=replace(small_window().workload, charge=mix))
+
+    def drawn(cpus, churn_hz):
+        return charge_window(replace(base, cpus=cpus, churn_hz=churn_hz)).in_order().tobytes()
+
+    one_after_the_other = [drawn(*machine) for machine in machines]
+    for machine, events in zip(machines, one_after_the_other, strict=True):
+        charge_window(replace(base, replicate=1, churn_hz=0.0))  # what was kept is let go of
+        assert drawn(*machine) == events
+
+
 def test_each_cpu_brings_its_share_of_the_load():
     """So many allocations and memcgs per CPU are counted, whatever came before."""
     for cpus in (1, 3, 8):
         found = count([replace(small_window(design="page_ref"), cpus=cpus, churn_hz=0.0)])
         online = np.count_nonzero(
-            charge_window(replace(small_window(), cpus=cpus, churn_hz=0.0)).events["kind"] == ONLINE
+            charge_window(replace(small_window(), cpus=cpus, churn_hz=0.0)).in_order()["kind"] == ONLINE
         )
 
         assert (found["objects_allocated"][0], online) == (750 * cpus, cpus)

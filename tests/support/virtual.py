@@ -22,20 +22,22 @@ START_S = 1e-3  # what a task costs beside its work
 class Churn:
     """What points of the churn experiment cost, in seconds of a core, by what its parts were measured to take.
 
-    A task draws a window and replays it for each machine in it, unless this worker did so at another churn rate that
-    has the same; walks each design's life on each machine; and prices each point.
+    A task draws the streams of a replicate, unless this worker has those of as many CPUs; replays a window for each
+    machine in it, unless this worker did so at another churn rate that has the same; draws each scenario's memcgs;
+    walks each design's life on each machine; and prices each point.
     """
 
     plan: object
     known: dict[int, set] = field(default_factory=dict)  # worker -> windows that it replayed
     windows: dict[tuple, object] = field(default_factory=dict)  # replicate, cpus and churn -> window
+    drawn: dict[int, tuple[int, int]] = field(default_factory=dict)  # worker -> replicate and CPUs of its streams
 
     def seconds(self, task, worker):
         """Return how long a task takes on a worker."""
         positions, columns = self.plan.columns(task.start, task.stop)
         scenarios = (positions // self.plan.grain).tolist()
         known = self.known.setdefault(worker, set())
-        lives, parts, spent = set(), set(), 0.0007 * len(positions)
+        lives, drawn, parts, spent = set(), set(), set(), 0.0012 * len(positions)
         axes = (columns[name] for name in ("replicate", "cpus", "churn_hz", "design"))
         for position, scenario, replicate, cpus, churn_hz, design in zip(
             positions.tolist(), scenarios, *axes, strict=True
@@ -43,14 +45,19 @@ class Churn:
             window = self._window(position, replicate, cpus, churn_hz)
             whose = {"unaccounted": "shared", "objcg": "bytes"}.get(design, "own")
             if (window, whose) not in known and (window, whose) not in parts:
-                if not any((window, each) in parts for each in ("shared", "bytes", "own")):
-                    spent += 0.002 * cpus
-                spent += {"shared": 0.0033, "own": 0.0033, "bytes": 0.0053}[whose] * cpus
+                of, most = self.drawn.get(worker, (replicate, 0))
+                if of != replicate or most < cpus:
+                    spent += 0.0015 * cpus
+                    self.drawn[worker] = replicate, cpus
+                spent += {"shared": 0.0015, "own": 0.0018, "bytes": 0.0019}[whose] * cpus
                 parts.add((window, whose))
             life = (scenario, cpus, {"reparent_atomic": "reparent_percpu"}.get(design, design))
             if life not in lives:
                 lives.add(life)
-                spent += 0.007 + 0.023 * churn_hz
+                spent += 0.004 + 0.005 * churn_hz
+            if scenario not in drawn:
+                drawn.add(scenario)
+                spent += 0.012 + 0.06 * churn_hz
         known |= parts
         return spent
 
