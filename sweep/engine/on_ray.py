@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals
+from sweep.engine.ahead import Ahead
 from sweep.engine.local_ray import QUIET, LocalRay, own_signals
 from sweep.engine.loop import (
     POLL_S,
@@ -42,8 +43,10 @@ class OnRay:
 
     def __init__(self, cluster: dict[str, Any], job: Job, root: str, code: str) -> None:
         keep_compiled()
-        self._local = LocalRay() if cluster["kind"] == "local" else None
-        if self._local is None:
+        self._local, self._ahead = None, None
+        if cluster["kind"] == "local":
+            self._local, self._ahead = LocalRay(), Ahead(job)
+        else:
             os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
             _reach(cluster["address"])
         self._running: dict[Any, Any] = {}  # handle -> Task, or what `each` does something to
@@ -179,6 +182,8 @@ class OnRay:
             self._ray.cancel(ref, force=True)
         if self._ray is not None:
             self._ray.shutdown()
+        if self._ahead is not None:
+            self._ahead.close()
         if self._local is not None:
             self._local.close()
 

@@ -406,10 +406,10 @@ def test_window_does_not_depend_on_what_was_drawn_before(machines, memcgs_per_cp
     def drawn(cpus, churn_hz):
         return charge_window(replace(base, cpus=cpus, churn_hz=churn_hz)).in_order().tobytes()
 
-    one_after_the_other = [drawn(*machine) for machine in machines]
-    for machine, events in zip(machines, one_after_the_other, strict=True):
+    one_after_the_other = [drawn(*which) for which in machines]
+    for which, events in zip(machines, one_after_the_other, strict=True):
         charge_window(replace(base, replicate=1, churn_hz=0.0))  # what was kept is let go of
-        assert drawn(*machine) == events
+        assert drawn(*which) == events
 
 
 def test_each_cpu_brings_its_share_of_the_load():

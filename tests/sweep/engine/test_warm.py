@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from sweep.engine import warm
+from sweep.engine.ahead import Ahead
 from sweep.engine.warm import compile_once
+from sweep.version import simulation_digest
 from tests.support import ROOT
+from tests.support.toys import Squares
 
 REPLAY = """
 from sweep.engine.warm import keep_compiled
@@ -90,6 +93,36 @@ def keep(monkeypatch, tmp_path):
         return folder
 
     return keep
+
+
+def test_the_driver_compiles_ahead(keep, monkeypatch):
+    """While Ray starts, a process does what a worker would do first; a node that has it all needs none."""
+    monkeypatch.chdir(ROOT)
+    folder = keep(simulation_digest())
+    ahead = Ahead(Squares(10))
+    until = time.monotonic() + 60
+    while not (folder / "compiled-0").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    ahead.close()
+
+    assert (folder / "compiled-0").exists()
+
+
+def test_what_compiles_ahead_ends_with_its_driver(tmp_path):
+    """Also where the driver was killed, and could not end it."""
+    driver = "from sweep.engine.ahead import Ahead\nfrom tests.support.toys import Squares\nimport os, time\n"
+    driver += "print(Ahead(Squares(10, seconds=600))._process.pid, flush=True); time.sleep(600)"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", driver], cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        compiling = int(process.stdout.readline())
+        while not list(tmp_path.glob("*/compiling-0")):
+            time.sleep(0.05)
+        process.kill()
+        until = time.monotonic() + 20
+        while Path(f"/proc/{compiling}").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+
+    assert not Path(f"/proc/{compiling}").exists()
 
 
 def test_compiled_code_is_kept_by_the_code_it_is_of(keep):
