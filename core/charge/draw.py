@@ -141,11 +141,8 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
 
     if marked:
         _mark(events, blocks, used, streams, seed, slots, comings, luck)
-    for drawn in range(which.size + 1):
-        room.of_stream[drawn] = used[1]
-        if drawn == which.size:
-            break
-        stream = which[drawn]
+    for drawn in range(which.size):
+        room.of_stream[drawn], stream = used[1], which[drawn]
         state[0] = finalise(seed + np.uint64(stream + 1) * GOLDEN)
         begins = 0.5 * _random(state)
         actors = last[stream] - first[stream]
@@ -240,6 +237,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
             event = _emit(events, used, ALLOC, memcg[running])
             event.early, event.cache, event.object = early, cache, first_object + obj
             event.cpu_hash = on[running]
+    room.of_stream[which.size] = used[1]
 
 
 @part

@@ -65,7 +65,7 @@ def charge_window(point: Point) -> Window:
     comings = _by_slot(_taken_over(point), int(last[-1]))
     before = np.insert(np.cumsum(np.diff(comings.of_slot)), 0, 0)
     disturbed = before[last] > before[first]
-    if 2 * np.count_nonzero(disturbed) > point.cpus:
+    if 2 * np.count_nonzero(disturbed) > point.cpus:  # what few would use is not worth its memory
         disturbed[:] = True
     undisturbed = None if disturbed.all() else _undisturbed(Keyed(_streams_key(point), point))
     own = _draw(point, np.flatnonzero(disturbed), comings)

@@ -110,7 +110,7 @@ def test_the_driver_compiles_ahead(keep, monkeypatch):
 
 def test_what_compiles_ahead_ends_with_its_driver(tmp_path):
     """Also where the driver was killed, and could not end it."""
-    driver = "from sweep.engine.ahead import Ahead\nfrom tests.support.toys import Squares\nimport os, time\n"
+    driver = "from sweep.engine.ahead import Ahead\nfrom tests.support.toys import Squares\nimport time\n"
     driver += "print(Ahead(Squares(10, seconds=600))._process.pid, flush=True); time.sleep(600)"
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", driver], cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
