@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.columns import Column
 from core.designs import DESIGNS
+from core.kept import Keyed, latest
 from core.keys import resolved, seen_by, setting
 from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import CACHES, DYING, IDS, OBJCGS, OWN_OBJECTS, SLABS, state
@@ -107,7 +108,7 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
     design, kernel and machine among the points. Raises AssertionError if the books do not balance.
     """
     points = [resolved(point) for point in points]
-    population = populate(seen_by(points[0], "scenario"))
+    population = _populated(Keyed(setting(points[0], "scenario"), seen_by(points[0], "scenario")))
     lives: dict[Hashable, Life] = {}
 
     def life(point: Point, machine: Hashable, design: str) -> Life:
@@ -136,6 +137,11 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
         {name: np.array([row[name] for row in rows], dtype=column.dtype)[which] for name, column in COLUMNS.items()},
         {name: np.concatenate([each[name] for each in series]) for name in SERIES_COLUMNS},
     )
+
+
+@latest()  # of a scenario that is cut by machine, parts are worked on one after the other
+def _populated(scenario: Keyed[Point]) -> Population:
+    return populate(scenario.of)
 
 
 def _told(point: Point, population: Population, mine: Life, floor: Life) -> tuple[AgeRow, Samples]:

@@ -31,7 +31,7 @@ class Charged(NamedTuple):
 
     entries: NDArray[np.void]  # [capacity] ENTRY
     unused: NDArray[np.int64]  # [2] FRESH: entries from here on were never used; FREE: first of those given back; NONE
-    of: NDArray[np.int64]  # [memcgs] first entry of a followed memcg; NONE
+    of: NDArray[np.int32]  # [memcgs] first entry of a followed memcg; NONE
     due: NDArray[np.int64]  # [STEPS + 1] first entry of the first other memcg that goes offline in a step; NONE
     by_rank: NDArray[np.int64]  # [arrivals] first entry of the step's other memcgs
     by_rank_step: NDArray[np.int64]  # [arrivals] step for which by_rank holds
@@ -41,7 +41,7 @@ class Books(NamedTuple):
     """What is counted."""
 
     counted: NDArray[np.int64]  # [counts] now
-    leaves: NDArray[np.int32]  # [CALENDAR_TICKS, counts] how many cease at a tick
+    leaves: NDArray[np.int32]  # [counts, CALENDAR_TICKS] how many cease at a tick
     sums: NDArray[np.int64]  # [counts] over all steps
     samples: NDArray[np.int64]  # [SAMPLES, counts]
     left: NDArray[np.void]  # [objects] LEFT, of the memcg that goes offline
@@ -63,7 +63,7 @@ class Singles(NamedTuple):
     effects: NDArray[np.int64]  # [singles, counts] what one of each counts for
     zombies: NDArray[np.int64]  # [singles] whether it is pinned at all
     came: NDArray[np.int64]  # [singles] in a step
-    leaves: NDArray[np.int32]  # [CALENDAR_TICKS, singles] how many cease at a tick
+    leaves: NDArray[np.int32]  # [singles, CALENDAR_TICKS] how many cease at a tick
 
 
 def new_books(population: Population, rules: Rules, capacity: int) -> tuple[Charged, Books, Singles]:
@@ -79,14 +79,14 @@ def new_books(population: Population, rules: Rules, capacity: int) -> tuple[Char
         Charged(
             entries=np.empty(capacity, ENTRY),
             unused=np.array([0, NONE]),
-            of=np.full(memcgs, NONE, np.int64),
+            of=np.full(memcgs, NONE, np.int32),
             due=np.full(STEPS + 1, NONE, np.int64),
             by_rank=np.empty(most_born, np.int64),
             by_rank_step=np.full(most_born, NONE, np.int64),
         ),
         Books(
             counted=np.zeros(counts, np.int64),
-            leaves=np.zeros((CALENDAR_TICKS, counts), np.int32),
+            leaves=np.zeros((counts, CALENDAR_TICKS), np.int32),
             sums=np.zeros(counts, np.int64),
             samples=np.zeros((SAMPLES, counts), np.int64),
             left=np.empty(most_left, LEFT),
@@ -100,7 +100,7 @@ def new_books(population: Population, rules: Rules, capacity: int) -> tuple[Char
             effects=np.zeros((singles, counts), np.int64),
             zombies=np.zeros(singles, np.int64),
             came=np.zeros(singles, np.int64),
-            leaves=np.zeros((CALENDAR_TICKS, singles), np.int32),
+            leaves=np.zeros((singles, CALENDAR_TICKS), np.int32),
         ),
     )
 

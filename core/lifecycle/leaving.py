@@ -90,15 +90,20 @@ def leave(rng: np.random.Generator, more: np.random.Generator, law: Laws, memcgs
     )
     held_kind = np.concatenate([np.full(hold_s.size, STACK), hits.kind[held] - kinds])
     return Lefts(
-        left_start=np.searchsorted(left_memcg[by_memcg], np.arange(memcgs + 1)),
+        left_start=_starts(left_memcg, memcgs),
         left_kind=np.concatenate([kind[~stray], hits.kind[kept]])[by_memcg],
         left_turnovers=np.concatenate([turnovers[~stray], more_turnovers])[by_memcg],
         left_spot=np.concatenate([spot[~stray], more_spot])[by_memcg],
-        held_start=np.searchsorted(held_memcg[by_holder], np.arange(memcgs + 1)),
+        held_start=_starts(held_memcg, memcgs),
         held_kind=held_kind[by_holder],
         held_memcg=held_memcg[by_holder],
         hold_s=np.concatenate([hold_s, more_hold_s])[by_holder],
     )
+
+
+def _starts(memcg: IntArray, memcgs: int) -> IntArray:
+    """Where those of each memcg begin, once they are in order, and where the last of them end; `[memcgs + 1]`."""
+    return np.insert(np.cumsum(np.bincount(memcg, minlength=memcgs)), 0, 0)
 
 
 class _Hits(NamedTuple):

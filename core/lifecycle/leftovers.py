@@ -138,7 +138,7 @@ def keep(count, leaves, which, end):  # type: ignore[no-untyped-def]
     """One more of a thing, until a tick."""
     count[which] += 1
     if end < CALENDAR_TICKS:
-        leaves[end, which] += 1
+        leaves[which, end] += 1
 
 
 @part

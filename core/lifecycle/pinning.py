@@ -29,7 +29,7 @@ from core.lifecycle.leftovers import (
     state,
     take_entries,
 )
-from core.lifecycle.population import NEVER, NOT_SINGLE, STEPS, Population
+from core.lifecycle.population import NEVER, STEPS, Population
 from core.lifecycle.reclaim import (
     CALENDAR_TICKS,
     MEMCG,
@@ -127,32 +127,43 @@ def _cache_all(objects, rules, common, books):  # type: ignore[no-untyped-def]
 def _leave_followed(step, followed, rules, charged, books, singles):  # type: ignore[no-untyped-def]
     """The followed memcgs of a step go offline; returns how many are pinned, but for singles."""
     # Arrays by themselves: what is taken out of a tuple again and again is compiled again and again.
-    count, leaves, left = books.counted, books.leaves, books.left
-    entries, entry_of, unused = charged.entries, charged.of, charged.unused
-    left_start, life_s, held_start, single = followed.left_start, followed.life_s, followed.held_start, followed.single
+    (start, memcg, ticks), others, entry_of = followed.alone, followed.others, charged.of
+    came, leaves = singles.came, singles.leaves
     number, before, now, _ = step
-    zombies = np.int64(0)
-    for m in range(followed.off_start[number], followed.off_start[number + 1]):
-        if single[m] != NOT_SINGLE and entry_of[m] == NONE:
-            end = (before + now) // 2 + followed.left_ticks[left_start[m]]
+    middle, zombies = (before + now) // 2, np.int64(0)
+    for each in range(came.size):
+        for k in range(start[number, each], start[number, each + 1]):
+            if entry_of[memcg[k]] != NONE:
+                zombies += _leave(np.int64(memcg[k]), step, followed, rules, charged, books)
+                continue
+            end = middle + ticks[k]
             if end >= now:
-                singles.came[single[m]] += 1
+                came[each] += 1
                 if end < CALENDAR_TICKS:
-                    singles.leaves[end, single[m]] += 1
-            continue
-        size = np.int64(0)
-        for k in range(left_start[m], left_start[m + 1]):
-            left[size].kind = followed.left_kind[k]
-            left[size].end = (before + now) // 2 + followed.left_ticks[k]
-            left[size].spot = followed.left_spot[k]
-            size += 1
-        if entry_of[m] != NONE:
-            size, unused[FREE] = take_entries(entries, entry_of[m], left, size, unused[FREE])
-        until = go_offline(left, size, np.int64(followed.key[m]), life_s[m], now, rules, count, leaves)
-        if held_start[m] < held_start[m + 1] and _is_held(m, number, until, followed, rules, books):
-            until = np.int64(NEVER)
-        zombies += die(until, now, life_s[m] > rules.cache_creation_s, count, leaves)
+                    leaves[each, end] += 1
+    for k in range(followed.others_start[number], followed.others_start[number + 1]):
+        zombies += _leave(np.int64(others[k]), step, followed, rules, charged, books)
     return zombies
+
+
+@part
+def _leave(m, step, followed, rules, charged, books):  # type: ignore[no-untyped-def]
+    """Followed memcg `m` goes offline with all that it leaves; returns whether it is pinned."""
+    left, entry_of, unused = books.left, charged.of, charged.unused
+    life_s, held_start = followed.life_s, followed.held_start
+    number, before, now, _ = step
+    size = np.int64(0)
+    for k in range(followed.left_start[m], followed.left_start[m + 1]):
+        left[size].kind = followed.left_kind[k]
+        left[size].end = (before + now) // 2 + followed.left_ticks[k]
+        left[size].spot = followed.left_spot[k]
+        size += 1
+    if entry_of[m] != NONE:
+        size, unused[FREE] = take_entries(charged.entries, entry_of[m], left, size, unused[FREE])
+    until = go_offline(left, size, np.int64(followed.key[m]), life_s[m], now, rules, books.counted, books.leaves)
+    if held_start[m] < held_start[m + 1] and _is_held(m, number, until, followed, rules, books):
+        until = np.int64(NEVER)
+    return die(until, now, life_s[m] > rules.cache_creation_s, books.counted, books.leaves)
 
 
 @part
@@ -206,16 +217,21 @@ def _let_go(number, now, followed, rules, books):  # type: ignore[no-untyped-def
 @part
 def _reclaim(step, missing, objects, common, books, singles):  # type: ignore[no-untyped-def]
     """Turn the reclaim clock: what is due ceases, and evicted common objects are missing; returns how many now are."""
-    for tick in range(step.before, step.now):
-        for i in range(books.counted.size):
-            books.counted[i] -= books.leaves[tick, i]
-        for each in range(singles.came.size):
-            if singles.leaves[tick, each]:
-                for i in range(books.counted.size):
-                    books.counted[i] -= singles.leaves[tick, each] * singles.effects[each, i]
+    before, now, count, effects = step.before, step.now, books.counted, singles.effects
+    for i in range(count.size):
+        for tick in range(before, now):
+            count[i] -= books.leaves[i, tick]
+    for each in range(singles.came.size):
+        cease = np.int64(0)
+        for tick in range(before, now):
+            cease += singles.leaves[each, tick]
+        if cease:
+            for i in range(count.size):
+                count[i] -= cease * effects[each, i]
+    for tick in range(before, now):
         j = common.evicts[tick]
         while j != NONE:
-            miss(j, tick, step.before, step.now, step.born, objects, common)
+            miss(j, tick, before, now, step.born, objects, common)
             common.missing[missing] = j
             missing += 1
             j = common.evicts_next[j]

@@ -23,8 +23,19 @@ STEPS = 512  # of a scenario; counts are exact at their ends
 TICKS_PER_STEP = 4  # of the reclaim clock at its base speed
 NEVER = 2**30  # a tick that no run reaches
 SPOTS = 2.0**32  # places that `left_spot` tells apart
-NOT_SINGLE = -1
 MAX_FOLLOWED = 5_000_000  # memcgs that leave something behind; beyond it a worker's memory is at stake
+
+
+class Alone(NamedTuple):
+    """Memcgs that leave one thing, to reclaim: nearly all, where many leave something.
+
+    They are in the order of the step in which they go offline, then of what they are (`single_of`), then of the age at
+    which reclaim ends it, in which a calendar is filled from front to back.
+    """
+
+    start: NDArray[np.int64]  # [STEPS, singles + 1] where those of a step and kind begin, and where the last end
+    memcg: NDArray[np.int32]
+    ticks: NDArray[np.int32]
 
 
 class Followed(NamedTuple):
@@ -45,10 +56,12 @@ class Followed(NamedTuple):
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
     left_spot: NDArray[np.uint32]
-    single: NDArray[np.int16]  # [memcgs] what a memcg is that leaves one thing, to reclaim: see `single_of`; NOT_SINGLE
     held_start: NDArray[np.int64]  # [memcgs + 1]
     held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
     held_step: NDArray[np.int32]  # in which it lets go of the memcg
+    alone: Alone
+    others_start: NDArray[np.int64]  # [STEPS + 1] those of `others` gone before each step
+    others: NDArray[np.int32]  # [memcgs - alone] memcgs that leave more than one thing, or what ends by itself
 
 
 class Objects(NamedTuple):
@@ -154,22 +167,28 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     key = rng.integers(0, 2**32, memcgs, dtype=np.uint32)
 
     lefts = leave(rng, generator(point, "left by chance"), law, memcgs)
-    by_rank = np.lexsort((rank, birth_step))
+    by_rank = np.argsort(birth_step.astype(np.int64) << 32 | rank)
+    off_start = np.searchsorted(off_step, np.arange(STEPS + 1))
+    left_ticks = _ticks(lefts.left_turnovers, tick_turnovers(load, step_s))
+    alone = (np.diff(lefts.left_start) == 1) & (np.diff(lefts.held_start) == 0)
+    others = np.flatnonzero(~alone)
     return Followed(
         birth_start=birth_start,
         birth_order=birth_order[by_rank],
         rank=rank[by_rank],
-        off_start=np.searchsorted(off_step, np.arange(STEPS + 1)),
+        off_start=off_start,
         life_s=life_s,
         key=key,
         left_start=lefts.left_start,
         left_kind=lefts.left_kind.astype(np.int32),
-        left_ticks=_ticks(lefts.left_turnovers, tick_turnovers(load, step_s)),
+        left_ticks=left_ticks,
         left_spot=lefts.left_spot,
-        single=_singles(lefts, life_s, load.cache_creation_s),
         held_start=lefts.held_start,
         held_kind=lefts.held_kind.astype(np.int32),
         held_step=_step((birth_s + life_s)[lefts.held_memcg] + lefts.hold_s, step_s),
+        alone=_alone(np.flatnonzero(alone), lefts, left_ticks, life_s, off_step, load),
+        others_start=np.searchsorted(others, off_start),
+        others=others.astype(np.int32),
     )
 
 
@@ -178,13 +197,29 @@ def single_of(kind: NDArray[np.int64], *, early: NDArray[np.bool_], has_caches: 
     return 4 * kind + 2 * early + has_caches
 
 
-def _singles(lefts: Lefts, life_s: NDArray[np.float64], cache_creation_s: float) -> NDArray[np.int16]:
-    alone = (np.diff(lefts.left_start) == 1) & (np.diff(lefts.held_start) == 0)
-    its = lefts.left_start[:-1][alone]
-    early = lefts.left_spot[its] * life_s[alone] < cache_creation_s * SPOTS
-    single = np.full(life_s.size, NOT_SINGLE, np.int16)
-    single[alone] = single_of(lefts.left_kind[its], early=early, has_caches=life_s[alone] > cache_creation_s)
-    return single
+def _alone(
+    memcg: NDArray[np.intp],
+    lefts: Lefts,
+    left_ticks: NDArray[np.int32],
+    life_s: NDArray[np.float64],
+    off_step: NDArray[np.int32],
+    load: Workload,
+) -> Alone:
+    singles = 4 * len(load.leftovers)
+    its, its_life_s = lefts.left_start[memcg], life_s[memcg]
+    single = single_of(
+        lefts.left_kind[its],
+        early=lefts.left_spot[its] * its_life_s < load.cache_creation_s * SPOTS,
+        has_caches=its_life_s > load.cache_creation_s,
+    )
+    place, ticks = off_step[memcg].astype(np.int64) * singles + single, left_ticks[its]
+    order = np.argsort(place << 32 | ticks)
+    starts = np.searchsorted(place[order], np.arange(STEPS * singles + 1))
+    return Alone(
+        start=starts[np.add.outer(singles * np.arange(STEPS), np.arange(singles + 1))],
+        memcg=memcg[order].astype(np.int32),
+        ticks=ticks[order],
+    )
 
 
 def _objects(point: Point, step_s: float) -> Objects:

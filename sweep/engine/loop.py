@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import pyarrow as pa
 
 from sweep.engine import signals
+from sweep.engine.cut import Cutter
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
 from sweep.engine.rates import Remaining
@@ -24,12 +26,6 @@ if TYPE_CHECKING:
     from sweep.engine.store import Store
 
 POLL_S = 0.25
-LEAST_TASK = 0.25  # of `task_s`: below that, what positions share and what a task costs weigh more than idle cores
-MOST_OVER = 3.0  # a grain may take so many times what a task should before it is cut: that nearly doubles its work
-LATE_OVER = 1.3  # the same once a core's share of the rest is less than such a task, and others would wait for it
-FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
-FIRST_S = 0.5  # of the very first task, which is taken where the plan is cheap: what it says is known early
-TASKS_PER_S = 250  # that a driver aims at: a quarter of what Ray takes from one, for many tasks come out shorter
 
 
 class Job(Protocol):
@@ -89,6 +85,15 @@ class Resources:
 
     cores: int
     memory_bytes: int
+
+
+@runtime_checkable
+class Regional(Job, Protocol):
+    """A job whose positions share most of their work within a region: a worker had best stay in one."""
+
+    @property
+    def region(self) -> int:
+        """Number of positions of a region; they begin at its multiples."""
 
 
 @runtime_checkable
@@ -221,14 +226,20 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
 ) -> None:
     """Run every position of `todo` once; add to `outcome` what failed and why it stopped."""
     remaining, again = Remaining(job, executor.cores), list[Task]()
+    cutter = Cutter(job, todo, remaining, policy)
     under_way = dict[Task, None]()  # in the order in which they were handed out
+    ended = deque[int]()  # where the workers that are idle now left off
     while outcome.fatal is None and (under_way or todo or again):
         while len(under_way) < executor.cores * policy.in_flight and (todo or again):
-            task = again.pop() if again else _cut(job, todo, remaining, policy, executor.cores, under_way)
+            near = ended.popleft() if ended else None
+            first = not (under_way or remaining.knows)
+            task = again.pop() if again else Task(*cutter.cut(executor.cores, near, first))
             executor.submit(task)
             under_way[task] = None
+        ended.clear()
         for end in executor.wait(POLL_S):
             del under_way[end.task]
+            ended.append(end.task.start)
             outcome.tasks += 1
             if isinstance(end, Done):
                 remaining.learn(end.task.start, end.task.stop, end.seconds, end.fresh)
@@ -245,42 +256,6 @@ def _left_s(remaining: Remaining, todo: Ranges, again: Iterable[Task], under_way
     """Return the time that a run has still to go; asked for now and then, not at each task."""
     waiting, flying = ([(task.start, task.stop) for task in tasks] for tasks in (again, under_way))
     return remaining.seconds(todo.stretches() + waiting, flying)
-
-
-def _cut(  # noqa: PLR0917 (a cut has regard to all of it)
-    job: Job, todo: Ranges, remaining: Remaining, policy: Policy, cores: int, under_way: Collection[Task]
-) -> Task:
-    """Take the next task off that end of `todo` which costs more, so that what is long is not left for last.
-
-    A task is as many whole grains as a core's share of the rest and `task_s` allow. A grain that takes much longer is
-    cut, at the next finer grain that fits: its parts do what they share once each.
-    """
-    first, last = todo.ends()
-    if isinstance(job, HeavyJob):
-        return Task(*todo.take_first(first + 1))
-    very_first = not (under_way or remaining.knows)
-    from_last = (remaining.task_s(last, last + 1) > remaining.task_s(first, first + 1)) != very_first
-    share_s = remaining.work_s(todo) / (3 * cores)  # so that all cores end together, with slow ones among them
-    task_s = max(policy.task_s, cores / TASKS_PER_S)
-    aim_s = FIRST_S if very_first else min(task_s, max(share_s, LEAST_TASK * task_s))
-    most = len(todo) // cores if remaining.knows else min(FIRST_TASK, len(todo) // (4 * cores))
-
-    def stretch(length: int, grain: int) -> range:
-        start = last - last % grain + grain - length if from_last else first - first % grain
-        return range(max(start, first), min(start + length, last + 1))
-
-    def fits(length: int, grain: int, over: float) -> bool:
-        at = stretch(length, grain)
-        return length <= over * most and remaining.task_s(at.start, at.stop) <= over * aim_s
-
-    for grain in reversed(job.grains):
-        if grain == 1 or fits(grain, grain, MOST_OVER if share_s > task_s else LATE_OVER):
-            break
-    length = grain
-    while length < len(todo) and fits(2 * length, grain, 1.0):
-        length *= 2
-    taken = stretch(length, grain)
-    return Task(*(todo.take_last(taken.start) if from_last else todo.take_first(taken.stop)))
 
 
 def _smaller(end: Failed, policy: Policy, outcome: Outcome) -> list[Task]:

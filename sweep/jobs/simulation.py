@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import log
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,11 @@ class Simulation:
             spans.append(spans[-1] * len(dim))
         return tuple(spans)
 
+    @property
+    def region(self) -> int:
+        """Streams of allocations are shared by all that is seen of a realisation, and by nothing else."""
+        return math.prod(len(dim) for dim in self.plan.dims if not dim.of_realisation)
+
     def positions(self, nodes: int) -> int:  # noqa: ARG002 (the plan is the plan, however many nodes share it)
         """Return the length of the plan."""
         return self.plan.positions
@@ -59,7 +64,7 @@ class Simulation:
             for column in columns:
                 value = column.at(digit)[0]
                 if isinstance(value, int | float | np.number) and value > 0:
-                    found.append(log(value))
+                    found.append(math.log(value))
         return tuple(found)
 
     @functools.cached_property

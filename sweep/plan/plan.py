@@ -22,7 +22,7 @@ from core.params import Point
 from sweep.plan import where
 from sweep.plan.axes import AxisValues, Index, Values
 
-SCENARIO, MACHINE = read_by(Point, "scenario"), read_by(Point, "machine")
+REALISATION, SCENARIO, MACHINE = (read_by(Point, part) for part in ("realisation", "scenario", "machine"))
 OWN_RULES = {name: field.own for name, field in fields_of(Point).items() if field.own}  # what nulls stand for
 COUNT_CHUNK = 1 << 20  # positions that a count looks at together
 PROBE_CHUNK = 1 << 12
@@ -38,6 +38,11 @@ class Dim:
 
     def __len__(self) -> int:
         return len(self.columns[0])
+
+    @property
+    def of_realisation(self) -> bool:
+        """Whether another digit means another realisation of scenarios, with streams of its own."""
+        return any(path.split(".")[0] in REALISATION for path in self.paths)
 
     @property
     def of_scenario(self) -> bool:

@@ -8,8 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core.keys import read_by
-from core.params import Point, never_had
+from core.params import never_had
 from sweep.config.options import GROUPS
 from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
 from sweep.config.units import plain
@@ -199,12 +198,11 @@ def _ordered(dims: list[Dim], base: Mapping[str, Any]) -> tuple[Dim, ...]:
     Of scenarios, realisations come first: at every churn rate one has the same streams, which are drawn once. The order
     on the command line is nobody's wish.
     """
-    fields, realisation = [*base, PLANNED], set(read_by(Point, "realisation"))
+    fields = [*base, PLANNED]
 
     def place(dim: Dim) -> tuple[Any, ...]:
-        names = [path.split(".")[0] for path in dim.paths]
-        alike = dim.of_scenario and not realisation & set(names)
-        return not dim.of_scenario, alike, not dim.of_machine, fields.index(names[0]), dim.paths
+        name = dim.paths[0].split(".")[0]
+        return not dim.of_scenario, not dim.of_realisation, not dim.of_machine, fields.index(name), dim.paths
 
     return tuple(sorted(dims, key=place))
 

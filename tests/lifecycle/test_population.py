@@ -1,13 +1,14 @@
 """When memcgs come and go, against the theory of M/G/infinity."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from core.keys import canonical
 from core.lifecycle.leaving import poisson_at_least_one
-from core.lifecycle.population import NOT_SINGLE, STEPS, gone_by_step, populate
+from core.lifecycle.population import STEPS, gone_by_step, populate
 from core.rng import scenario_id
 from core.workload import Pin
 from tests.support.points import default_point
@@ -129,8 +130,10 @@ def test_design_and_machine_do_not_change_the_draws():
     point = small_point(leftovers={"dentry": leftover(private=0.4)})
     other = replace(point, design="objcg", cpus=256, batch=1)
 
-    for ours, theirs in zip(populate(point).followed, populate(other).followed, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    ours, theirs = (populate(each).followed for each in (point, other))
+    for name, mine in (ours._asdict() | ours.alone._asdict()).items():
+        if name != "alone":
+            np.testing.assert_array_equal(mine, (theirs._asdict() | theirs.alone._asdict())[name])
 
 
 def test_any_number_of_kinds_may_be_left_behind():
@@ -138,7 +141,28 @@ def test_any_number_of_kinds_may_be_left_behind():
     caches = dict.fromkeys(default_point(kernel="linux-5.2").kernel.caches, 1)
     kinds = dict.fromkeys(caches, leftover(private=1 / len(caches)))
     followed = populate(small_point(leftovers=kinds, load={"caches": caches})).followed
-    one = followed.single != NOT_SINGLE
+    singles = np.tile(np.arange(4 * len(caches)), STEPS)
+    single = np.repeat(singles, np.diff(followed.alone.start).ravel())
+    memcg = followed.alone.memcg[: single.size]  # of those that go offline before the end
 
     assert followed.left_kind.max() == len(caches) - 1 > 31
-    np.testing.assert_array_equal(followed.single[one] // 4, followed.left_kind[followed.left_start[:-1][one]])
+    np.testing.assert_array_equal(single // 4, followed.left_kind[followed.left_start[memcg]])
+
+
+def test_who_leaves_one_thing_is_told_apart_from_the_others():
+    """Each memcg is one or the other, in the step in which it goes offline; those alike are in the order of ages."""
+    kinds = {"dentry": leftover(private=0.1), "inode_cache": leftover(private=0.2)}
+    followed = populate(small_point(leftovers=kinds, churn_hz=1.0)).followed
+    alone, others = followed.alone, followed.others
+
+    np.testing.assert_array_equal(np.sort([*alone.memcg, *others]), np.arange(followed.key.size))
+    for step in range(STEPS):
+        gone = range(followed.off_start[step], followed.off_start[step + 1])
+        found = alone.memcg[alone.start[step, 0] : alone.start[step, -1]]
+        rest = others[followed.others_start[step] : followed.others_start[step + 1]]
+        np.testing.assert_array_equal(np.sort([*found, *rest]), gone)
+        for first, stop in pairwise(alone.start[step]):
+            assert (np.diff(alone.ticks[first:stop]) >= 0).all()
+    np.testing.assert_array_equal(np.diff(followed.left_start)[alone.memcg], 1)
+    np.testing.assert_array_equal(followed.left_ticks[followed.left_start[alone.memcg]], alone.ticks)
+    assert alone.memcg.size > 10 < others.size

@@ -277,7 +277,7 @@ def test_what_is_missing_is_missing(stretches):
     left = set()
     while todo:
         first, last = todo.ends()
-        left |= set(range(*(todo.take_first(first + 3) if first % 2 else todo.take_last(last - 3))))
+        left |= set(range(*(todo.take_up(first, first + 3) if first % 2 else todo.take_down(last, last - 3))))
 
     covered = {position for stretch in done for position in range(*stretch)}
     assert left | covered == set(range(100))
