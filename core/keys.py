@@ -29,6 +29,7 @@ PART_SEES: dict[str, tuple[str, ...]] = {
     "charge": ("label", "scenario", "machine"),  # what a design does with them, for all batches at once
     "batch": ("label", "scenario", "machine", "charge"),  # a lane of that
     "lifecycle": ("label", "scenario"),  # who pins what, and its bytes
+    "weight": ("label", "lifecycle"),  # bytes of one of each: of a scenario, no more than what a memcg has
     "price": ("label", "scenario"),  # what counts cost, point by point
 }
 

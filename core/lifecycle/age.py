@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.columns import Column
-from core.designs import DESIGNS
+from core.designs import DESIGNS, Design
 from core.kept import Keyed, latest
 from core.keys import resolved, seen_by, setting
 from core.lifecycle.books import SAMPLES
@@ -17,7 +18,7 @@ from core.lifecycle.leftovers import CACHES, DYING, IDS, OBJCGS, OWN_OBJECTS, SL
 from core.lifecycle.life import KIB, SAMPLED, Life, check_books, live
 from core.lifecycle.memory import METERS
 from core.lifecycle.population import Population, populate
-from core.lifecycle.weights import COMPONENTS
+from core.lifecycle.weights import COMPONENTS, Weights, weigh
 from core.params import Point
 from core.rng import scenario_id
 from core.workload import PAGE_CACHE
@@ -114,7 +115,9 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
     def life(point: Point, machine: Hashable, design: str) -> Life:
         key = (machine, setting(DESIGNS[design], "lifecycle"))
         if key not in lives:
-            lives[key] = live(seen_by(point, "lifecycle"), seen_by(DESIGNS[design], "lifecycle"), population)
+            traits = seen_by(DESIGNS[design], "lifecycle")
+            weights = _weighed(Keyed((key, setting(point, "weight")), (seen_by(point, "weight"), traits)))
+            lives[key] = live(seen_by(point, "lifecycle"), traits, weights, population)
             check_books(lives[key], point)
         return lives[key]
 
@@ -137,6 +140,11 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
         {name: np.array([row[name] for row in rows], dtype=column.dtype)[which] for name, column in COLUMNS.items()},
         {name: np.concatenate([each[name] for each in series]) for name in SERIES_COLUMNS},
     )
+
+
+@lru_cache(maxsize=256)  # some kilobytes each; more than there are machines and designs in most plans
+def _weighed(of: Keyed[tuple[Point, Design]]) -> Weights:
+    return weigh(*of.of)
 
 
 @latest()  # of a scenario that is cut by machine, parts are worked on one after the other

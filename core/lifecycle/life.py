@@ -16,7 +16,7 @@ from core.lifecycle.pinning import pin
 from core.lifecycle.population import STEPS, Population, tick_turnovers
 from core.lifecycle.reuse import Fairness, take_over
 from core.lifecycle.seats import Charges
-from core.lifecycle.weights import COMPONENTS, LISTS_PER_MOUNT, Weights, geometry_of, own_slabs, weigh
+from core.lifecycle.weights import COMPONENTS, LISTS_PER_MOUNT, Weights, geometry_of, own_slabs
 from core.params import Point
 from core.workload import PAGE_CACHE, PIN_KINDS
 
@@ -40,9 +40,9 @@ class Life(NamedTuple):
     fairness: Fairness
 
 
-def live(point: Point, design: Design, population: Population) -> Life:
+def live(point: Point, design: Design, weights: Weights, population: Population) -> Life:
     """Walk a design, on the point's kernel and machine, through a scenario."""
-    load, weights, lru = point.workload, weigh(point, design), list_lrus(point, design, population)
+    load, lru = point.workload, list_lrus(point, design, population)
     rules = make_rules(point, design, population, weights, lru)
     fairness = UNTOUCHED
     if design.reuses_dead:

@@ -14,6 +14,7 @@ from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import OWN_OBJECTS, SLABS, state
 from core.lifecycle.life import check_books, live
 from core.lifecycle.population import populate
+from core.lifecycle.weights import weigh
 from core.workload import PAGE_CACHE, Pin, Pressure
 from tests.support.points import default_point
 from tests.support.small import DAY_S, leftover, pins, small_point
@@ -64,7 +65,7 @@ def test_every_byte_has_a_name(machine, **changes):
 def test_books_that_cannot_be_true_are_refused():
     """More slabs than objects on them is an error that names the design, the cache and by how much."""
     point = resolved(small_point(leftovers={"dentry": leftover(private=1.0)}, design="page_ref"))
-    life = live(point, DESIGNS["page_ref"], populate(point))
+    life = live(point, DESIGNS["page_ref"], weigh(point, DESIGNS["page_ref"]), populate(point))
     life.counts[-1, state(SLABS, 0, 1)] += (
         life.counts[-1, state(OWN_OBJECTS, 0, 1)] + 3
     )  # slabs of dentries: objects on them, and three more
