@@ -284,6 +284,29 @@ def test_what_is_missing_is_missing(stretches):
     assert not left & covered
 
 
+@given(
+    st.sets(st.tuples(st.integers(0, 50), st.integers(1, 20))),
+    st.lists(st.tuples(st.integers(0, 99), st.integers(1, 30), st.booleans()), max_size=12),
+)
+def test_what_is_taken_is_no_longer_there(stretches, asked):
+    """Wherever a stretch is taken, it is in one piece, it was there, and nothing else is gone."""
+    todo = missing(disjoint((start, start + length) for start, length in stretches), 100)
+    left = {position for stretch in todo.stretches() for position in range(*stretch)}
+    for start, length, upwards in asked:
+        there = sorted(left & set(range(start, start + length)))
+        ends = todo.ends_within(start, length)
+        assert ends == ((there[0], there[-1]) if there else None)
+        if ends:
+            first, last = ends
+            taken = range(*(todo.take_up(first, first + 7) if upwards else todo.take_down(last, last - 6)))
+            assert 1 <= len(taken) <= 7
+            assert taken[0] == first if upwards else taken[-1] == last
+            assert set(taken) <= left
+            left -= set(taken)
+        assert len(todo) == len(left)
+        assert {position for stretch in todo.stretches() for position in range(*stretch)} == left
+
+
 def test_progress_is_written_for_machines(tmp_path, monkeypatch):
     """progress.json says state, how many, how fast and how long, from a third on within a factor of two."""
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.02)

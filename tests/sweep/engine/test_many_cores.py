@@ -71,6 +71,21 @@ def test_churn_keeps_cores_busy_to_the_end(churn, cores, least):
     assert on.efficiency >= least
 
 
+def test_workers_stay_in_their_realisations(churn):
+    """Two workers begin in one each, and share none but the third: another's streams would have to be drawn again."""
+    job, seen = Simulation(churn), set()
+
+    class Watched(Churn):
+        def seconds(self, task, worker):
+            seen.add((worker, task.start // job.region))
+            return super().seconds(task, worker)
+
+    driven(job, churn.positions, Virtual(2, Watched(churn).seconds))
+
+    assert job.region * 3 == churn.positions
+    assert len(seen) == 4
+
+
 def test_two_cores_do_little_twice(churn):
     """What two cores do in all is less than a tenth more than one does: each stays in a realisation of its own."""
     one, two = (driven(Simulation(churn), churn.positions, Virtual(cores, Churn(churn).seconds)) for cores in (1, 2))
