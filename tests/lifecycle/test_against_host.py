@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.lifecycle.books import SAMPLES
-from core.lifecycle.leftovers import DYING, OWN_OBJECTS, SHARED_OBJECTS, state
+from core.lifecycle.leftovers import DYING, OWN_OBJECTS, ROOT_OBJECTS, SHARED_OBJECTS, state
 from core.lifecycle.pinning import pin
 from core.lifecycle.reuse import take_over
 from core.lifecycle.seats import Charges
@@ -95,8 +95,10 @@ def test_reuse_agrees_with_a_host_in_continuous_time(lifetime_s, lifetime_sigma,
         population, rules = drawn(replace(point, seed=seed))
         charges = Charges(np.array([0, 0]), np.array([MIB, MIB]), own_mib * MIB, limit_mib * MIB, churn_hz * lifetime_s)
         (samples, *_), fair = take_over(population, rules, charges)
-        of_kinds = [samples[at, state(which, 0, 2)] for which in (OWN_OBJECTS, SHARED_OBJECTS)]
-        ours.append([*np.column_stack([samples[at, DYING], *of_kinds]).ravel(), *fair[:3]])
+        on_dead, refilled, of_root = (
+            samples[at, state(which, 0, 2)] for which in (OWN_OBJECTS, SHARED_OBJECTS, ROOT_OBJECTS)
+        )
+        ours.append([*np.column_stack([samples[at, DYING], on_dead, refilled + of_root]).ravel(), *fair[:3]])
     for seed in range(HOSTS):
         host = ReusingHost(
             Random(seed), point.workload, rules, churn_hz, 4 / DAY_S,
