@@ -23,23 +23,35 @@ def always(_kept: object, _of: object) -> bool:
     return True
 
 
+class Latest(Generic[T, R]):
+    """See `latest`."""
+
+    def __init__(self, works_out: Callable[[Keyed[T]], R], serves: Callable[[Any, Any], bool]) -> None:
+        self._works_out, self._serves = works_out, serves
+        self._kept: dict[Keyed[T], R] = {}
+
+    def __call__(self, of: Keyed[T]) -> R:
+        """Return what is worked out of something."""
+        if of not in self._kept or not self._serves(self._kept[of], of.of):
+            self._kept.clear()
+            self._kept[of] = self._works_out(of)
+        return self._kept[of]
+
+    def keep_only(self, of: Keyed[T]) -> None:
+        """Let go of what is kept, unless it is of this."""
+        if of not in self._kept:
+            self._kept.clear()
+
+
 def latest(
     serves: Callable[[Any, Any], bool] = always,
-) -> Callable[[Callable[[Keyed[T]], R]], Callable[[Keyed[T]], R]]:
+) -> Callable[[Callable[[Keyed[T]], R]], Latest[T, R]]:
     """Keep what was worked out last, and let go of it before the next: of hundreds of megabytes there are never two.
 
     serves: whether what is kept under a key will do for another that has it.
     """
 
-    def keeping(works_out: Callable[[Keyed[T]], R]) -> Callable[[Keyed[T]], R]:
-        kept: dict[Keyed[T], R] = {}
-
-        def get(of: Keyed[T]) -> R:
-            if of not in kept or not serves(kept[of], of.of):
-                kept.clear()
-                kept[of] = works_out(of)
-            return kept[of]
-
-        return get
+    def keeping(works_out: Callable[[Keyed[T]], R]) -> Latest[T, R]:
+        return Latest(works_out, serves)
 
     return keeping

@@ -41,8 +41,9 @@ def simulate(points: Sequence[Point]) -> Result:
     """
     if len({scenario_id(point) for point in points}) != 1:
         raise ValueError("points of one call must share their scenario; group them by core.rng.scenario_id")
-    counts = count.count(points)
+    count.begin(points)
     life, series = age.age(points)
+    counts = count.count(points)
     removal = offline.offline_cost(points, counts)
     prices = contention.price(points, counts)
     return Result(points=counts | life | removal | prices, series=series)

@@ -88,12 +88,21 @@ def count(points: Sequence[Point]) -> dict[str, NDArray[np.generic]]:
     out = {name: np.zeros(len(points), column.dtype) for name, column in COLUMNS.items()}
     for settings in settings_of.values():
         point = points[next(iter(settings.values()))[0]]
-        machine = Keyed(replay_key(point), seen_by(point, "machine"))
+        machine = _machine(point)
         for how, members in settings.items():
             lanes = tuple(setting(points[i], "batch") for i in members)
             for name, values in _counted(Keyed((how, lanes), [points[i] for i in members]), machine).items():
                 out[name][members] = values
     return out
+
+
+def begin(points: Sequence[Point]) -> None:
+    """Let go of what was replayed on another machine than the first of these points: something else takes the room."""
+    _replayed.keep_only(_machine(points[0]))
+
+
+def _machine(point: Point) -> Keyed[Point]:
+    return Keyed(replay_key(point), seen_by(point, "machine"))
 
 
 def replay_key(point: Point) -> Hashable:

@@ -47,7 +47,7 @@ class Followed(NamedTuple):
     """
 
     birth_start: NDArray[np.int64]  # [STEPS + 1] memcgs born before each step
-    birth_order: NDArray[np.int64]  # [memcgs] by the step in which they are born, then by rank
+    birth_order: NDArray[np.int32]  # [memcgs] by the step in which they are born, then by rank
     rank: NDArray[np.int32]  # [memcgs] in that order: rank among all memcgs born in the same step
     off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
     life_s: NDArray[np.float64]  # [memcgs]
@@ -174,7 +174,7 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     others = np.flatnonzero(~alone)
     return Followed(
         birth_start=birth_start,
-        birth_order=birth_order[by_rank],
+        birth_order=birth_order[by_rank].astype(np.int32),
         rank=rank[by_rank],
         off_start=off_start,
         life_s=life_s,

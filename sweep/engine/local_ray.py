@@ -26,6 +26,8 @@ QUIET = {
 OURS = {
     "RAY_AUTH_MODE": "token",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "this machine only", whatever its name says
+    # for glibc: what is larger goes back to the kernel once it is free; else arrays of up to 32 MiB stay with a worker
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
 } | QUIET
 # of Ray's node: processes that nobody asks anything here, 280 MB and 2 CPU-s. `include_dashboard=False` starts the
 # dashboard without its pages, and the other two have no switch. The agent stays: a raylet does not start without.
