@@ -100,10 +100,10 @@ def _walk(population, rules, common, charged, books, singles):  # type: ignore[n
         if unused[FRESH] + missing > charged.entries.size:
             return -1.0
         missing = _allocate(step, step_s, missing, followed, objects, rules, common, charged)
-        zombies += _leave_followed(step, followed, rules, charged, books, singles)
+        more = _leave_alone(step, followed, charged, singles)
         zombies += count_singles(books, singles)
+        zombies += _leave(step, more, followed, rules, charged, books)
         _let_go(number, step.now, followed, rules, books)
-        zombies += _leave_others(step, rules, charged, books)
 
         for i in range(count.size):
             books.sums[i] += count[i]
@@ -124,60 +124,63 @@ def _cache_all(objects, rules, common, books):  # type: ignore[no-untyped-def]
 
 
 @part
-def _leave_followed(step, followed, rules, charged, books, singles):  # type: ignore[no-untyped-def]
-    """The followed memcgs of a step go offline; returns how many are pinned, but for singles."""
+def _leave_alone(step, followed, charged, singles):  # type: ignore[no-untyped-def]
+    """Memcgs that leave one thing go offline; returns how many of them are charged for more, which are noted."""
     # Arrays by themselves: what is taken out of a tuple again and again is compiled again and again.
-    (start, memcg, ticks), others, entry_of = followed.alone, followed.others, charged.of
+    (start, memcg, ticks), entry_of, noted = followed.alone, charged.of, charged.alone
     came, leaves = singles.came, singles.leaves
     number, before, now, _ = step
-    middle, zombies = (before + now) // 2, np.int64(0)
+    middle, more = (before + now) // 2, np.int64(0)
     for each in range(came.size):
         for k in range(start[number, each], start[number, each + 1]):
             if entry_of[memcg[k]] != NONE:
-                zombies += _leave(np.int64(memcg[k]), step, followed, rules, charged, books)
+                noted[more] = memcg[k]
+                more += 1
                 continue
             end = middle + ticks[k]
             if end >= now:
                 came[each] += 1
                 if end < CALENDAR_TICKS:
                     leaves[each, end] += 1
-    for k in range(followed.others_start[number], followed.others_start[number + 1]):
-        zombies += _leave(np.int64(others[k]), step, followed, rules, charged, books)
-    return zombies
+    return more
 
 
 @part
-def _leave(m, step, followed, rules, charged, books):  # type: ignore[no-untyped-def]
-    """Followed memcg `m` goes offline with all that it leaves; returns whether it is pinned."""
-    left, entry_of, unused = books.left, charged.of, charged.unused
-    life_s, held_start = followed.life_s, followed.held_start
+def _leave(step, more, followed, rules, charged, books):  # type: ignore[no-untyped-def]
+    """All others of a step go offline, `more` that were noted among them; returns how many are pinned.
+
+    First those that are followed, then those that are known by what they were charged for. One loop for both, as what
+    is called in it is compiled wherever it is called.
+    """
+    others, noted, entries, unused = followed.others, charged.alone, charged.entries, charged.unused
+    left, left_start, held_start = books.left, followed.left_start, followed.held_start
     number, before, now, _ = step
-    size = np.int64(0)
-    for k in range(followed.left_start[m], followed.left_start[m + 1]):
-        left[size].kind = followed.left_kind[k]
-        left[size].end = (before + now) // 2 + followed.left_ticks[k]
-        left[size].spot = followed.left_spot[k]
-        size += 1
-    if entry_of[m] != NONE:
-        size, unused[FREE] = take_entries(charged.entries, entry_of[m], left, size, unused[FREE])
-    until = go_offline(left, size, np.int64(followed.key[m]), life_s[m], now, rules, books.counted, books.leaves)
-    if held_start[m] < held_start[m + 1] and _is_held(m, number, until, followed, rules, books):
-        until = np.int64(NEVER)
-    return die(until, now, life_s[m] > rules.cache_creation_s, books.counted, books.leaves)
-
-
-@part
-def _leave_others(step, rules, charged, books):  # type: ignore[no-untyped-def]
-    """The memcgs of a step that are known by what they were charged for go offline; returns how many are pinned."""
-    entries, unused, zombies = charged.entries, charged.unused, np.int64(0)
-    e = charged.due[step.number]
-    while e != NONE:
-        following, key = entries[e].next_due, entries[e].key
-        life_s = life_of(key, rules)
-        size, unused[FREE] = take_entries(entries, e, books.left, np.int64(0), unused[FREE])
-        until = go_offline(books.left, size, key, life_s, step.now, rules, books.counted, books.leaves)
-        zombies += die(until, step.now, life_s > rules.cache_creation_s, books.counted, books.leaves)
-        e = following
+    first, end = followed.others_start[number], followed.others_start[number + 1]
+    e, zombies = charged.due[number], np.int64(0)
+    while first < end or more or e != NONE:
+        m, size = np.int64(NONE), np.int64(0)
+        if first < end:
+            m = np.int64(others[first])
+            first += 1
+        elif more:
+            more -= 1
+            m = np.int64(noted[more])
+        if m != NONE:
+            its, key, life_s = np.int64(charged.of[m]), np.int64(followed.key[m]), followed.life_s[m]
+            for k in range(left_start[m], left_start[m + 1]):
+                left[size].kind = followed.left_kind[k]
+                left[size].end = (before + now) // 2 + followed.left_ticks[k]
+                left[size].spot = followed.left_spot[k]
+                size += 1
+        else:
+            its, key = e, entries[e].key
+            life_s, e = life_of(key, rules), entries[e].next_due
+        if its != NONE:
+            size, unused[FREE] = take_entries(entries, its, left, size, unused[FREE])
+        until = go_offline(left, size, key, life_s, now, rules, books.counted, books.leaves)
+        if m != NONE and held_start[m] < held_start[m + 1] and _is_held(m, number, until, followed, rules, books):
+            until = np.int64(NEVER)
+        zombies += die(until, now, life_s > rules.cache_creation_s, books.counted, books.leaves)
     return zombies
 
 
