@@ -28,8 +28,7 @@ class Cutter:
         self._grains, self._todo, self._remaining, self._task_s = job.grains, todo, remaining, policy.task_s
         # a task that waits goes to whatever worker is idle first, so that none would stay where it is
         self._region = job.region if isinstance(job, Regional) and policy.in_flight == 1 else 0
-        self._begun = set[int]()  # regions that a worker is in or was
-        self._untouched = todo.ends()[1] // self._region if self._region and todo else -1  # none beyond it
+        self._untouched = todo.ends()[1] // self._region if self._region and todo else -1  # the last that nobody was in
 
     def cut(self, cores: int, near: int | None, very_first: bool) -> tuple[int, int]:
         """Take the next task, for a worker that was last at `near`, if that is known.
@@ -76,8 +75,7 @@ class Cutter:
             return ends
         while self._untouched >= 0:
             at, self._untouched = self._untouched, self._untouched - 1
-            if at not in self._begun and (ends := todo.ends_within(at * region, region)):
-                self._begun.add(at)
+            if ends := todo.ends_within(at * region, region):
                 return ends
         first, last = todo.ends()
         dear = last if self._remaining.task_s(last, last + 1) > self._remaining.task_s(first, first + 1) else first
