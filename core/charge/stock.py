@@ -24,6 +24,11 @@ LANES = 32  # lanes of one pass, a constant so that the compiler unrolls the loo
 DIRECT_FREE = 4  # a page event beside ALLOC, FREE, ONLINE, OFFLINE: an uncharge that goes to the counters at once
 NOBODY = -2  # an empty slot. Memcg m is 2m in a slot while online and 2m + 1 after; the parent of all is ROOT
 HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, HELD, BALANCE, SAMPLED = range(10)
+# Two counts in one number, 16 bits each, for a while: a vector of lanes is loaded and stored once for both.
+COUNTED_TOGETHER = ((HITS, TAKEN), (DRAINS, PARENT_DRAINS), (DEAD_DRAINS, DEAD_PUTS))
+TAKING, DRAINING, DYING = 10, 11, 12  # rows of COUNTED_TOGETHER, in this order
+TOGETHER_FOR = 8192  # events, each of which adds 2 to a count at the most
+LOW, HIGH, BOTH, ZERO = (np.int32(value) for value in (1, 1 << 16, 1 | 1 << 16, 0))
 
 
 @dataclass(frozen=True)
@@ -116,64 +121,85 @@ def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
 
 
 def empty_stocks(cpus: int, slots: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return stocks of LANES batches, `[cpus, 2 * slots, LANES]` (who, then how many pages), and sums `[10, LANES]`."""
+    """Return stocks of LANES batches, `[cpus, 2 * slots, LANES]` (who, then how many pages), and sums `[13, LANES]`."""
     stock = np.zeros((cpus, 2 * slots, LANES), np.int32)
     stock[:, :slots] = NOBODY
-    return stock, np.zeros((10, LANES), np.int32)
+    return stock, np.zeros((13, LANES), np.int32)
 
 
 @entry
 def single_slot(kinds, cpu_of, who_of, pages_of, batches, stock, sums):  # type: ignore[no-untyped-def]
     """One pass over page events, of one batch per lane: fill `empty_stocks`."""
     # every term is cast to int32, for Numba widens sums to int64 and the compiler then gives up on vectors
-    for i in range(kinds.size):
-        kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(who_of[i]), np.int32(pages_of[i])
-        if kind == ALLOC:
-            for lane in range(LANES):
-                batch, who, held = batches[lane], stock[cpu, 0, lane], stock[cpu, 1, lane]
-                same = who == me
-                hit = same & (held >= pages) & (batch >= pages)
-                refill = (not hit) & (batch > pages)
-                evict = refill & (not same)
-                given_back = held if evict else np.int32(0)
-                walked = np.int32(0) if hit else (batch if refill else pages)
-                into_stock = walked if refill else np.int32(0)
-                from_stock = pages if (hit | refill) else np.int32(0)
-                drained = given_back > 0
-                dead = (who & 1) != 0
-                sums[HITS, lane] += np.int32(hit)
-                sums[TAKEN, lane] += np.int32(evict)
-                sums[DRAINS, lane] += np.int32(drained)
-                sums[PARENT_DRAINS, lane] += np.int32(drained & (who == ROOT))
-                sums[DEAD_DRAINS, lane] += np.int32(drained & dead)
-                sums[DEAD_PUTS, lane] += np.int32(evict & dead)
-                sums[BALANCE, lane] += walked - given_back
-                stock[cpu, 0, lane] = me if refill else who
-                stock[cpu, 1, lane] = held - given_back + into_stock - from_stock
-        elif kind == FREE:
-            for lane in range(LANES):
-                who, held = stock[cpu, 0, lane], stock[cpu, 1, lane]
-                evict = who != me
-                given_back = held if evict else np.int32(0)
-                total = np.int32(held - given_back + pages)
-                over = total > batches[lane]
-                drained = given_back > 0
-                dead = (who & 1) != 0
-                sums[TAKEN, lane] += np.int32(evict)
-                sums[DRAINS, lane] += np.int32(drained) + np.int32(over)
-                sums[PARENT_DRAINS, lane] += np.int32(drained & (who == ROOT)) + np.int32(over & (me == ROOT))
-                sums[DEAD_DRAINS, lane] += np.int32(drained & dead) + np.int32(over & ((me & 1) != 0))
-                sums[DEAD_PUTS, lane] += np.int32(evict & dead) + np.int32(over & ((me & 1) != 0))
-                sums[BALANCE, lane] -= given_back + (total if over else np.int32(0))
-                stock[cpu, 0, lane] = np.int32(NOBODY) if over else me
-                stock[cpu, 1, lane] = np.int32(0) if over else total
-        elif kind == START:
-            _start(stock, sums, 1)
-        elif kind == SAMPLE:
-            for lane in range(LANES):
-                sums[SAMPLED, lane] += sums[BALANCE, lane]
-        elif kind != DIRECT_FREE:
-            _pass_away(stock, sums, kind, me, 1)
+    for first in range(0, kinds.size, TOGETHER_FOR):
+        for i in range(first, min(first + TOGETHER_FOR, kinds.size)):
+            kind, cpu, me, pages = kinds[i], cpu_of[i], np.int32(who_of[i]), np.int32(pages_of[i])
+            if kind == ALLOC:
+                for lane in range(LANES):
+                    batch, who, held = batches[lane], stock[cpu, 0, lane], stock[cpu, 1, lane]
+                    same = who == me
+                    hit = same & (held >= pages) & (batch >= pages)
+                    refill = (not hit) & (batch > pages)
+                    evict = refill & (not same)
+                    given_back = held if evict else ZERO
+                    walked = ZERO if hit else (batch if refill else pages)
+                    into_stock = walked if refill else ZERO
+                    from_stock = pages if (hit | refill) else ZERO
+                    taken, drained, dead_put = _evicted(evict, given_back, who)
+                    sums[TAKING, lane] += np.int32((LOW if hit else ZERO) + taken)
+                    sums[DRAINING, lane] += drained
+                    sums[DYING, lane] += dead_put
+                    sums[BALANCE, lane] += walked - given_back
+                    stock[cpu, 0, lane] = me if refill else who
+                    stock[cpu, 1, lane] = held - given_back + into_stock - from_stock
+            elif kind == FREE:
+                full = BOTH if me == ROOT else LOW
+                full_dead = BOTH if (me & 1) != 0 else ZERO
+                for lane in range(LANES):
+                    who, held = stock[cpu, 0, lane], stock[cpu, 1, lane]
+                    evict = who != me
+                    given_back = held if evict else ZERO
+                    total = np.int32(held - given_back + pages)
+                    over = total > batches[lane]
+                    taken, drained, dead_put = _evicted(evict, given_back, who)
+                    sums[TAKING, lane] += taken
+                    sums[DRAINING, lane] += np.int32(drained + (full if over else ZERO))
+                    sums[DYING, lane] += np.int32(dead_put + (full_dead if over else ZERO))
+                    sums[BALANCE, lane] -= given_back + (total if over else ZERO)
+                    stock[cpu, 0, lane] = np.int32(NOBODY) if over else me
+                    stock[cpu, 1, lane] = ZERO if over else total
+            elif kind == START:
+                _add_up(sums)
+                _start(stock, sums, 1)
+            elif kind == SAMPLE:
+                for lane in range(LANES):
+                    sums[SAMPLED, lane] += sums[BALANCE, lane]
+            elif kind != DIRECT_FREE:
+                _pass_away(stock, sums, kind, me, 1)
+        _add_up(sums)
+
+
+@part
+def _evicted(evict, given_back, who):  # type: ignore[no-untyped-def]
+    """What a slot's giving up `who` with so many pages adds to each of COUNTED_TOGETHER."""
+    drained, dead = given_back > 0, (who & 1) != 0
+    taken = HIGH if evict else ZERO
+    return (
+        taken,
+        (BOTH if who == ROOT else LOW) if drained else ZERO,
+        (BOTH if drained else taken) if dead else ZERO,
+    )
+
+
+@part
+def _add_up(sums):  # type: ignore[no-untyped-def]
+    for pair in range(len(COUNTED_TOGETHER)):
+        low, high = COUNTED_TOGETHER[pair]
+        for lane in range(LANES):
+            both = sums[TAKING + pair, lane]
+            sums[low, lane] += both & np.int32(0xFFFF)
+            sums[high, lane] += both >> np.int32(16)
+            sums[TAKING + pair, lane] = 0
 
 
 @part

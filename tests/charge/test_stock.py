@@ -38,6 +38,14 @@ def test_uncharge_of_the_parent_that_overflows_its_stock():
         assert (found.drains, found.parent_drains, found.dead_drains, found.dead_puts) == (1, 1, 0, 0)
 
 
+def test_counts_are_wider_than_what_they_are_added_up_in():
+    """Two dead memcgs in turn, one of which overflows the stock: two drains every other event, 40,000 times."""
+    found = tally(1, 4, *[(FREE, A, 3, 1), (FREE, B, 5, 1)] * 40_000)
+
+    assert (found.taken, found.drains, found.dead_drains, found.dead_puts) == (80_000, 80_000, 80_000, 80_000)
+    assert (found.parent_drains, found.balance) == (0, -320_000)
+
+
 def test_uncharge_of_more_than_the_batch_by_a_dead_memcg():
     """One slot takes it and is drained; several are passed by, so nobody takes or gives a slot."""
     for slots, slots_taken in ((1, 1), (3, 0)):
