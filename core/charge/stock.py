@@ -26,7 +26,7 @@ NOBODY = -2  # an empty slot. Memcg m is 2m in a slot while online and 2m + 1 af
 HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, HELD, BALANCE, SAMPLED = range(10)
 # Two counts in one number, 16 bits each, for a while: a vector of lanes is loaded and stored once for both.
 COUNTED_TOGETHER = ((HITS, TAKEN), (DRAINS, PARENT_DRAINS), (DEAD_DRAINS, DEAD_PUTS))
-TAKING, DRAINING, DYING = 10, 11, 12  # rows of COUNTED_TOGETHER, in this order
+OF_SLOTS, OF_DRAINS, OF_DEAD = 10, 11, 12  # rows of COUNTED_TOGETHER, in this order
 TOGETHER_FOR = 8192  # events, each of which adds 2 to a count at the most
 LOW, HIGH, BOTH, ZERO = (np.int32(value) for value in (1, 1 << 16, 1 | 1 << 16, 0))
 
@@ -146,9 +146,9 @@ def single_slot(kinds, cpu_of, who_of, pages_of, batches, stock, sums):  # type:
                     into_stock = walked if refill else ZERO
                     from_stock = pages if (hit | refill) else ZERO
                     taken, drained, dead_put = _evicted(evict, given_back, who)
-                    sums[TAKING, lane] += np.int32((LOW if hit else ZERO) + taken)
-                    sums[DRAINING, lane] += drained
-                    sums[DYING, lane] += dead_put
+                    sums[OF_SLOTS, lane] += np.int32((LOW if hit else ZERO) + taken)
+                    sums[OF_DRAINS, lane] += drained
+                    sums[OF_DEAD, lane] += dead_put
                     sums[BALANCE, lane] += walked - given_back
                     stock[cpu, 0, lane] = me if refill else who
                     stock[cpu, 1, lane] = held - given_back + into_stock - from_stock
@@ -162,9 +162,9 @@ def single_slot(kinds, cpu_of, who_of, pages_of, batches, stock, sums):  # type:
                     total = np.int32(held - given_back + pages)
                     over = total > batches[lane]
                     taken, drained, dead_put = _evicted(evict, given_back, who)
-                    sums[TAKING, lane] += taken
-                    sums[DRAINING, lane] += np.int32(drained + (full if over else ZERO))
-                    sums[DYING, lane] += np.int32(dead_put + (full_dead if over else ZERO))
+                    sums[OF_SLOTS, lane] += taken
+                    sums[OF_DRAINS, lane] += np.int32(drained + (full if over else ZERO))
+                    sums[OF_DEAD, lane] += np.int32(dead_put + (full_dead if over else ZERO))
                     sums[BALANCE, lane] -= given_back + (total if over else ZERO)
                     stock[cpu, 0, lane] = np.int32(NOBODY) if over else me
                     stock[cpu, 1, lane] = ZERO if over else total
@@ -196,10 +196,10 @@ def _add_up(sums):  # type: ignore[no-untyped-def]
     for pair in range(len(COUNTED_TOGETHER)):
         low, high = COUNTED_TOGETHER[pair]
         for lane in range(LANES):
-            both = sums[TAKING + pair, lane]
+            both = sums[OF_SLOTS + pair, lane]
             sums[low, lane] += both & np.int32(0xFFFF)
             sums[high, lane] += both >> np.int32(16)
-            sums[TAKING + pair, lane] = 0
+            sums[OF_SLOTS + pair, lane] = 0
 
 
 @part
