@@ -33,7 +33,7 @@ class Cluster:
     address: str | None = MISSING
     cores: int | None = ruled(between(1, 1_000_000, "null is for all there are"))
     task_s: float = ruled(between(0.01, 86400, "a task costs some ms, and a day of work is lost with its worker"))
-    in_flight: int = ruled(between(1, 1000, "results of so many tasks wait in memory"))
+    in_flight: int | None = ruled(between(1, 1000, "results of so many tasks wait in memory"))
     retries: int = ruled(between(0, 1000))
     max_failed: int = ruled(between(0, 1_000_000_000))
 

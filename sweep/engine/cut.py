@@ -27,7 +27,8 @@ class Cutter:
         self._one_by_one = isinstance(job, HeavyJob)
         self._grains, self._todo, self._remaining, self._task_s = job.grains, todo, remaining, policy.task_s
         # a task that waits goes to whatever worker is idle first, so that none would stay where it is
-        self._region = job.region if isinstance(job, Regional) and policy.in_flight == 1 else 0
+        self._region = job.region if isinstance(job, Regional) and policy.in_flight in {None, 1} else 0
+        self.in_flight = policy.in_flight or (1 if self._region else 2)  # tasks per core
         self._untouched = todo.ends()[1] // self._region if self._region and todo else -1  # the last that nobody was in
 
     def cut(self, cores: int, near: int | None, very_first: bool) -> tuple[int, int]:

@@ -205,7 +205,7 @@ class Policy:
     """See `conf/cluster/_policy.yaml`."""
 
     task_s: float
-    in_flight: int
+    in_flight: int | None
     retries: int
     max_failed: int
 
@@ -230,7 +230,7 @@ def drive(  # noqa: PLR0917 (a loop has what it has)
     under_way = dict[Task, None]()  # in the order in which they were handed out
     ended = deque[int]()  # where the workers that are idle now left off
     while outcome.fatal is None and (under_way or todo or again):
-        while len(under_way) < executor.cores * policy.in_flight and (todo or again):
+        while len(under_way) < executor.cores * cutter.in_flight and (todo or again):
             near = ended.popleft() if ended else None
             first = not (under_way or remaining.knows)
             task = again.pop() if again else Task(*cutter.cut(executor.cores, near, first))

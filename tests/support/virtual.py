@@ -14,7 +14,7 @@ from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges
 from sweep.plan.expand import Expander
 
-POLICY = Policy(task_s=4.0, in_flight=1, retries=2, max_failed=100)
+POLICY = Policy(task_s=4.0, in_flight=None, retries=2, max_failed=100)
 START_S = 1e-3  # what a task costs beside its work
 
 
