@@ -166,9 +166,8 @@ class Workload:
     depth: int = key("own", rule=LEVELS)  # levels below the root: 1 for a child of the root
     # online from start to end
     resident_memcgs: int = key("scenario", "weight", rule=MEMCG_IDS)
-    resident_size: float = key(
-        "scenario", "weight", rule=MEAN
-    )  # objects of a resident memcg, in those of one that comes and goes
+    # objects of a resident memcg, in those of one that comes and goes
+    resident_size: float = key("scenario", "weight", rule=MEAN)
     lifetime_s: float = key(rule=between(1e-9, 1e9, SPAN.why))  # mean time from online to offline
     # shape of the lognormal lifetime; 0: every memcg lives as long
     lifetime_sigma: float = key(rule=between(0, 10, "e^10 between the median and one sigma"))
@@ -176,12 +175,10 @@ class Workload:
     cpu_moves: int = key("scenario", "weight", rule=between(0, 1_000_000, "each is an event of the simulation"))
     # until a memcg's own kmem_caches exist; earlier objects go to the root cache, uncharged
     cache_creation_s: float = key(rule=SPAN)
-    caches: dict[str, int] = key(
-        "scenario", "weight", rule=COUNT
-    )  # kmem_cache -> objects that a memcg allocates from it
-    in_use: float = key(
-        "scenario", "weight", rule=SHARE
-    )  # share of these in use at a time; SLUB keeps the slabs of the others for the memcg
+    # kmem_cache -> objects that a memcg allocates from it
+    caches: dict[str, int] = key("scenario", "weight", rule=COUNT)
+    # share of these in use at a time; SLUB keeps the slabs of the others for the memcg
+    in_use: float = key("scenario", "weight", rule=SHARE)
     leftovers: dict[str, Leftover] = key("scenario", "weight")  # kmem_cache of `caches`, or PAGE_CACHE
     pins: Pins = key("scenario", neutral=Pins.none)
     # mean number of tasks that leave the memcg and outlive it; their stacks pin it before 5.13

@@ -26,7 +26,8 @@ NOBODY = -2  # an empty slot. Memcg m is 2m in a slot while online and 2m + 1 af
 HITS, TAKEN, DRAINS, PARENT_DRAINS, DEAD_DRAINS, DEAD_PUTS, OFFLINE_DRAINS, HELD, BALANCE, SAMPLED = range(10)
 # Two counts in one number, 16 bits each, for a while: a vector of lanes is loaded and stored once for both.
 COUNTED_TOGETHER = ((HITS, TAKEN), (DRAINS, PARENT_DRAINS), (DEAD_DRAINS, DEAD_PUTS))
-OF_SLOTS, OF_DRAINS, OF_DEAD = 10, 11, 12  # rows of COUNTED_TOGETHER, in this order
+SUMS = SAMPLED + 1 + len(COUNTED_TOGETHER)
+OF_SLOTS, OF_DRAINS, OF_DEAD = range(SAMPLED + 1, SUMS)  # rows of COUNTED_TOGETHER
 TOGETHER_FOR = 8192  # events, each of which adds 2 to a count at the most
 LOW, HIGH, BOTH, ZERO = (np.int32(value) for value in (1, 1 << 16, 1 | 1 << 16, 0))
 
@@ -121,10 +122,10 @@ def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
 
 
 def empty_stocks(cpus: int, slots: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return stocks of LANES batches, `[cpus, 2 * slots, LANES]` (who, then how many pages), and sums `[13, LANES]`."""
+    """Return stocks of LANES batches, `[cpus, 2 * slots, LANES]` (who, then pages), and sums `[SUMS, LANES]`."""
     stock = np.zeros((cpus, 2 * slots, LANES), np.int32)
     stock[:, :slots] = NOBODY
-    return stock, np.zeros((13, LANES), np.int32)
+    return stock, np.zeros((SUMS, LANES), np.int32)
 
 
 @entry

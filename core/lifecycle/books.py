@@ -32,7 +32,7 @@ class Charged(NamedTuple):
     entries: NDArray[np.void]  # [capacity] ENTRY
     unused: NDArray[np.int64]  # [2] FRESH: entries from here on were never used; FREE: first of those given back; NONE
     of: NDArray[np.int32]  # [memcgs] first entry of a followed memcg; NONE
-    alone: NDArray[np.int32]  # [capacity] of a step, memcgs that leave one thing and are charged for others
+    noted: NDArray[np.int32]  # [capacity] of a step, memcgs that leave one thing and are charged for others
     due: NDArray[np.int64]  # [STEPS + 1] first entry of the first other memcg that goes offline in a step; NONE
     by_rank: NDArray[np.int64]  # [arrivals] first entry of the step's other memcgs
     by_rank_step: NDArray[np.int64]  # [arrivals] step for which by_rank holds
@@ -81,7 +81,7 @@ def new_books(population: Population, rules: Rules, capacity: int) -> tuple[Char
             entries=np.empty(capacity, ENTRY),
             unused=np.array([0, NONE]),
             of=np.full(memcgs, NONE, np.int32),
-            alone=np.empty(capacity, np.int32),
+            noted=np.empty(capacity, np.int32),
             due=np.full(STEPS + 1, NONE, np.int64),
             by_rank=np.empty(most_born, np.int64),
             by_rank_step=np.full(most_born, NONE, np.int64),

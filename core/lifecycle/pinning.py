@@ -127,7 +127,7 @@ def _cache_all(objects, rules, common, books):  # type: ignore[no-untyped-def]
 def _leave_alone(step, followed, charged, singles):  # type: ignore[no-untyped-def]
     """Memcgs that leave one thing go offline; returns how many of them are charged for more, which are noted."""
     # Arrays by themselves: what is taken out of a tuple again and again is compiled again and again.
-    (start, memcg, ticks), entry_of, noted = followed.alone, charged.of, charged.alone
+    (start, memcg, ticks), entry_of, noted = followed.alone, charged.of, charged.noted
     came, leaves = singles.came, singles.leaves
     number, before, now, _ = step
     middle, more = (before + now) // 2, np.int64(0)
@@ -152,7 +152,7 @@ def _leave(step, more, followed, rules, charged, books):  # type: ignore[no-unty
     First those that are followed, then those that are known by what they were charged for. One loop for both, as what
     is called in it is compiled wherever it is called.
     """
-    others, noted, entries, unused = followed.others, charged.alone, charged.entries, charged.unused
+    others, noted, entries, unused = followed.others, charged.noted, charged.entries, charged.unused
     left, left_start, held_start = books.left, followed.left_start, followed.held_start
     number, before, now, _ = step
     first, end = followed.others_start[number], followed.others_start[number + 1]

@@ -27,9 +27,10 @@ class Cutter:
         self._one_by_one = isinstance(job, HeavyJob)
         self._grains, self._todo, self._remaining, self._task_s = job.grains, todo, remaining, policy.task_s
         # a task that waits goes to whatever worker is idle first, so that none would stay where it is
-        self._region = job.region if isinstance(job, Regional) and policy.in_flight in {None, 1} else 0
+        region = job.region if todo and isinstance(job, Regional) and policy.in_flight in {None, 1} else 0
+        self._untouched = todo.ends()[1] // region if region else 0  # the last region that nobody was in
+        self._region = region if self._untouched else 0  # in the only one all are anyway
         self.in_flight = policy.in_flight or (1 if self._region else 2)  # tasks per core
-        self._untouched = todo.ends()[1] // self._region if self._region and todo else -1  # the last that nobody was in
 
     def cut(self, cores: int, near: int | None, very_first: bool) -> tuple[int, int]:
         """Take the next task, for a worker that was last at `near`, if that is known.
@@ -48,7 +49,7 @@ class Cutter:
         aim_s = FIRST_S if very_first else min(task_s, max(share_s, LEAST_TASK * task_s))
         most = len(todo) // cores if remaining.knows else min(FIRST_TASK, len(todo) // (4 * cores))
         first, last = self._ends(near, aim_s)
-        from_last = (remaining.task_s(last, last + 1) > remaining.task_s(first, first + 1)) != very_first
+        from_last = self._dearer_last(first, last) != very_first
 
         def stretch(length: int, grain: int) -> range:
             start = last - last % grain + grain - length if from_last else first - first % grain
@@ -79,7 +80,10 @@ class Cutter:
             if ends := todo.ends_within(at * region, region):
                 return ends
         first, last = todo.ends()
-        dear = last if self._remaining.task_s(last, last + 1) > self._remaining.task_s(first, first + 1) else first
+        dear = last if self._dearer_last(first, last) else first
         ends = todo.ends_within(dear - dear % region, region)
         assert ends is not None
         return ends
+
+    def _dearer_last(self, first: int, last: int) -> bool:
+        return self._remaining.task_s(last, last + 1) > self._remaining.task_s(first, first + 1)

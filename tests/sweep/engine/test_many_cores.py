@@ -7,10 +7,13 @@ import pytest
 
 from sweep.asked import load_option
 from sweep.config import detect, hosts, kernels, schema
+from sweep.engine.cut import Cutter
+from sweep.engine.ranges import Ranges
+from sweep.engine.rates import Remaining
 from sweep.jobs.simulation import Simulation
 from sweep.plan import planner
 from tests.support import CONF
-from tests.support.virtual import Churn, Virtual, driven
+from tests.support.virtual import POLICY, Churn, Virtual, driven
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,16 @@ def test_workers_stay_in_their_realisations(churn):
 
     assert job.region * 3 == churn.positions
     assert len(seen) == 4
+
+
+def test_a_task_waits_for_each_core_where_there_is_one_realisation(churn):
+    """Workers that stay where they are have none that waits; in the only realisation they stay anyway."""
+    job = Simulation(churn)
+    at_once = [
+        Cutter(job, Ranges([(0, stop)]), Remaining(job, 2), POLICY).in_flight for stop in (churn.positions, job.region)
+    ]
+
+    assert at_once == [1, 2]
 
 
 def test_two_cores_do_little_twice(churn):
