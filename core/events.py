@@ -34,12 +34,24 @@ EVENT = record_dtype(
 
 
 class Window(NamedTuple):
-    """Events as they were drawn, and the order in which they happen: block by block."""
+    """Events as they were drawn, and the order in which they happen: block by block.
 
-    events: tuple[NDArray[np.void], NDArray[np.void]]  # EVENT: this window's own; drawn once for many, not all of it
+    Of events that were drawn once for many windows, a window has some blocks.
+    """
+
+    events: tuple[NDArray[np.void], NDArray[np.void]]  # EVENT: this window's own; drawn once for many
     blocks: NDArray[np.int64]  # [blocks, 3] which of both has it, its first event, and the one after its last
-    memcgs: int  # the root included
+    undisturbed: NDArray[np.bool_]  # [memcgs] all that happens to them, and no more, is in blocks that were drawn once
     objects: int  # numbers of objects are below
+
+    @property
+    def memcgs(self) -> int:
+        """How many memcgs there are, the root included."""
+        return self.undisturbed.size
+
+    def own(self) -> Window:
+        """Return what was drawn for this window only."""
+        return self._replace(blocks=self.blocks[self.blocks[:, 0] == 0])
 
     @property
     def size(self) -> int:
@@ -54,7 +66,7 @@ class Window(NamedTuple):
 def in_one_block(events: NDArray[np.void]) -> Window:
     """Return events, which are in order, as a window."""
     memcgs, objects = (int(events[name].max(initial=0)) + 1 for name in ("memcg", "object"))
-    return Window((events, events[:0]), np.array([[0, 0, events.size]]), memcgs, objects)
+    return Window((events, events[:0]), np.array([[0, 0, events.size]]), np.zeros(memcgs, np.bool_), objects)
 
 
 def first_counted(kinds: NDArray[np.integer]) -> int:

@@ -46,13 +46,8 @@ def obey(arguments: Sequence[str]) -> NoReturn:
             statuses.append(answer(config))
         except (InputError, OmegaConfBaseException, hydra.errors.HydraException) as error:
             statuses.append(_refused(error))
-        except ClusterError as error:
-            print(f"memcg-sweep: {error}", file=sys.stderr)
-            statuses.append(FAILED)
-        except Exception:
-            # a fault of ours: whoever mends it needs to see where, and Hydra would hide it in its own
-            traceback.print_exc()
-            statuses.append(FAILED)
+        except Exception as error:  # Hydra would hide it in its own
+            statuses.append(_failed(error))
 
     sys.argv[1:] = []
     for stream in (sys.stdout, sys.stderr):
@@ -60,18 +55,19 @@ def obey(arguments: Sequence[str]) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     signals.install()
     try:
-        keep_compiled()
-        schema.register()
-        detect.register()
-        hosts.register()
-        kernels.register()
-        sys.argv[1:] = _axes_replace([_text_quoted(_in_own_unit(argument)) for argument in as_axes(arguments)])
-        if _is_help(given := _arguments()):
-            print(_help(given.overrides, given.resolve))
-        else:
-            sweep()
-    except Exception as error:
-        statuses.append(_refused(error))  # Hydra could not make a config of the command line
+        try:
+            keep_compiled()
+            schema.register()
+            detect.register()
+            hosts.register()
+            kernels.register()
+            sys.argv[1:] = _axes_replace([_text_quoted(_in_own_unit(argument)) for argument in as_axes(arguments)])
+            if _is_help(given := _arguments()):
+                print(_help(given.overrides, given.resolve))
+            else:
+                sweep()
+        except Exception as error:
+            statuses.append(_refused(error))  # Hydra could not make a config of the command line
     except signals.Stopped as stop:
         print("stopped; the same command resumes", file=sys.stderr)
         statuses.append(stop.status)
@@ -82,9 +78,19 @@ def obey(arguments: Sequence[str]) -> NoReturn:
 
 
 def _refused(error: Exception) -> int:
+    signals.check()  # a library drops what one raises now and then, and what goes wrong after it is not the user's
     remarks()  # the refusal stands alone
     print(f"memcg-sweep: {as_said(one_line(error, schema.every_key()), IN_USER_WORDS)}", file=sys.stderr)
     return BAD_INPUT
+
+
+def _failed(error: Exception) -> int:
+    signals.check()
+    if isinstance(error, ClusterError):
+        print(f"memcg-sweep: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)  # a fault of ours: whoever mends it needs to see where
+    return FAILED
 
 
 def _in_own_unit(argument: str) -> str:

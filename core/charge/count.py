@@ -26,7 +26,8 @@ from core.events import ALLOC, FREE, ROOT, first_counted
 from core.kept import Keyed, latest
 from core.keys import seen_by, setting
 from core.params import Point
-from core.slabs.heap import SlabTrace
+from core.slabs.heap import ALLOCATED, FREED
+from core.slabs.trace import SlabTrace
 
 COLUMNS: dict[str, Column] = {
     "objects_allocated": Column("int64", "1", "objects that memcgs allocated in the window"),
@@ -138,14 +139,14 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
     page_uncharges = stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges
     charge_walks = page_charges - tally.hits
-    objects = trace.objects_allocated
+    objects = trace.counted(ALLOCATED)
     counters = _counters(point, design, stream, pages, tally)
     percpu_refs, shared_refs = _reference_ops(stream, tally, charge_walks)
     stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
     shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
     return {
         "objects_allocated": objects,
-        "objects_freed": trace.objects_freed,
+        "objects_freed": trace.counted(FREED),
         "slabs_allocated": np.count_nonzero(slabs == ALLOC),
         "slabs_freed": np.count_nonzero(slabs == FREE),
         "page_charges": page_charges,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.charge.objcg import ObjcgTrace, run_objcg
+from core.charge.window import still_key, still_window
 from core.designs import Design, ObjcgVersion
 from core.events import Window
+from core.kept import Keyed
+from core.keys import setting
 from core.params import Point
 from core.slabs.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
 from core.slabs.geometry import RECLAIMABLE, slab_allocator_geometry, slab_geometry
-from core.slabs.heap import CACHE, SlabTrace
+from core.slabs.heap import CACHE
 from core.slabs.slab import array_limits
 from core.slabs.slub import PARTIAL_OBJECTS, PARTIAL_OFF, PARTIAL_SLABS
+from core.slabs.trace import SlabTrace, joined
 
 PARTIAL_RULES = {"off": PARTIAL_OFF, "objects": PARTIAL_OBJECTS, "slabs": PARTIAL_SLABS, "arrays": ARRAYS}
 
@@ -39,18 +43,31 @@ class Machine:
         page_bytes: int,
         cpus: int,
         nodes: int,
+        still: Keyed[Callable[[], Window]] | None = None,
     ) -> None:
-        rule = PARTIAL_RULES[partial_rule]
+        """`still`: draws the window in which nobody comes or goes, where this one has some of what happens there."""
         self.reclaimable = reclaimable
         self.slab_pages = caches["pages"].astype(np.int64)
-        self.slabs: Callable[[int], SlabTrace] = cache(
-            lambda slabs_of: run_slabs(window, caches, cpus=cpus, nodes=nodes, slabs_of=slabs_of, rule=rule)
-        )
+        rule = PARTIAL_RULES[partial_rule]
+        replay = partial(run_slabs, caches=caches, cpus=cpus, nodes=nodes, rule=rule)
+
+        def slabs(slabs_of: int) -> SlabTrace:
+            if still is None or slabs_of == SHARED or not window.undisturbed.any():
+                return replay(window, slabs_of=slabs_of)
+            others = _still(Keyed(still.key, lambda: replay(still.of(), slabs_of=OWN)))
+            return joined(replay(window.own(), slabs_of=slabs_of), others, window)
+
+        self.slabs: Callable[[int], SlabTrace] = cache(slabs)
         self.bytes: Callable[[ObjcgVersion], ObjcgTrace] = cache(
             lambda version: run_objcg(
                 window, object_bytes, reclaimable, version, cpus=cpus, nodes=nodes, page_bytes=page_bytes
             )
         )
+
+
+@lru_cache(maxsize=64)  # of a hundredth of their windows' memory
+def _still(replays: Keyed[Callable[[], SlabTrace]]) -> SlabTrace:
+    return replays.of()
 
 
 def machine_of(point: Point, window: Window) -> Machine:
@@ -74,6 +91,7 @@ def machine_of(point: Point, window: Window) -> Machine:
         page_bytes=page_bytes,
         cpus=point.cpus,
         nodes=point.nodes,
+        still=Keyed((still_key(point), setting(point, "machine")), partial(still_window, point)),
     )
 
 

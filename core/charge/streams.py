@@ -18,7 +18,8 @@ from core.designs import Design, ObjcgVersion
 from core.events import ALLOC, FREE, ROOT, START, first_counted
 from core.params import Point
 from core.slabs.allocator import SHARED
-from core.slabs.heap import SlabTrace
+from core.slabs.heap import ALLOCATED, OF_MEMCGS
+from core.slabs.trace import SlabTrace
 
 # per-CPU statistics written per slab page charge or uncharge: of the node; of memcg and lruvec, local and propagated
 # (mod_lruvec_state(), Linux 5.2 to 5.12)
@@ -166,7 +167,7 @@ def _references(
     when batched, hands to the stock. With `cache_ref` the charge's css reference is given back for one on the cache,
     and an uncharge to the stock has to take one again. `forgotten` are the late uncharges that the root never sees.
     """
-    holders = trace.objects_of_memcgs if design.cache_ref == "percpu" else trace.objects_allocated
+    holders = trace.counted(OF_MEMCGS if design.cache_ref == "percpu" else ALLOCATED)
     percpu, shared = 2 * holders, 0
     if design.page_ref:
         percpu += 0 if batched else own

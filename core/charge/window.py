@@ -61,8 +61,17 @@ def charge_window(point: Point) -> Window:
 
     What follows START is the window, `allocations_per_cpu` allocations of every stream.
     """
+    return _window(point, _taken_over(point))
+
+
+def still_window(point: Point) -> Window:
+    """Draw the window of a point's machine in which nobody comes or goes."""
+    return _window(point, [])
+
+
+def _window(point: Point, taken_over: list[tuple[int, int]]) -> Window:
     first, last = slots_of_streams(point.workload.charge, point.cpus)
-    comings = _by_slot(_taken_over(point), int(last[-1]))
+    comings = _by_slot(taken_over, int(last[-1]))
     before = np.insert(np.cumsum(np.diff(comings.of_slot)), 0, 0)
     disturbed = before[last] > before[first]
     if 2 * np.count_nonzero(disturbed) > point.cpus:  # what few would use is not worth its memory
@@ -76,10 +85,13 @@ def charge_window(point: Point) -> Window:
         else:
             found.append(undisturbed.blocks(stream, 1))
     begins, blocks = (np.concatenate(each) for each in zip(*found, strict=True))
+    memcgs = np.zeros(1 + int(last[-1]) + comings.at.size, np.bool_)
+    for stream in np.flatnonzero(~disturbed):
+        memcgs[1 + first[stream] : 1 + last[stream]] = True
     return Window(
         events=(own.events, own.events[:0] if undisturbed is None else undisturbed.events),
         blocks=blocks[np.argsort(begins, kind="stable")],
-        memcgs=int(last[-1]) + comings.at.size + 1,
+        undisturbed=memcgs,
         objects=_streams(point).objects * point.cpus,
     )
 
@@ -134,8 +146,13 @@ def window_key(point: Point) -> Hashable:
     """Return all that the window of a point depends on: points that are equal in it have the same events."""
     taken_over = tuple(_taken_over(point))
     load = point.workload
-    key = (*_streams_key(point), point.cpus, taken_over)
+    key = (*still_key(point), taken_over)
     return (*key, load.cache_creation_s) if taken_over else key
+
+
+def still_key(point: Point) -> tuple[Hashable, ...]:
+    """Return all that the window of a point's machine depends on where nobody comes or goes."""
+    return *_streams_key(point), point.cpus
 
 
 def _streams_key(point: Point) -> tuple[Hashable, ...]:

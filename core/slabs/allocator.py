@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from core.compiled import entry
 from core.events import ALLOC, FREE, ONLINE, ROOT, START, Window
 from core.slabs import slab, slub
-from core.slabs.heap import ALLOCATED, FREED, NONE, OF_MEMCGS, SlabTrace, emit, new_heap, slabs_held
+from core.slabs.heap import ALLOCATED, FREED, NONE, OF_MEMCGS, emit, new_heap, slabs_held
+from core.slabs.trace import SlabTrace
 
 SHARED, OWN, REUSED = range(3)  # whose slabs: all memcgs', each memcg's own, own with dead memcgs taken over
 ARRAYS = 3  # the rule of SLAB, beside SLUB's PARTIAL_OFF, PARTIAL_OBJECTS and PARTIAL_SLABS
@@ -31,24 +32,24 @@ def run_slabs(
     _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard)
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
-        pages=heap.pages[: heap.used[1]],
+        pages=heap.pages[: heap.used[1]].copy(),  # the room for all that might have been goes
+        blocks=window.blocks,
+        page_ends=heap.page_ends,
+        objects=heap.objects,
         instances=heap.instances.reshape(owners, caches.size),
         cpus_holding=np.count_nonzero(holding.reshape(owners, caches.size, cpus), axis=2),
         dead=heap.dead,
         identity=identity,
-        objects_allocated=int(heap.counted[ALLOCATED]),
-        objects_freed=int(heap.counted[FREED]),
-        objects_of_memcgs=int(heap.counted[OF_MEMCGS]),
     )
 
 
 @entry
 def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # type: ignore[no-untyped-def]
     """Replay on SLAB where there are `arrays`, else on SLUB; Numba leaves the other one out."""
-    ncaches, blocks, counted = heap.caches.size, window.blocks, heap.counted
+    ncaches, blocks = heap.caches.size, window.blocks
     buried, taken_over, none = 0, 0, np.int64(0)
     for block in range(blocks.shape[0]):
-        events = window.events[blocks[block, 0]]
+        events, counted = window.events[blocks[block, 0]], heap.objects[block]
         for i in range(blocks[block, 1], blocks[block, 2]):
             event = events[i]
             kind, memcg = np.int64(event.kind), np.int64(event.memcg)
@@ -86,7 +87,7 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
                     slub.free(heap, inst, cpu, s)
             elif slabs_of == SHARED or kind >= START:
                 if kind == START:
-                    counted[:] = 0
+                    heap.objects[: block + 1] = 0
                 emit(heap, kind, cpu, memcg, none, none)
             elif kind == ONLINE:
                 while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:
@@ -108,3 +109,4 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
                         slab.deactivate(heap, arrays, inst, cpu)
                 graveyard[buried] = owner
                 buried += 1
+        heap.page_ends[block] = heap.used[1]

@@ -6,7 +6,6 @@ node's list (`prev`, `next`), on a CPU's partial list (`next` only), or on none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from core.compiled import part
 from core.events import ALLOC, FREE, Window, record_dtype
 
-ALLOCATED, FREED, OF_MEMCGS = range(3)  # fields of Heap.counted
+ALLOCATED, FREED, OF_MEMCGS = range(3)  # what is counted of objects
 NONE = 0  # no slab: a heap without any is all zeros, and costs only what is touched
 
 CACHE = record_dtype(objects="i8", pages="i8", min_partial="i8", cpu_partial="i8")
@@ -37,27 +36,6 @@ _CPU = record_dtype(slab="i8", free="i8", partial="i8")
 _NODE = record_dtype(head="i8", tail="i8", nr_partial="i8")
 
 
-@dataclass(frozen=True)
-class SlabTrace:
-    """What a run of events did to the slabs.
-
-    pages: `PAGE_EVENT` records in order. instances: `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches:
-    limits and slabs held at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
-    a partial list at the end. dead: `[memcgs]` 1 after offline. identity: `[memcgs]` the memcg that each one is, itself
-    unless it took over a dead one. objects_allocated, objects_freed: after START;
-    objects_of_memcgs: of those allocated, how many are on slabs of a memcg's own or, where all share them, a memcg's.
-    """
-
-    pages: NDArray[np.void]
-    instances: NDArray[np.void]
-    cpus_holding: NDArray[np.intp]
-    dead: NDArray[np.int64]
-    identity: NDArray[np.int64]
-    objects_allocated: int
-    objects_freed: int
-    objects_of_memcgs: int
-
-
 class Heap(NamedTuple):
     """All state of a replay."""
 
@@ -73,7 +51,8 @@ class Heap(NamedTuple):
     dead: NDArray[np.int64]  # [owners] 1 after offline
     pages: NDArray[np.void]
     used: NDArray[np.int64]  # [3] how many ids are on that stack, page events there are, the next unused slab record
-    counted: NDArray[np.int64]  # [3] objects since START: ALLOCATED, FREED, and of those allocated OF_MEMCGS
+    page_ends: NDArray[np.int64]  # [blocks] page events after each block
+    objects: NDArray[np.int64]  # [blocks, 3] ALLOCATED, FREED, OF_MEMCGS since START
 
 
 def new_heap(window: Window, caches: NDArray[np.void], owners: int, *, cpus: int, nodes: int, rule: int) -> Heap:
@@ -95,7 +74,8 @@ def new_heap(window: Window, caches: NDArray[np.void], owners: int, *, cpus: int
         dead=np.zeros(owners, np.int64),
         pages=np.empty(2 * window.size, PAGE_EVENT),
         used=np.array([0, 0, 1]),
-        counted=np.zeros(3, np.int64),
+        page_ends=np.empty(len(window.blocks), np.int64),
+        objects=np.zeros((len(window.blocks), 3), np.int64),
     )
 
 
