@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.charge.machine import Machine, machine_of, slabs_of
-from core.charge.stock import DIRECT_FREE, Tally, run_stock
+from core.charge.stock import DIRECT_FREE, PageEvents, Tally, run_stock
 from core.charge.streams import Stream, page_stream, parent_levels
 from core.charge.vmstat import run_vmstat
 from core.charge.window import charge_window, memcgs_online, window_key
@@ -133,14 +133,15 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
     _check_books(design, stream, tally, batches)
     flushes = run_vmstat(stream.stats, stream.first_stat, thresholds, cpus=point.cpus)
 
-    pages = stream.pages[first_counted(stream.pages["kind"]) :]
+    pages = stream.pages.where(slice(first_counted(stream.pages.kinds), None))
+    charged = pages.kinds == ALLOC
     trace = machine.slabs(slabs_of(design))
     slabs = trace.pages["kind"][first_counted(trace.pages["kind"]) :]
-    page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
+    page_charges = int(np.count_nonzero(charged))
     page_uncharges = stream.own_uncharges + stream.dead_uncharges + stream.parent_uncharges
     charge_walks = page_charges - tally.hits
     objects = trace.counted(ALLOCATED)
-    counters = _counters(point, design, stream, pages, tally)
+    counters = _counters(point, design, stream, pages, page_charges, tally)
     percpu_refs, shared_refs = _reference_ops(stream, tally, charge_walks)
     stat = 2 * (flushes[0] * (point.depth + 1) + flushes[1] * parent_levels(point, design))  # of memcg and lruvec
     shared = counters["counter_atomics"] + shared_refs + stream.byte_atomics + stat
@@ -151,12 +152,12 @@ def count_lanes(points: Sequence[Point], machine: Machine) -> Lanes:
         "slabs_freed": np.count_nonzero(slabs == FREE),
         "page_charges": page_charges,
         "page_uncharges": page_uncharges,
-        "pages_charged": pages["pages"][pages["kind"] == ALLOC].sum(),
+        "pages_charged": pages.pages[charged].sum(),
         "stock_hits": tally.hits,
         "stock_drains": tally.drains,
         "stock_offline_drains": tally.offline_drains,
         "charge_walks": charge_walks,
-        "uncharge_walks": np.count_nonzero(pages["kind"] == DIRECT_FREE),
+        "uncharge_walks": np.count_nonzero(pages.kinds == DIRECT_FREE),
         "drain_walks": tally.drains,
         **counters,
         "refcount_atomics": shared_refs,
@@ -196,15 +197,16 @@ def _per_page(
     return both
 
 
-def _counters(point: Point, design: Design, stream: Stream, pages: NDArray[np.void], tally: Tally) -> Lanes:
+def _counters(  # noqa: PLR0917
+    point: Point, design: Design, stream: Stream, pages: PageEvents, page_charges: int, tally: Tally
+) -> Lanes:
     """Atomics on page counters, each `[lanes]`: a walk is one per level and counter, and one per protected level.
 
     A walk from a memcg visits its own counter and those above, one from the parent those above. Not all of those can
     be protected: the root has no parent to tell.
     """
-    page_charges = int(np.count_nonzero(pages["kind"] == ALLOC))
-    at_once = pages["kind"] == DIRECT_FREE
-    of_parent = int(np.count_nonzero(at_once & (pages["memcg"] == ROOT)))
+    at_once = pages.kinds == DIRECT_FREE
+    of_parent = int(np.count_nonzero(at_once & (pages.who == ROOT)))
     own = int(np.count_nonzero(at_once)) - of_parent
     leaf = page_charges - tally.hits + own + tally.drains - tally.parent_drains
     parent = of_parent + tally.parent_drains
@@ -253,7 +255,7 @@ def _of_mean_memcg(point: Point, trace: SlabTrace, tally: Tally) -> Lanes:
 
 def _check_books(design: Design, stream: Stream, tally: Tally, batches: NDArray[np.integer]) -> None:
     """What the counters hold is what is in use and what the stocks hold; nobody holds a negative number of pages."""
-    at_once = stream.pages["pages"][stream.pages["kind"] == DIRECT_FREE].sum()
+    at_once = stream.pages.pages[stream.pages.kinds == DIRECT_FREE].sum()
     counted = tally.balance - at_once
     held = stream.held_pages + tally.stocked_pages
     # lanes count in 32 bits; at 8192 CPUs and a batch of a million pages their sum may have gone around
@@ -264,12 +266,12 @@ def _check_books(design: Design, stream: Stream, tally: Tally, batches: NDArray[
         )
 
 
-def _cpus_per_memcg(pages: NDArray[np.void]) -> float:
-    moved = (pages["pages"] > 0) & (pages["memcg"] != ROOT)
+def _cpus_per_memcg(events: PageEvents) -> float:
+    moved = (events.pages > 0) & (events.who != ROOT)
     if not moved.any():
         return 0.0
-    memcgs, cpus = pages["memcg"][moved].astype(np.int64), pages["cpu"][moved]
+    memcgs, cpus = events.who[moved] >> 1, events.cpus[moved]
     width = int(cpus.max()) + 1
     uses = np.zeros((int(memcgs.max()) + 1) * width, np.bool_)
-    uses[memcgs * width + cpus] = True
+    uses[memcgs.astype(np.int64) * width + cpus] = True
     return float(np.dot(uses.reshape(-1, width).sum(axis=1), np.bincount(memcgs)) / memcgs.size)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,25 @@ SUMS = SAMPLED + 1 + len(COUNTED_TOGETHER)
 OF_SLOTS, OF_DRAINS, OF_DEAD = range(SAMPLED + 1, SUMS)  # rows of COUNTED_TOGETHER
 TOGETHER_FOR = 8192  # events, each of which adds 2 to a count at the most
 LOW, HIGH, BOTH, ZERO = (np.int32(value) for value in (1, 1 << 16, 1 | 1 << 16, 0))
+
+
+class PageEvents(NamedTuple):
+    """Page events, each column in one piece."""
+
+    kinds: NDArray[np.int32]
+    cpus: NDArray[np.int32]
+    who: NDArray[np.int32]  # as a slot holds it
+    pages: NDArray[np.int32]
+
+    def where(self, which: NDArray[np.bool_] | slice) -> PageEvents:
+        """Return some of them."""
+        return PageEvents(*(column[which] for column in self))
+
+
+def columns_of(events: NDArray[np.void]) -> PageEvents:
+    """Return records of `core.slabs.heap.PAGE_EVENT` as columns."""
+    who = 2 * events["memcg"] + events["dead"]
+    return PageEvents(*(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"])))
 
 
 @dataclass(frozen=True)
@@ -60,22 +80,21 @@ class Tally:
 
 
 def run_stock(
-    events: NDArray[np.void], batches: NDArray[np.int64], *, cpus: int, slots: int, in_turn: bool = False
+    events: PageEvents, batches: NDArray[np.int64], *, cpus: int, slots: int, in_turn: bool = False
 ) -> Tally:
-    """Run page events (`core.slabs.heap.PAGE_EVENT`) through the stocks of all CPUs, once for each batch.
+    """Run page events through the stocks of all CPUs, once for each batch.
 
     batches: `[lanes]` pages; 0 models no stock. slots: memcgs that a stock caches; 1 up to Linux 6.15.
     in_turn: a full stock gives up its slots in turn; else one is drawn.
     FREE uncharges to the stock; DIRECT_FREE is not the stock's business.
     """
-    columns = columns_of(events)
     stocks = [empty_stocks(cpus, slots) for _ in range(-(-len(batches) // LANES))]
     for lanes, (stock, sums) in zip(_full(batches), stocks, strict=True):
         if slots == 1:
-            single_slot(*columns, lanes, stock, sums)
+            single_slot(*events, lanes, stock, sums)
         else:
             turn = np.zeros((cpus, LANES), np.int64)
-            many_slots(*columns, lanes, stock, sums, turn, slots, in_turn)
+            many_slots(*events, lanes, stock, sums, turn, slots, in_turn)
     held, counted = (np.concatenate(each, axis=-1)[..., : len(batches)] for each in zip(*stocks, strict=True))
     who, pages, of = held[:, :slots], held[:, slots:], counted.astype(np.int64)
     stocked_pages = pages.sum(axis=(0, 1), dtype=np.int64)
@@ -97,20 +116,14 @@ def run_stock(
 
 
 def _stocked_mean(
-    events: NDArray[np.void], counted: NDArray[np.int64], at_end: NDArray[np.int64]
+    events: PageEvents, counted: NDArray[np.int64], at_end: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Stocks hold what the counters do, `counted` when summed over SAMPLEs, less the pages in use."""
-    moved = np.where(events["kind"] == ALLOC, events["pages"], -events["pages"] * (events["kind"] == FREE))
-    sampled = events["kind"] == SAMPLE
-    in_use = np.cumsum(moved)[sampled].sum()
-    mean: NDArray[np.float64] = (counted - in_use + at_end) / (np.count_nonzero(sampled) + 1)
+    signs = (events.kinds == ALLOC).astype(np.int8) - (events.kinds == FREE)
+    sampled = np.flatnonzero(events.kinds == SAMPLE)
+    in_use = np.cumsum(signs * events.pages)[sampled].sum()
+    mean: NDArray[np.float64] = (counted - in_use + at_end) / (sampled.size + 1)
     return mean
-
-
-def columns_of(events: NDArray[np.void]) -> tuple[NDArray[np.int32], ...]:
-    """Return kind, CPU, who (as a slot holds it) and pages of page events, each in one piece."""
-    who = 2 * events["memcg"] + events["dead"]
-    return tuple(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"]))
 
 
 def _full(batches: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:

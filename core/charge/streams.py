@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.charge.machine import Machine, slabs_of
-from core.charge.stock import DIRECT_FREE
+from core.charge.stock import DIRECT_FREE, PageEvents, columns_of
 from core.charge.vmstat import STAT_EVENT
 from core.designs import Design, ObjcgVersion
 from core.events import ALLOC, FREE, ROOT, START, first_counted
@@ -32,7 +32,7 @@ OBJECT_STATS, RSTAT_STATS = 4, 2
 class Stream:
     """Page events of one design, and what it does beside the counters, whatever the batch.
 
-    pages: `PAGE_EVENT` records for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
+    pages: page events for the stocks; what goes to the counters at once is DIRECT_FREE, uncharges of
     reparented pages have ROOT for their memcg. stats: `STAT_EVENT` records, in units of `1 / stat_unit` pages.
     uncharges: of memcgs online (`own`), of pages that their parent took over (`parent`), of dying memcgs (`dead`).
     held_pages: on the counters at the end: of slabs, of objects, left in byte stocks, or taken over by the root.
@@ -40,7 +40,7 @@ class Stream:
     one per slot (`ref_per_slot`) or one per page.
     """
 
-    pages: NDArray[np.void]
+    pages: PageEvents
     stats: NDArray[np.void]
     first_stat: int
     stat_unit: int
@@ -86,7 +86,7 @@ def page_stream(point: Point, design: Design, machine: Machine) -> Stream:
 def _nothing(machine: Machine) -> Stream:
     pages = machine.slabs(SHARED).pages
     return Stream(
-        pages=pages[pages["kind"] >= START],
+        pages=columns_of(pages[pages["kind"] >= START]),
         stats=np.empty(0, STAT_EVENT),
         first_stat=0,
         stat_unit=1,
@@ -134,7 +134,7 @@ def _by_slabs(point: Point, design: Design, machine: Machine) -> Stream:
 
     percpu, shared = _references(design, trace, charges, uncharges - late, late, forgotten, batched)
     return Stream(
-        pages=pages,
+        pages=columns_of(pages),
         stats=stats,
         first_stat=int(np.count_nonzero(moved & ~counted)),
         stat_unit=1,
@@ -189,16 +189,17 @@ def _by_bytes(point: Point, design: Design, machine: Machine) -> Stream:
     """Objects are charged by bytes, and whole pages by the shortage of bytes: obj_cgroup_charge()."""
     rules = version(point, design)
     trace = machine.bytes(rules)
-    pages = trace.pages
-    uncharged = (pages["kind"] == FREE) | (pages["kind"] == DIRECT_FREE)
-    late = uncharged & (pages["memcg"] == ROOT)
-    counted = np.arange(pages.size) >= first_counted(pages["kind"])
-    own_uncharges, parent_uncharges = (int(np.count_nonzero(which & counted)) for which in (uncharged & ~late, late))
+    pages = columns_of(trace.pages)
+    uncharged = (pages.kinds == FREE) | (pages.kinds == DIRECT_FREE)
+    late = uncharged & (pages.who == ROOT)
+    first = first_counted(pages.kinds)
+    parent_uncharges = int(np.count_nonzero(late[first:]))
+    own_uncharges = int(np.count_nonzero(uncharged[first:])) - parent_uncharges
     page_bytes = point.kernel.page_bytes
     held_pages = (trace.live_bytes + trace.stocked_bytes + trace.left_bytes) // page_bytes
     if parent_levels(point, design) == 0:
-        held_pages += int(pages["pages"][late].sum())
-        pages = pages[~late]
+        held_pages += int(pages.pages[late].sum())
+        pages = pages.where(~late)
     return Stream(
         pages=pages,
         stats=trace.stats,

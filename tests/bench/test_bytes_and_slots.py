@@ -71,7 +71,7 @@ def test_stocks_of_several_memcgs(compete, in_c):
         rounds=ROUNDS,
         unit="ns per lane and event",
     )
-    tally = run_stock(events, BATCHES, cpus=CPUS, slots=SLOTS, in_turn=True)
+    tally = run_stock(columns, BATCHES, cpus=CPUS, slots=SLOTS, in_turn=True)
 
     np.testing.assert_array_equal(counts.T, [tally.hits, tally.drains])
     assert rows[1].times > 1 / 3

@@ -168,7 +168,7 @@ def test_stock_of_all_batches(compete, in_c):
         rounds=ROUNDS,
         unit="ns per lane and event",
     )
-    simulated, tally = Simulated(few, 32), run_stock(few, BATCHES[-1:], cpus=CPUS, slots=1)
+    simulated, tally = Simulated(few, 32), run_stock(columns_of(few), BATCHES[-1:], cpus=CPUS, slots=1)
 
     assert counted["lanes"] == counted["scalar"] == counted["plain"] == counted["ours"]
     assert (simulated.hits, simulated.drains) == (tally.hits[0], tally.drains[0])

@@ -93,7 +93,8 @@ def assert_equal_to_reference(design, lane, scenario, batches):
         assert lane_of(counts["stocked_bytes_mean"], number) == pytest.approx(ops["stocked_bytes_mean"])
         assert lane_of(counts["cpus_per_memcg"], number) == pytest.approx(cpus_per_memcg(kernel.page_events))
         assert kernel.page_events == [
-            (PAGE_KINDS[e["kind"]], int(e["memcg"]), int(e["pages"]), int(e["cpu"])) for e in stream.pages
+            (PAGE_KINDS[kind], int(who) >> 1, int(pages), int(cpu))
+            for kind, cpu, who, pages in zip(*stream.pages, strict=True)
         ]
 
 

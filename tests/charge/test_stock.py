@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from core.charge import stock
-from core.charge.stock import LANES, run_stock
+from core.charge.stock import LANES, columns_of, run_stock
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT
 from core.slabs.heap import PAGE_EVENT
 
@@ -18,7 +18,7 @@ def tally(slots, batch, *events):
     records = np.zeros(len(events), PAGE_EVENT)
     for record, (kind, memcg, pages, *dead) in zip(records, events, strict=True):
         record["kind"], record["memcg"], record["pages"], record["dead"] = kind, memcg, pages, bool(dead)
-    return run_stock(records, np.array([batch]), cpus=1, slots=slots)
+    return run_stock(columns_of(records), np.array([batch]), cpus=1, slots=slots)
 
 
 def test_uncharge_by_a_dead_memcg_that_overflows_its_stock():
@@ -102,10 +102,10 @@ def test_more_batches_than_one_pass_has_lanes():
     events["kind"], events["memcg"], events["pages"] = ALLOC, np.arange(200) // 7 % 3 + 1, 1
     batches = np.arange(1, 2 * LANES + 6)
 
-    together = run_stock(events, batches, cpus=1, slots=1)
+    together = run_stock(columns_of(events), batches, cpus=1, slots=1)
 
     for lane in (0, LANES - 1, LANES, 2 * LANES, 2 * LANES + 4):
-        alone = run_stock(events, batches[lane : lane + 1], cpus=1, slots=1)
+        alone = run_stock(columns_of(events), batches[lane : lane + 1], cpus=1, slots=1)
         assert all(vars(together)[name][lane] == value[0] for name, value in vars(alone).items())
     assert np.unique(together.stocked_pages).size > LANES
 
