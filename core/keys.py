@@ -148,11 +148,11 @@ def own_of(whole: Any, name: str) -> Any:
 def resolved(whole: T) -> T:
     """Return a record with what its nulls stand for in their place."""
     cls: Any = type(whole)
+    own = {name: own_of(whole, name) for name in _nullable(cls) if getattr(whole, name) is None}
+    if not own:
+        return whole
     filled: T = object.__new__(cls)
-    vars(filled).update(vars(whole))
-    for name in _nullable(cls):
-        if getattr(whole, name) is None:
-            vars(filled)[name] = own_of(whole, name)
+    vars(filled).update(vars(whole) | own)
     return filled
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.charge import count, offline
 from core.columns import Column
+from core.keys import setting
 from core.lifecycle import age
 from core.params import Point
 from core.prices import contention
@@ -39,7 +40,8 @@ def simulate(points: Sequence[Point]) -> Result:
     A point's row does not depend on which other points are asked for in the same call. Raises ValueError when the
     points are of several scenarios, and AssertionError when the books of a run do not balance.
     """
-    if len({scenario_id(point) for point in points}) != 1:
+    unlike = {setting(point, "scenario"): point for point in points}.values()
+    if len({scenario_id(point) for point in unlike}) != 1:
         raise ValueError("points of one call must share their scenario; group them by core.rng.scenario_id")
     count.begin(points)
     life, series = age.age(points)

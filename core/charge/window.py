@@ -49,11 +49,10 @@ class _Drawn(NamedTuple):
     spans: NDArray[np.int64]  # [blocks, 2] first event of each, and the one after its last
     of_stream: NDArray[np.int64]  # [streams + 1] where the blocks of each begin
 
-    def blocks(self, at: int, which: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return when blocks happen and, as a Window has them, where they are: of a stream, or -1: of the marks."""
+    def blocks(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return when blocks happen, and where they are: of a stream, or -1: of the marks."""
         blocks = slice(self.of_stream[at] if at >= 0 else 0, self.of_stream[at + 1])
-        spans = self.spans[blocks]
-        return self.begins[blocks], np.insert(spans, 0, which, axis=1)
+        return self.begins[blocks], self.spans[blocks]
 
 
 def charge_window(point: Point) -> Window:
@@ -78,19 +77,21 @@ def _window(point: Point, taken_over: list[tuple[int, int]]) -> Window:
         disturbed[:] = True
     undisturbed = None if disturbed.all() else _undisturbed(Keyed(_streams_key(point), point))
     own = _draw(point, np.flatnonzero(disturbed), comings)
-    found, redrawn = [own.blocks(-1, 0)], np.cumsum(disturbed) - 1
+    found, redrawn = [own.blocks(-1)], np.cumsum(disturbed) - 1
     for stream in range(point.cpus):
         if undisturbed is None or disturbed[stream]:
-            found.append(own.blocks(int(redrawn[stream]), 0))
+            found.append(own.blocks(int(redrawn[stream])))
         else:
-            found.append(undisturbed.blocks(stream, 1))
-    begins, blocks = (np.concatenate(each) for each in zip(*found, strict=True))
+            found.append(undisturbed.blocks(stream))
+    begins, spans = (np.concatenate(each) for each in zip(*found, strict=True))
+    which = np.repeat([0, *~disturbed], [each.size for each, _ in found])  # of both drawings
+    blocks = np.column_stack([which, spans])[np.argsort(begins, kind="stable")]
     memcgs = np.zeros(1 + int(last[-1]) + comings.at.size, np.bool_)
     for stream in np.flatnonzero(~disturbed):
         memcgs[1 + first[stream] : 1 + last[stream]] = True
     return Window(
         events=(own.events, own.events[:0] if undisturbed is None else undisturbed.events),
-        blocks=blocks[np.argsort(begins, kind="stable")],
+        blocks=blocks[blocks[:, 1] < blocks[:, 2]],
         undisturbed=memcgs,
         objects=_streams(point).objects * point.cpus,
     )

@@ -24,7 +24,7 @@ from core.designs import DESIGNS
 from core.host import Host
 from core.keys import identity, seen_by
 from core.params import Point
-from core.prices.lines import MAX_CPUS, Floats, Stations, in_order, queue, transfer_ns
+from core.prices.lines import MAX_CPUS, Floats, Stations, beside, in_order, queue, transfer_ns
 
 COUNTS = (  # columns of core.charge.count that are priced
     "objects_allocated",
@@ -214,9 +214,13 @@ def _price_on(host: Host, points: Sequence[Point], counts: Mapping[str, Floats])
         columns[f"ns_per_object{suffix}"] = own + called + in_order(time)
 
     add("_uncontended", _stations(host, np.ones_like(cpus), demand, CENTRE).idle_ns)
-    for suffix, band in (("", CENTRE), ("_low", LOW), ("_high", HIGH)):
-        add(suffix, queue(cpus, think, _stations(host, cpus, demand, band), band.variability))
-    busiest = _busiest_ns(_stations(host, cpus, demand, CENTRE), cpus)
+    bands = {"": CENTRE, "_low": LOW, "_high": HIGH}
+    stations = [_stations(host, cpus, demand, band) for band in bands.values()]
+    variability = np.repeat([band.variability for band in bands.values()], cpus.size)
+    visits_ns = queue(np.tile(cpus, len(bands)), np.tile(think, len(bands)), beside(stations), variability)
+    for suffix, visit_ns in zip(bands, np.split(visits_ns, len(bands), axis=1), strict=True):
+        add(suffix, visit_ns)
+    busiest = _busiest_ns(stations[0], cpus)
     columns["knee_cpus"] = _knee(host, think, demand)
     columns["saturated_charges_per_s"] = np.divide(
         1e9 * pages, busiest, out=np.full_like(pages, np.inf), where=busiest > 0

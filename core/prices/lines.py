@@ -9,7 +9,8 @@ CodeSamples/count/data/count_atomic:u.hps.2019.10.23a.dat; `core.validation.curv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache, reduce
 
 import numpy as np
@@ -122,18 +123,23 @@ class Stations:
     retry_ns: Floats
 
 
-def queue(cpus: NDArray[np.int64], think_ns: Floats, stations: Stations, variability: float) -> Floats:
+def beside(stations: Sequence[Stations]) -> Stations:
+    """Return networks that stand beside each other, in this order."""
+    return Stations(*(np.concatenate([getattr(each, f.name) for each in stations], axis=1) for f in fields(Stations)))
+
+
+def queue(cpus: NDArray[np.int64], think_ns: Floats, stations: Stations, variability: Floats | float) -> Floats:
     """Time of one visit to a line of each class with `cpus` CPUs in the network, ns; shape `[classes, P]`.
 
     cpus, think_ns: `[P]`; a CPU thinks, then makes its visits, over and over.
-    variability: squared coefficient of variation of a service. 1 is exact mean value analysis (Reiser and Lavenberg,
+    variability: `[P]`, or of all; squared coefficient of variation of a service. 1 is exact mean value analysis (Reiser and Lavenberg,
         JACM 1980). 0, a hand-over that always takes the same time, halves the wait for the CPU in service (residual
         life; Reiser, Performance Evaluation 1979) and holds the throughput to what the busiest line can take.
     """
     order = np.argsort(-cpus, kind="stable")
     cpus, think_ns = cpus[order], think_ns[order]
-    fields = (stations.visits, stations.lines, stations.idle_ns, stations.service_ns, stations.retry_ns)
-    visits, lines, idle, service, retry = (field[:, order] for field in fields)
+    in_service = (1 - np.broadcast_to(variability, order.shape)[order]) / 2
+    visits, lines, idle, service, retry = (getattr(stations, field.name)[:, order] for field in fields(Stations))
     visit = np.empty_like(visits)
     found, busy = np.zeros_like(visits), np.zeros_like(visits)  # CPUs at a line, and in service there, with n - 1 CPUs
     running = np.searchsorted(-cpus, -np.arange(1, cpus[0] + 1), side="right")  # networks of at least n CPUs
@@ -141,7 +147,7 @@ def queue(cpus: NDArray[np.int64], think_ns: Floats, stations: Stations, variabi
         slot = np.s_[:, :p]
         extra = retry[slot] * found[slot]
         takes = service[slot] + extra
-        stay = idle[slot] + extra + takes * (found[slot] - busy[slot] * ((1 - variability) / 2))
+        stay = idle[slot] + extra + takes * (found[slot] - busy[slot] * in_service[:p])
         cycle = think_ns[:p] + in_order(visits[slot] * stay)
         demand = visits[slot] / lines[slot] * takes
         worst = demand.max(axis=0, initial=0.0)

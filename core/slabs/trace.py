@@ -71,7 +71,7 @@ def joined(own: SlabTrace, others: SlabTrace, window: Window) -> SlabTrace:
 
 
 def _places(blocks: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return where in `blocks` those of the events that are drawn once are that have these first events."""
+    """Return where in `blocks`, none of which is empty, those of the events drawn once are that have these first events."""
     found = np.flatnonzero(blocks[:, 0] == 1)
     found = found[np.argsort(blocks[found, 1])]
     places: NDArray[np.intp] = found[np.searchsorted(blocks[found, 1], firsts)]
