@@ -197,7 +197,7 @@ def _per_page(
     return both
 
 
-def _counters(  # noqa: PLR0917
+def _counters(
     point: Point, design: Design, stream: Stream, pages: PageEvents, page_charges: int, tally: Tally
 ) -> Lanes:
     """Atomics on page counters, each `[lanes]`: a walk is one per level and counter, and one per protected level.

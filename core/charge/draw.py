@@ -75,12 +75,15 @@ class Comings(NamedTuple):
     memcg: NDArray[np.int64]  # its number
 
 
-def new_room(streams: Streams, caches: int, number: int, marks: int) -> Room:
-    """Return room for the most events and blocks that a number of streams, and so many marks, can come to."""
+def new_room(streams: Streams, caches: int, number: int, marks: int, disturbances: int) -> Room:
+    """Return room for the most events and blocks that a number of streams, and so many marks, can come to.
+
+    disturbances: how often a coming disturbs a stream; one memcg that comes disturbs all that drive its slot.
+    """
     widest, objects, fills = streams.slots, streams.objects, streams.homes * streams.slots
     return Room(
         events=np.zeros(2 * (streams.length + fills * streams.fill) * number + marks, EVENT),
-        blocks=np.empty((marks + (fills + streams.length) * number, 2)),
+        blocks=np.empty((marks + (fills + streams.length) * number + disturbances, 2)),
         of_stream=np.empty(number + 1, np.int64),
         used=np.zeros(2, np.int64),
         due=np.empty((widest, streams.burst + 1), np.int32),

@@ -49,7 +49,9 @@ class PageEvents(NamedTuple):
 def columns_of(events: NDArray[np.void]) -> PageEvents:
     """Return records of `core.slabs.heap.PAGE_EVENT` as columns."""
     who = 2 * events["memcg"] + events["dead"]
-    return PageEvents(*(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"])))
+    return PageEvents(
+        *(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"]))
+    )
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,7 @@ class Tally:
     balance: NDArray[np.int64]
 
 
-def run_stock(
-    events: PageEvents, batches: NDArray[np.int64], *, cpus: int, slots: int, in_turn: bool = False
-) -> Tally:
+def run_stock(events: PageEvents, batches: NDArray[np.int64], *, cpus: int, slots: int, in_turn: bool = False) -> Tally:
     """Run page events through the stocks of all CPUs, once for each batch.
 
     batches: `[lanes]` pages; 0 models no stock. slots: memcgs that a stock caches; 1 up to Linux 6.15.
@@ -115,9 +115,7 @@ def run_stock(
     )
 
 
-def _stocked_mean(
-    events: PageEvents, counted: NDArray[np.int64], at_end: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _stocked_mean(events: PageEvents, counted: NDArray[np.int64], at_end: NDArray[np.int64]) -> NDArray[np.float64]:
     """Stocks hold what the counters do, `counted` when summed over SAMPLEs, less the pages in use."""
     signs = (events.kinds == ALLOC).astype(np.int8) - (events.kinds == FREE)
     sampled = np.flatnonzero(events.kinds == SAMPLE)

@@ -115,7 +115,8 @@ def _draw(point: Point, which: NDArray[np.intp], comings: Comings | None) -> _Dr
     seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
     slots, marked = int(last[-1]), comings is not None
     comings = comings or _by_slot([], slots)
-    room = new_room(streams, shares.size, which.size, marks_of(slots, comings.at.size))
+    disturbances = int((comings.of_slot[last[which]] - comings.of_slot[first[which]]).sum())
+    room = new_room(streams, shares.size, which.size, marks_of(slots, comings.at.size), disturbances)
     draw(streams, shares / shares[-1], seed, which, marked, first, last, comings, room)
     events, (begins, starts) = room.events[: room.used[0]], room.blocks[: room.used[1]].T
     spans = np.stack([starts, np.append(starts[1:], events.size)], axis=1).astype(np.int64)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.charge import stock
 from core.charge.count import count, count_lanes
+from core.charge.draw import new_room
 from core.charge.machine import machine_of
 from core.charge.window import charge_window, window_key
 from core.designs import DESIGNS
@@ -410,6 +411,24 @@ def test_window_does_not_depend_on_what_was_drawn_before(machines, memcgs_per_cp
     for which, events in zip(machines, one_after_the_other, strict=True):
         charge_window(replace(base, replicate=1, churn_hz=0.0))  # what was kept is let go of
         assert drawn(*which) == events
+
+
+def test_a_window_fits_into_its_room(monkeypatch):
+    """Where one memcg that comes disturbs four streams, at each of whose allocations a quantum begins."""
+    rooms = []
+
+    def measured(*how_many):
+        rooms.append(new_room(*how_many))
+        return rooms[-1]
+
+    monkeypatch.setattr("core.charge.window.new_room", measured)
+    mix = replace(small_window().workload.charge, memcgs_per_cpu=0.25, quantum_allocations=1.0, burst_allocations=2)
+    base = replace(small_window(), workload=replace(small_window().workload, charge=mix))
+    for churn_hz in (0.0, 200.0, 20_000.0):
+        charge_window(replace(base, churn_hz=churn_hz, duration_s=60.0))
+
+    assert [len(room.blocks) >= room.used[1] > 0 for room in rooms] == [True] * len(rooms)
+    assert [room.events.size >= room.used[0] > 0 for room in rooms] == [True] * len(rooms)
 
 
 def test_each_cpu_brings_its_share_of_the_load():
