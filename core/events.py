@@ -40,9 +40,7 @@ class Window(NamedTuple):
     """
 
     events: tuple[NDArray[np.void], NDArray[np.void]]  # EVENT: this window's own; drawn once for many
-    blocks: NDArray[
-        np.int64
-    ]  # [blocks, 3] which of both has it, its first event, and the one after its last; none is empty
+    blocks: NDArray[np.int64]  # [blocks, 3] which of both has it, its first event, that after its last; none is empty
     undisturbed: NDArray[np.bool_]  # [memcgs] all that happens to them, and no more, is in blocks that were drawn once
     objects: int  # numbers of objects are below
 

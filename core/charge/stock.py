@@ -49,9 +49,8 @@ class PageEvents(NamedTuple):
 def columns_of(events: NDArray[np.void]) -> PageEvents:
     """Return records of `core.slabs.heap.PAGE_EVENT` as columns."""
     who = 2 * events["memcg"] + events["dead"]
-    return PageEvents(
-        *(np.ascontiguousarray(column) for column in (events["kind"], events["cpu"], who, events["pages"]))
-    )
+    columns = events["kind"], events["cpu"], who, events["pages"]
+    return PageEvents(*(np.ascontiguousarray(column) for column in columns))
 
 
 @dataclass(frozen=True)

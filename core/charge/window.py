@@ -84,11 +84,11 @@ def _window(point: Point, taken_over: list[tuple[int, int]]) -> Window:
         else:
             found.append(undisturbed.blocks(stream))
     begins, spans = (np.concatenate(each) for each in zip(*found, strict=True))
-    which = np.repeat([0, *~disturbed], [each.size for each, _ in found])  # of both drawings
-    blocks = np.column_stack([which, spans])[np.argsort(begins, kind="stable")]
+    drawing = np.repeat([0, *~disturbed], [each.size for each, _ in found])
+    blocks = np.column_stack([drawing, spans])[np.argsort(begins, kind="stable")]
     memcgs = np.zeros(1 + int(last[-1]) + comings.at.size, np.bool_)
-    for stream in np.flatnonzero(~disturbed):
-        memcgs[1 + first[stream] : 1 + last[stream]] = True
+    for at in np.flatnonzero(~disturbed):
+        memcgs[1 + first[at] : 1 + last[at]] = True
     return Window(
         events=(own.events, own.events[:0] if undisturbed is None else undisturbed.events),
         blocks=blocks[blocks[:, 1] < blocks[:, 2]],

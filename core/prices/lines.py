@@ -132,15 +132,16 @@ def queue(cpus: NDArray[np.int64], think_ns: Floats, stations: Stations, variabi
     """Time of one visit to a line of each class with `cpus` CPUs in the network, ns; shape `[classes, P]`.
 
     cpus, think_ns: `[P]`; a CPU thinks, then makes its visits, over and over.
-    variability: `[P]`, or of all; squared coefficient of variation of a service. 1 is exact mean value analysis (Reiser and Lavenberg,
-        JACM 1980). 0, a hand-over that always takes the same time, halves the wait for the CPU in service (residual
-        life; Reiser, Performance Evaluation 1979) and holds the throughput to what the busiest line can take.
+    variability: squared coefficient of variation of a service, `[P]` or one for all. 1 is exact mean value analysis
+        (Reiser and Lavenberg, JACM 1980). 0, a hand-over that always takes the same time, halves the wait for the CPU
+        in service (residual life; Reiser, Performance Evaluation 1979) and holds the throughput to what the busiest
+        line can take.
     """
     order = np.argsort(-cpus, kind="stable")
     cpus, think_ns = cpus[order], think_ns[order]
     in_service = (1 - np.broadcast_to(variability, order.shape)[order]) / 2
     visits, lines, idle, service, retry = (getattr(stations, field.name)[:, order] for field in fields(Stations))
-    visit = np.empty_like(visits)
+    visit: Floats = np.empty_like(visits)
     found, busy = np.zeros_like(visits), np.zeros_like(visits)  # CPUs at a line, and in service there, with n - 1 CPUs
     running = np.searchsorted(-cpus, -np.arange(1, cpus[0] + 1), side="right")  # networks of at least n CPUs
     for n, p in enumerate(running, start=1):

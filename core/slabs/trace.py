@@ -18,12 +18,12 @@ from core.events import Window
 class SlabTrace:
     """What a run of events did to the slabs.
 
-    pages: `PAGE_EVENT` records in order. blocks: `[blocks, 3]` of the window, page_ends: `[blocks]` how many page events
-    there are after each, objects: `[blocks, 3]` ALLOCATED, FREED and OF_MEMCGS in each, after START. instances: `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches:
-    limits and slabs held at the end. cpus_holding: `[memcgs, caches]` CPUs with a slab of their own or
-    a partial list at the end. dead: `[memcgs]` 1 after offline. identity: `[memcgs]` the memcg that each one is, itself
-    unless it took over a dead one. OF_MEMCGS of those ALLOCATED are on slabs of a memcg's own or, where all share them,
-    a memcg's.
+    pages: `PAGE_EVENT` records in order. blocks: `[blocks, 3]` of the window, page_ends: `[blocks]` how many page
+    events there are after each, objects: `[blocks, 3]` ALLOCATED, FREED and OF_MEMCGS in each, after START; OF_MEMCGS
+    of those ALLOCATED are on slabs of a memcg's own or, where all share them, a memcg's. instances: `[memcgs, caches]`
+    records of `INSTANCE`, row 0 the root caches: limits and slabs held at the end. cpus_holding: `[memcgs, caches]`
+    CPUs with a slab of their own or a partial list at the end. dead: `[memcgs]` 1 after offline. identity: `[memcgs]`
+    the memcg that each one is, itself unless it took over a dead one.
     """
 
     pages: NDArray[np.void]
@@ -41,7 +41,7 @@ class SlabTrace:
 
 
 def joined(own: SlabTrace, others: SlabTrace, window: Window) -> SlabTrace:
-    """Return the trace of a window on slabs of memcgs' own, from that of `window.own()` and one that has its other blocks.
+    """Return the trace of a window on slabs of memcgs' own, from that of `window.own()` and one with its other blocks.
 
     `others` may have more blocks than the window has, and other things happen in it to memcgs that are disturbed here.
     """
@@ -71,7 +71,7 @@ def joined(own: SlabTrace, others: SlabTrace, window: Window) -> SlabTrace:
 
 
 def _places(blocks: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return where in `blocks`, none of which is empty, those of the events drawn once are that have these first events."""
+    """Return where in `blocks` those of the events drawn once are that have these first events; none is empty."""
     found = np.flatnonzero(blocks[:, 0] == 1)
     found = found[np.argsort(blocks[found, 1])]
     places: NDArray[np.intp] = found[np.searchsorted(blocks[found, 1], firsts)]

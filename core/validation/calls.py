@@ -155,5 +155,5 @@ def _count(program: _Pinned, point: Point, stop: int) -> NDArray[np.int64]:
     design = DESIGNS[point.design]
     pages = page_stream(point, design, program.machine(stop)).pages
     tally = run_stock(pages, np.array([point.batch]), cpus=point.cpus, slots=design.stock_slots)
-    charges, direct, stocked = (np.count_nonzero(pages["kind"] == kind) for kind in (ALLOC, DIRECT_FREE, FREE))
+    charges, direct, stocked = (np.count_nonzero(pages.kinds == kind) for kind in (ALLOC, DIRECT_FREE, FREE))
     return np.array([charges, charges - tally.hits[0], direct + stocked, direct + tally.drains[0]], np.int64)
