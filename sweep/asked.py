@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sweep import run
-from sweep.config import kernels, options, schema
+from sweep.config import kernels, options, records, schema
 from sweep.engine.loop import Job
 from sweep.engine.progress import say
 from sweep.errors import FAILED, InputError, not_one_of, remark
@@ -40,7 +40,7 @@ def answer(config: DictConfig) -> int:
     _check_groups(config, swept)
     schema.keep_every_rule(config)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    plain["cluster"] = vars(schema.build(schema.Cluster, plain["cluster"], "cluster."))
+    plain["cluster"] = vars(records.build(schema.Cluster, plain["cluster"], "cluster."))
     _check_cluster(plain["cluster"])
     within_reach(plain["out"])
     job = _job(config)
@@ -83,7 +83,7 @@ def _check_cluster(cluster: Mapping[str, Any]) -> None:
 
 def _check_groups(config: DictConfig, swept: Mapping[str, Any]) -> None:
     chosen = HydraConfig.get().runtime.choices
-    for group in options.GROUPS:
+    for group in records.GROUPS:
         if not isinstance(one := chosen.get(group), str):
             raise InputError(f"{group} must be one option (got {one or 'several'}); axes.{group}=[...] has several")
     if config.kernel.image and "image" not in (chosen["kernel"], *(swept.get("kernel") or ())):

@@ -6,10 +6,6 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-
 from core.checks import among
 from sweep.folder import InputError as InputError  # noqa: PLC0414 (analysis, too, says it, and knows the folder only)
 
@@ -47,6 +43,10 @@ def one_line(error: BaseException, keys: Iterable[str] = ()) -> str:
 
     keys: all that a config may have.
     """
+    from hydra.errors import MissingConfigException, OverrideParseException  # workers need neither
+    from omegaconf import DictConfig
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
     if isinstance(error, InputError) or RESOLVED in str(error):
         return first_line(error).rpartition(RESOLVED)[2]
     if isinstance(error, OverrideParseException):
@@ -94,7 +94,8 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error that says something, without a full stop; its class, if none does."""
-    text = error.msg if isinstance(error, OmegaConfBaseException) and error.msg else str(error)
+    of_omegaconf = type(error).__module__ == "omegaconf.errors"  # its text goes on about keys and types
+    text = error.msg if of_omegaconf and error.msg else str(error)  # type: ignore[attr-defined]
     return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), type(error).__name__)
 
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
 from sweep.config import detect, hosts, kernels, schema
-from sweep.config.schema import build
+from sweep.config.records import build
 from tests.support import CONF
 
 settings.register_profile("patient", deadline=None)  # the first example of many compiles; machines are shared

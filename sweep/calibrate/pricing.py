@@ -15,7 +15,7 @@ from core.host import Host
 from core.prices import fit
 from sweep.calibrate.topology import Cpu
 from sweep.config.options import option
-from sweep.config.schema import build
+from sweep.config.records import build
 
 SMT_NS = 15.0  # threads of one core are 7 to 10 ns apart on every machine published, cores 16 ns and more
 TRANSFERS = ("smt", "l3", "socket", "cross")

@@ -8,7 +8,8 @@ from types import UnionType
 from typing import Any
 
 from core.params import Point
-from sweep.config.options import GROUPS, file_values, option
+from sweep.config.options import file_values, option
+from sweep.config.records import GROUPS
 
 
 def point(**changes: Any) -> Point:

@@ -13,12 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import conf
-from core.host import Host
-from core.profile import KernelProfile
-from core.workload import Workload
 
 CONF = Path(conf.__path__[0])
-GROUPS: dict[str, type[Any]] = {"kernel": KernelProfile, "workload": Workload, "host": Host}  # fields of a point
 
 
 def file_values(name: str) -> dict[str, Any]:

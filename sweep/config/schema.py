@@ -1,7 +1,7 @@
-"""The typed shape of `conf/`, derived from the frozen dataclasses of `core`, and the way back into them.
+"""The typed shape of `conf/`, derived from the frozen dataclasses of `core`, and its rules.
 
 A frozen dataclass makes a read-only config, which nothing can be composed into; so each gets an un-frozen twin with
-the same fields, and a composed config is built back into the originals, whose own rules then run.
+the same fields; `sweep.config.records` builds the originals of a composed config.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -19,10 +19,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from core.checks import among, between, keep_rules, ruled
 from core.keys import fields_of
 from core.params import Point
-from sweep.errors import InputError, choose_from
+from sweep.config.records import dataclass_in, optional
+from sweep.errors import InputError
 
 VM_MEASURES = ("churn", "counts")
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -120,25 +120,9 @@ def _given(tree: Any) -> Any:
     return None if isinstance(tree, str) and "${" in tree else tree
 
 
-def build(cls: type[T], values: Mapping[str, Any], key: str = "") -> T:
-    """Return `cls` made of a nested mapping; `key` is where in the config the mapping stands."""
-    hints = typing.get_type_hints(cls)
-    unknown = set(values) - set(hints)
-    if unknown:
-        raise InputError(choose_from(f"{key}{min(unknown)}", min(unknown), hints))
-    for name in set(hints) - set(values) - _optional(cls):
-        raise InputError(f"{key}{name} must be set (got nothing); give {key}{name}=VALUE")
-    return cls(**{name: _value(hints[name], value, f"{key}{name}") for name, value in values.items()})
-
-
 def may_be_null(cls: type[Any]) -> set[str]:
     """Return the fields whose null stands for something, which their type does not say."""
     return {name for name, own in fields_of(cls).items() if own.own}
-
-
-def _optional(cls: type[Any]) -> set[str]:
-    """Return the fields that have a default of their own: entries of a user's dict that may be left out."""
-    return {field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING}
 
 
 def every_key() -> list[str]:
@@ -161,28 +145,9 @@ def _is_group(hint: Any) -> bool:
 def _leaves(cls: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, hint in typing.get_type_hints(cls).items():
         yield f"{prefix}{name}", hint
-        inner = _dataclass_in(hint)
+        inner = dataclass_in(hint)
         if inner is not None and typing.get_origin(hint) not in (dict, list):
             yield from _leaves(inner, f"{prefix}{name}.")
-
-
-def _value(hint: Any, value: Any, key: str) -> Any:
-    inner = _dataclass_in(hint)
-    if value is None:
-        return None
-    if typing.get_origin(hint) is dict:
-        return {name: _value(typing.get_args(hint)[1], item, f"{key}.{name}") for name, item in value.items()}
-    if inner is not None:
-        return build(inner, value, f"{key}.")
-    if isinstance(value, Mapping | list):  # OmegaConf lets them stand for a number in a dict
-        raise InputError(f"{key} must be a number (got {value!r}); --cfg job shows what the others are")
-    return value
-
-
-def _dataclass_in(hint: Any) -> type[Any] | None:
-    """Return the dataclass that a type is, may be, or is a dict or list of."""
-    found = [t for t in (hint, *typing.get_args(hint)) if isinstance(t, type) and dataclasses.is_dataclass(t)]
-    return found[0] if found else None
 
 
 @functools.cache
@@ -192,7 +157,7 @@ def _twin(cls: type[Any]) -> type[Any]:
         (
             name,
             _twin_hint(hint | None if name in nulls else hint),
-            dataclasses.field(default=given[name] if name in _optional(cls) else MISSING),
+            dataclasses.field(default=given[name] if name in optional(cls) else MISSING),
         )
         for name, hint in typing.get_type_hints(cls).items()
     ]

@@ -32,7 +32,8 @@ from core.workload import PAGE_CACHE, Workload
 from sweep.config import observed
 from sweep.config.observed import HELD_BACK, Observed
 from sweep.config.options import composed_with
-from sweep.config.schema import PLANNED, build
+from sweep.config.records import build
+from sweep.config.schema import PLANNED
 from sweep.engine.progress import say
 from sweep.errors import InputError, remark
 from sweep.jobs.host_fit import FIT_COLUMNS, kind_of, rows_of_fit, rows_seen, told_of

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from core.lifecycle.age import age
 from core.params import Point
-from sweep.config.schema import PLANNED, build
+from sweep.config.records import build
+from sweep.config.schema import PLANNED
 from sweep.engine.store import Store
 from sweep.errors import InputError
 from sweep.plan.planner import flat

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from core.columns import Column
 from core.params import Point
-from sweep.config.options import GROUPS
+from sweep.config.records import GROUPS
 from sweep.engine.rates import Outlook
 from sweep.plan.axes import Values
 from sweep.plan.expand import Expander

@@ -13,8 +13,7 @@ from typing import Any
 
 from core.keys import identity, resolved
 from core.params import Point
-from sweep.config.options import GROUPS
-from sweep.config.schema import build
+from sweep.config.records import GROUPS, build
 from sweep.plan.plan import Plan
 
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from core.params import never_had
-from sweep.config.options import GROUPS
+from sweep.config.records import GROUPS
 from sweep.config.schema import PLANNED, RUN_KEYS, every_key, text_keys
 from sweep.config.units import plain
 from sweep.errors import InputError, choose_from, not_one_of, one_line

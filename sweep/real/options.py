@@ -11,7 +11,8 @@ from core.profile import KernelProfile
 from core.workload import TmpfsProgram
 from sweep.config import detect, kernels
 from sweep.config.options import composed, option
-from sweep.config.schema import PLANNED, build
+from sweep.config.records import build
+from sweep.config.schema import PLANNED
 from sweep.errors import InputError, first_line, not_one_of, remark
 from sweep.real.kernels import HERE, Kernel
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from core.profile import KernelProfile
-from sweep.config.schema import build
+from sweep.config.records import build
 from sweep.errors import InputError, first_line
 from sweep.folder import MANIFEST
 

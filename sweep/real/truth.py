@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from core.params import Point
 from core.profile import KernelProfile
 from core.workload import TmpfsProgram
-from sweep.config.schema import VM_MEASURES, Vm, build
+from sweep.config.records import build
+from sweep.config.schema import VM_MEASURES, Vm
 from sweep.engine.loop import Resources
 from sweep.engine.store import Store
 from sweep.errors import InputError, not_one_of

@@ -15,7 +15,7 @@ from sweep.calibrate.pricing import Node, price_table
 from sweep.calibrate.topology import Cpu, distance, parse_cpulist, usable_cpus
 from sweep.config import hosts
 from sweep.config.options import option
-from sweep.config.schema import build
+from sweep.config.records import build
 
 CPUS = usable_cpus()
 BURSTS = 3

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from core.profile import KernelProfile
 from sweep.config import detect, image
-from sweep.config.schema import build
+from sweep.config.records import build
 from sweep.errors import InputError
 from tests.support import CONF
 from tests.support.kernels import FUNC, INT, POINTER, Btf, bzimage, kernel, lz4_legacy, package

@@ -11,7 +11,7 @@ from core.profile import KernelProfile
 from sweep.__main__ import main
 from sweep.config import kernels
 from sweep.config.options import option
-from sweep.config.schema import build
+from sweep.config.records import build
 from sweep.errors import InputError, remarks
 from sweep.plan.planner import plan
 from tests.support import CONF

@@ -8,7 +8,7 @@ from core.lifecycle.memory import KMALLOC
 from core.profile import KernelProfile
 from sweep.config import kernels
 from sweep.config.options import option
-from sweep.config.schema import build
+from sweep.config.records import build
 from tests.support import CONF
 
 WORKLOADS = sorted(path.stem for path in (CONF / "workload").glob("[a-z]*.yaml"))
