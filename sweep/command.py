@@ -74,7 +74,9 @@ def obey(arguments: Sequence[str]) -> NoReturn:
     if not any(statuses):
         for line in remarks():  # of what only shows a config
             say(line)
-    end_process(max(statuses, default=0))
+    signals.ignore()
+    # some of Ray's threads outlive it: a driver that had said all was once seen to die of SIGSEGV
+    end_process(max(statuses, default=0), bare="ray" in sys.modules)
 
 
 def _refused(error: Exception) -> int:

@@ -13,6 +13,7 @@ names the tables' files with theirs, and can be made again from what is there.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -220,14 +221,20 @@ def within_reach(where: str, key: str = "out") -> None:
         ) from error
 
 
-def end_process(status: int) -> NoReturn:
-    """End the process; at once where a store still keeps it waiting, whose library would have it wait for minutes."""
-    if any(thread.name == ASKING for thread in enumerate_threads()):
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        os._exit(status)
-    sys.exit(status)
+def end_process(status: int, *, bare: bool = False) -> NoReturn:
+    """End the process; `bare`: without Python's own ending, in which compiled threads of a library may still run.
+
+    At once where a store still keeps it waiting, whose library would have it wait for minutes.
+    """
+    waits = any(thread.name == ASKING for thread in enumerate_threads())
+    if not (bare or waits):
+        sys.exit(status)
+    if not waits:
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ MOST_OVER = 3.0  # a grain may take so many times what a task should before it i
 LATE_OVER = 1.3  # the same once a core's share of the rest is less than such a task, and others would wait for it
 FIRST_TASK = 128  # positions of a task before any has ended, unless a grain is somewhat longer
 FIRST_S = 0.5  # of the very first task, which is taken where the plan is cheap: what it says is known early
+MOST_BESIDE = 64  # grains that others began and that are passed by before one of them is helped with
 TASKS_PER_S = 250  # that a driver aims at: a quarter of what Ray takes from one, for many tasks come out shorter
 
 
@@ -30,6 +31,7 @@ class Cutter:
         region = job.region if todo and isinstance(job, Regional) and policy.in_flight in {None, 1} else 0
         self._untouched = todo.ends()[1] // region if region else 0  # the last region that nobody was in
         self._region = region if self._untouched else 0  # in the only one all are anyway
+        self._begun = set[int]()  # largest grains, by number, of which a part was taken and a part is left
         self.in_flight = policy.in_flight or (1 if self._region else 2)  # tasks per core
 
     def cut(self, cores: int, near: int | None, very_first: bool) -> tuple[int, int]:
@@ -66,7 +68,9 @@ class Cutter:
         while length < last + 1 - first and fits(2 * length, grain, 1.0):
             length *= 2
         taken = stretch(length, grain)
-        return todo.take_down(last, taken.start) if from_last else todo.take_up(first, taken.stop)
+        start, stop = todo.take_down(last, taken.start) if from_last else todo.take_up(first, taken.stop)
+        self._note(start // self._grains[-1])
+        return start, stop
 
     def _ends(self, near: int | None, aim_s: float) -> tuple[int, int]:
         """Return the first and last position between which a task may be taken."""
@@ -74,7 +78,7 @@ class Cutter:
         if not region or self._remaining.task_s(0, region) < aim_s:  # tasks are of whole regions
             return todo.ends()
         if near is not None and (ends := todo.ends_within(near - near % region, region)):
-            return ends
+            return self._of_grain(near) or self._beside_others(*ends)
         while self._untouched >= 0:
             at, self._untouched = self._untouched, self._untouched - 1
             if ends := todo.ends_within(at * region, region):
@@ -83,7 +87,37 @@ class Cutter:
         dear = last if self._dearer_last(first, last) else first
         ends = todo.ends_within(dear - dear % region, region)
         assert ends is not None
-        return ends
+        return self._beside_others(*ends)
+
+    def _note(self, grain: int) -> None:
+        """Note whether a part of a grain is left."""
+        length = self._grains[-1]
+        if self._todo.ends_within(grain * length, length):
+            self._begun.add(grain)
+        else:
+            self._begun.discard(grain)
+
+    def _of_grain(self, near: int) -> tuple[int, int] | None:
+        """Return the ends of what is left of the grain that a position is in."""
+        length = self._grains[-1]
+        return self._todo.ends_within(near - near % length, length)
+
+    def _beside_others(self, first: int, last: int) -> tuple[int, int]:
+        """Return ends further in, if grains there are begun and some are not: whoever began one goes on with it."""
+        length, todo, ends = self._grains[-1], self._todo, (first, last)
+        for _ in range(MOST_BESIDE):
+            at, end = ends
+            if end // length in self._begun:
+                inner = todo.ends_within(at, end - end % length - at)
+            elif at // length in self._begun:
+                beyond = at - at % length + length
+                inner = todo.ends_within(beyond, end + 1 - beyond)
+            else:
+                return ends
+            if inner is None:
+                break
+            ends = inner
+        return first, last
 
     def _dearer_last(self, first: int, last: int) -> bool:
         return self._remaining.task_s(last, last + 1) > self._remaining.task_s(first, first + 1)

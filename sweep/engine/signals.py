@@ -45,11 +45,11 @@ def install() -> None:
     _State.count, _State.held, _State.raised, _State.status = 0, 0, False, None
     _State.taken = [n for n in STATUS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     take()
-    atexit.register(_ignore)  # the first that is registered is the last that runs
+    atexit.register(ignore)  # the first that is registered is the last that runs
 
 
-def _ignore() -> None:
-    """Pass over what comes while Python itself ends: it would put the default back, and with it another status."""
+def ignore() -> None:
+    """Pass over what comes while the process ends: it would change no more than the status."""
     for number in _State.taken:
         signal.signal(number, signal.SIG_IGN)
 

@@ -23,21 +23,23 @@ class Churn:
     """What points of the churn experiment cost, in seconds of a core, by what its parts were measured to take.
 
     A task draws the streams of a replicate, unless this worker has those of as many CPUs; replays a window for each
-    machine in it, unless this worker did so at another churn rate that has the same; draws each scenario's memcgs;
-    walks each design's life on each machine; and prices each point.
+    machine in it, unless this worker did so at another churn rate that has the same; on slabs of memcgs' own, no more
+    than what differs from a still window, once that was replayed. It draws each scenario's memcgs, unless this worker
+    was in that scenario last; walks each design's life on each machine; and prices each point.
     """
 
     plan: object
     known: dict[int, set] = field(default_factory=dict)  # worker -> windows that it replayed
     windows: dict[tuple, object] = field(default_factory=dict)  # replicate, cpus and churn -> window
     drawn: dict[int, tuple[int, int]] = field(default_factory=dict)  # worker -> replicate and CPUs of its streams
+    populated: dict[int, int] = field(default_factory=dict)  # worker -> scenario whose memcgs it has
 
     def seconds(self, task, worker):
         """Return how long a task takes on a worker."""
         positions, columns = self.plan.columns(task.start, task.stop)
         scenarios = (positions // self.plan.grain).tolist()
         known = self.known.setdefault(worker, set())
-        lives, drawn, parts, spent = set(), set(), set(), 0.0012 * len(positions)
+        lives, parts, spent = set(), set(), 0.0012 * len(positions)
         axes = (columns[name] for name in ("replicate", "cpus", "churn_hz", "design"))
         for position, scenario, replicate, cpus, churn_hz, design in zip(
             positions.tolist(), scenarios, *axes, strict=True
@@ -49,14 +51,18 @@ class Churn:
                 if of != replicate or most < cpus:
                     spent += 0.0015 * cpus
                     self.drawn[worker] = replicate, cpus
-                spent += {"shared": 0.0015, "own": 0.0018, "bytes": 0.0019}[whose] * cpus
+                spent += {"shared": 0.0015, "own": 0.0002, "bytes": 0.0019}[whose] * cpus
                 parts.add((window, whose))
+            still = (replicate, cpus)
+            if whose == "own" and still not in known and still not in parts:
+                spent += 0.0016 * cpus
+                parts.add(still)
             life = (scenario, cpus, {"reparent_atomic": "reparent_percpu"}.get(design, design))
             if life not in lives:
                 lives.add(life)
                 spent += 0.004 + 0.005 * churn_hz
-            if scenario not in drawn:
-                drawn.add(scenario)
+            if self.populated.get(worker) != scenario:
+                self.populated[worker] = scenario
                 spent += 0.012 + 0.06 * churn_hz
         known |= parts
         return spent

@@ -106,6 +106,19 @@ def test_a_store_that_does_not_answer_is_told_in_time():
     assert (done.returncode, done.stderr) == (2, "")
 
 
+def test_a_bare_ending_does_what_is_registered_and_says_what_was_said():
+    """Only what Python does after that is left out."""
+    code = (
+        "import atexit, sys; from sweep.folder import end_process\n"
+        "class Late:\n"
+        "    def __del__(self, write=sys.stderr.write): write('taken apart')\n"
+        "sys.late = Late(); atexit.register(print, 'registered'); print('said'); end_process(3, bare=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\nregistered\n", "")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("line", ["analysis runs {out}", "sweep plan=only cluster=inline duration_s=60 cpus=2"])
 def test_a_full_stdout_is_one_line(line, tmp_path):

@@ -83,6 +83,21 @@ def test_a_signal_at_the_very_end_does_not_change_the_status():
     assert (done.returncode, done.stderr) == (143, "")
 
 
+def test_what_goes_wrong_after_a_dropped_signal_is_no_refusal():
+    """A library that drops what a signal raised goes on with half of what it needs: the run was stopped, no more."""
+    code = (
+        "import os, signal; from sweep import command; from sweep.config import schema\n"
+        "def register():\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except BaseException: pass\n"
+        "    raise KeyError('defaults')\n"
+        "schema.register = register; command.obey(['+experiment=smoke'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "stopped; the same command resumes\n")
+
+
 @pytest.mark.usefixtures("own_signals")
 def test_a_signal_is_held_back():
     """What is postponed is done to its end, and the signal stops the run after it."""
