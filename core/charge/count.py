@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.charge.load import memcgs_online, replay_key
 from core.charge.machine import Machine, machine_of, slabs_of
 from core.charge.stock import DIRECT_FREE, PageEvents, Tally, run_stock
 from core.charge.streams import Stream, page_stream, parent_levels
 from core.charge.vmstat import run_vmstat
-from core.charge.window import charge_window, memcgs_online, window_key
+from core.charge.window import charge_window
 from core.columns import Column
 from core.designs import DESIGNS, Design
 from core.events import ALLOC, FREE, ROOT, first_counted
@@ -104,11 +105,6 @@ def begin(points: Sequence[Point]) -> None:
 
 def _machine(point: Point) -> Keyed[Point]:
     return Keyed(replay_key(point), seen_by(point, "machine"))
-
-
-def replay_key(point: Point) -> Hashable:
-    """Return all that a point's machine, with its window and what it replays, depends on."""
-    return window_key(seen_by(point, "machine")), setting(point, "machine")
 
 
 @lru_cache(maxsize=2048)  # some kilobytes each; more than a scenario of a large grid has

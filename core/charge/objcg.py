@@ -16,12 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.charge.stock import DIRECT_FREE
+from core.charge.stock import DIRECT_FREE, PageEvents
 from core.charge.vmstat import STAT_EVENT
 from core.compiled import entry, part
 from core.designs import ObjcgVersion
 from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START, Window
-from core.slabs.heap import PAGE_EVENT
 
 OBJCG_SLOT_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector of obj_cgroups is charged too
 UNCACHED = -1  # a byte stock that serves no obj_cgroup
@@ -39,15 +38,15 @@ BYTE_ATOMICS, PERCPU_REFS, DEAD_REFS, STAT_UPDATES, ODD_RELEASES, PAGES_OUT, STA
 class ObjcgTrace:
     """What charging by bytes came to.
 
-    pages: `PAGE_EVENT` records: ALLOC charges pages, FREE uncharges them to the page stock, DIRECT_FREE to the
-    counters; OFFLINE, START, SAMPLE. stats: `STAT_EVENT` records in bytes, none with rstat, counted from `first_stat`
+    pages: ALLOC charges pages, FREE uncharges them to the page stock, DIRECT_FREE to the counters; OFFLINE, START,
+    SAMPLE. stats: `STAT_EVENT` records in bytes, none with rstat, counted from `first_stat`
     on. byte_atomics: on nr_charged_bytes.
     percpu_refs, dead_refs: references on obj_cgroups and css taken or dropped, per CPU, or by atomics after offline.
     stat_updates: of a memcg and node, per CPU. live_bytes, stocked_bytes, left_bytes: charged bytes in objects, stocks
     and nr_charged_bytes at the end.
     """
 
-    pages: NDArray[np.void]
+    pages: PageEvents
     stats: NDArray[np.void]
     first_stat: int
     byte_atomics: int
@@ -83,7 +82,7 @@ def run_objcg(
     objcgs[:, REFS] = 1
     sums = np.zeros(8, np.int64)
     # most that an event can cause: charge, drain, refill, and a release of each node's obj_cgroup
-    pages = np.empty((3 + each) * window.size, PAGE_EVENT)
+    pages = np.empty((len(PageEvents._fields), (3 + each) * window.size), np.int32)
     stats = np.empty(0 if version.rstat else window.size, STAT_EVENT)
     objects = np.full((window.objects, 2), UNCACHED, np.int32)
     full = object_bytes + OBJCG_SLOT_BYTES
@@ -93,7 +92,7 @@ def run_objcg(
         raise AssertionError(f"objcg: {sums[ODD_RELEASES]} obj_cgroups released with bytes that are no whole pages")
     held = objects[objects[:, 0] != UNCACHED]
     return ObjcgTrace(
-        pages=pages[: sums[PAGES_OUT]],
+        pages=PageEvents(*pages[:, : sums[PAGES_OUT]]),
         stats=stats[: sums[STATS_OUT]],
         first_stat=int(sums[FIRST_STAT]),
         byte_atomics=int(sums[BYTE_ATOMICS]),
@@ -298,6 +297,6 @@ def _uncharge(objcgs, sums, pages, rules, cpu, who, whole, to_stock):  # type: i
 
 @part
 def _emit(pages, sums, kind, cpu, memcg, count):  # type: ignore[no-untyped-def]
-    event = pages[sums[PAGES_OUT]]
-    event.kind, event.cpu, event.memcg, event.cache, event.pages, event.dead = kind, cpu, memcg, 0, count, 0
+    at = sums[PAGES_OUT]
+    pages[0, at], pages[1, at], pages[2, at], pages[3, at] = kind, cpu, 2 * memcg, count
     sums[PAGES_OUT] += 1

@@ -189,7 +189,7 @@ def _by_bytes(point: Point, design: Design, machine: Machine) -> Stream:
     """Objects are charged by bytes, and whole pages by the shortage of bytes: obj_cgroup_charge()."""
     rules = version(point, design)
     trace = machine.bytes(rules)
-    pages = columns_of(trace.pages)
+    pages = trace.pages
     uncharged = (pages.kinds == FREE) | (pages.kinds == DIRECT_FREE)
     late = uncharged & (pages.who == ROOT)
     first = first_counted(pages.kinds)

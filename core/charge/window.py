@@ -16,28 +16,20 @@ most streams are: what no coming disturbs is drawn once for all machines and chu
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.charge.draw import NOTHING, Comings, Streams, draw, marks_of, new_room
+from core.charge.load import burst, realisation, reserve, slots_of_streams, streams_key, taken_over, warm
 from core.events import Window
 from core.kept import Keyed, latest
-from core.keys import identity
 from core.rng import keyed_generator
-from core.workload import ChargeMix
 
 if TYPE_CHECKING:
     from core.params import Point
 
-WARM_BURSTS = 1.5  # bursts of a memcg before the window is counted; an object lives for one burst at most
-# What a memcg allocates and frees on each of its CPUs before that, as a share of what it keeps in a burst: by what
-# bounds a CPU's partial list (`kernel.cpu_partial_rule`). With less or more, slabs kept in reserve by CPUs and nodes
-# would grow or shrink for many bursts, and charges or uncharges prevail.
-FILL = {"objects": 0.8, "slabs": 0.9, "off": 0.9}
-FILL_OF_ARRAYS = 1.0  # of SLAB
 FILP = "filp"
 
 
@@ -60,7 +52,7 @@ def charge_window(point: Point) -> Window:
 
     What follows START is the window, `allocations_per_cpu` allocations of every stream.
     """
-    return _window(point, _taken_over(point))
+    return _window(point, taken_over(point))
 
 
 def still_window(point: Point) -> Window:
@@ -68,14 +60,14 @@ def still_window(point: Point) -> Window:
     return _window(point, [])
 
 
-def _window(point: Point, taken_over: list[tuple[int, int]]) -> Window:
+def _window(point: Point, coming: list[tuple[int, int]]) -> Window:
     first, last = slots_of_streams(point.workload.charge, point.cpus)
-    comings = _by_slot(taken_over, int(last[-1]))
+    comings = _by_slot(coming, int(last[-1]))
     before = np.insert(np.cumsum(np.diff(comings.of_slot)), 0, 0)
     disturbed = before[last] > before[first]
     if 2 * np.count_nonzero(disturbed) > point.cpus:  # what few would use is not worth its memory
         disturbed[:] = True
-    undisturbed = None if disturbed.all() else _undisturbed(Keyed(_streams_key(point), point))
+    undisturbed = None if disturbed.all() else _undisturbed(Keyed(streams_key(point), point))
     own = _draw(point, np.flatnonzero(disturbed), comings)
     found, redrawn = [own.blocks(-1)], np.cumsum(disturbed) - 1
     for stream in range(point.cpus):
@@ -112,7 +104,7 @@ def _draw(point: Point, which: NDArray[np.intp], comings: Comings | None) -> _Dr
     mix, streams = point.workload.charge, _streams(point)
     first, last = slots_of_streams(mix, point.cpus)
     shares = np.cumsum(list(mix.caches.values()))
-    seed = keyed_generator(_realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
+    seed = keyed_generator(realisation(point), "charge window").integers(0, 1 << 64, dtype=np.uint64)
     slots, marked = int(last[-1]), comings is not None
     comings = comings or _by_slot([], slots)
     disturbances = int((comings.of_slot[last[which]] - comings.of_slot[first[which]]).sum())
@@ -127,12 +119,12 @@ def _streams(point: Point) -> Streams:
     mix, names = point.workload.charge, list(point.workload.charge.caches)
     slots = max(int(np.ceil(mix.memcgs_per_cpu)), 1)
     return Streams(
-        length=_warm(mix) + mix.allocations_per_cpu,
-        warm=_warm(mix),
-        fill=round(_reserve(point) * _burst(mix) * (1 - mix.short_lived)),
-        burst=_burst(mix),
+        length=warm(mix) + mix.allocations_per_cpu,
+        warm=warm(mix),
+        fill=round(reserve(point) * burst(mix) * (1 - mix.short_lived)),
+        burst=burst(mix),
         slots=slots,
-        objects=slots * (_burst(mix) + 1),
+        objects=slots * (burst(mix) + 1),
         quantum=mix.quantum_allocations,
         homes=mix.home_cpus,
         migrates=mix.migrates,
@@ -144,78 +136,8 @@ def _streams(point: Point) -> Streams:
     )
 
 
-def window_key(point: Point) -> Hashable:
-    """Return all that the window of a point depends on: points that are equal in it have the same events."""
-    taken_over = tuple(_taken_over(point))
-    load = point.workload
-    key = (*still_key(point), taken_over)
-    return (*key, load.cache_creation_s) if taken_over else key
-
-
-def still_key(point: Point) -> tuple[Hashable, ...]:
-    """Return all that the window of a point's machine depends on where nobody comes or goes."""
-    return *_streams_key(point), point.cpus
-
-
-def _streams_key(point: Point) -> tuple[Hashable, ...]:
-    """Return all that the streams depend on where nobody comes or goes, but how many there are."""
-    return _realisation(point), point.kernel.filp_by_rcu, _reserve(point)
-
-
-def slots_of_streams(mix: ChargeMix, cpus: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first slot that each stream drives and the one after its last, `[cpus]`.
-
-    A slot is a memcg that is online, or one after the other that takes its place. With less than one memcg per CPU
-    several streams drive one.
-    """
-    ends = np.floor(np.arange(cpus + 1) * mix.memcgs_per_cpu + 1e-9).astype(np.int64)
-    return ends[:-1], np.maximum(ends[1:], ends[:-1] + 1)
-
-
-def memcgs_online(mix: ChargeMix, cpus: int) -> int:
-    """Return how many memcgs are online at any time on a machine."""
-    return int(slots_of_streams(mix, cpus)[1][-1])
-
-
-def _reserve(point: Point) -> float:
-    return FILL_OF_ARRAYS if point.allocator == "slab" else FILL[point.kernel.cpu_partial_rule]
-
-
-def _burst(mix: ChargeMix) -> int:
-    return max(round(mix.burst_allocations), 1)
-
-
-def _warm(mix: ChargeMix) -> int:
-    """Allocations of a stream in the warm-up: each memcg that it drives has its share."""
-    return int(np.ceil(WARM_BURSTS * _burst(mix) * max(mix.memcgs_per_cpu, 1.0)))
-
-
-def _realisation(point: Point) -> str:
-    return f"{identity(point.workload.charge)} {point.seed} {point.replicate}"
-
-
-def _taken_over(point: Point) -> list[tuple[int, int]]:
-    """Slot and time, in allocations of the streams, of each memcg that comes online, in order of time.
-
-    One Poisson process of unit rate, whose clock `churn_hz` sets, so that churn rates are compared in pairs.
-    """
-    mix = point.workload.charge
-    length = _warm(mix) + mix.allocations_per_cpu
-    mean = point.churn_hz * length / mix.allocations_hz_per_cpu
-    if mean == 0:
-        return []
-    enough = int(mean + 12 * np.sqrt(mean) + 64)
-    gaps = keyed_generator(_realisation(point), "comings").standard_exponential(enough)
-    hashes = keyed_generator(_realisation(point), "slots of comings").random(enough)
-    clock = np.cumsum(gaps)
-    within = clock < mean
-    at = clock[within] / mean * length
-    slots = hashes[within] * memcgs_online(mix, point.cpus)
-    return [(int(slot), int(time)) for slot, time in zip(slots, at, strict=True)]
-
-
-def _by_slot(taken_over: list[tuple[int, int]], slots: int) -> Comings:
-    slot, at = np.array(taken_over, np.int64).reshape(-1, 2).T
+def _by_slot(coming: list[tuple[int, int]], slots: int) -> Comings:
+    slot, at = np.array(coming, np.int64).reshape(-1, 2).T
     order = np.argsort(slot, kind="stable")
     return Comings(
         of_slot=np.searchsorted(slot[order], np.arange(slots + 1)),

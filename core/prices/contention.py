@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.charge.window import memcgs_online
+from core.charge.load import memcgs_online
 from core.columns import Column
 from core.designs import DESIGNS
 from core.host import Host

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.charge.count import replay_key
+from core.charge.load import replay_key
 from sweep.engine.ranges import Ranges
 from sweep.engine.rates import Sizes
 from sweep.plan.expand import Expander

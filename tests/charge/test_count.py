@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from core.charge import stock
 from core.charge.count import count, count_lanes
 from core.charge.draw import new_room
+from core.charge.load import window_key
 from core.charge.machine import machine_of
-from core.charge.window import charge_window, window_key
+from core.charge.window import charge_window
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash, in_one_block
 from core.slabs.slab import array_limits

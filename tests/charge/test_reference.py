@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.charge.count import count_lanes
+from core.charge.load import memcgs_online
 from core.charge.stock import DIRECT_FREE
 from core.charge.streams import page_stream
-from core.charge.window import memcgs_online
 from core.designs import DESIGNS
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, SAMPLE, START
 from tests.reference import charge as reference

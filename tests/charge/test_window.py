@@ -14,7 +14,7 @@ IN_PAGES = np.array([DESIGNS[name].charges == "pages" for name in ACCOUNTED])
 COLUMNS = ("shared_atomics", "counter_atomics", "uncharge_counter_atomics", "page_charges", "page_uncharges")
 TOLERANCE = 0.03
 # Uncharges per charge of slabs, whose reserves take dozens of bursts to settle where CPUs keep many of them
-# (`core.charge.window.FILL`); it is why charges and uncharges have means of their own in `atomics_per_page_charge`.
+# (`core.charge.load.FILL`); it is why charges and uncharges have means of their own in `atomics_per_page_charge`.
 APART = {"linux-5.2": 0.3, "linux-6.1": 0.15}
 
 

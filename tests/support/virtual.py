@@ -8,7 +8,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from core.charge.window import window_key
+from core.charge.load import window_key
 from sweep.engine.loop import Done, Failed, Outcome, Policy, drive
 from sweep.engine.progress import Progress
 from sweep.engine.ranges import Ranges

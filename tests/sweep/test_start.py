@@ -40,6 +40,21 @@ def test_what_only_shows_something_imports_nothing_that_computes(arguments, none
     assert imported & none_of == set()
 
 
+@pytest.mark.parametrize(
+    ("modules", "none_of"),
+    [
+        ("sweep.jobs.simulation, core.simulate, sweep.engine.store", {"hydra", "omegaconf", "ray", "duckdb"}),
+        ("sweep.asked, sweep.jobs.simulation, sweep.jobs.outlook, sweep.engine.on_ray", {"numba", "duckdb", "scipy"}),
+    ],
+)
+def test_worker_and_driver_import_no_more_than_they_need(modules, none_of):
+    """A worker composes no config, and a driver computes nothing: each would take time and memory in every process."""
+    _, imported, _ = ran("-c", f"import {modules}")
+
+    assert "numpy" in imported
+    assert imported & none_of == set()
+
+
 def test_help_takes_less_than_five_imports_of_hydra():
     """The config is composed once, and Hydra's own groups are not listed: 3.4 times, where Hydra takes 6."""
     helps, imports = (min(ran(*line)[2] for _ in range(3)) for line in ((*OF_SWEEP, "--help"), ("-c", "import hydra")))

@@ -32,6 +32,18 @@ print(run_slabs(in_one_block(events), caches, cpus=1, nodes=1, slabs_of=OWN, rul
 """
 
 
+def test_what_is_kept_is_loaded_without_what_compiles(tmp_path):
+    """A process that finds the machine code sets up nothing of Numba's compiler, and computes the same."""
+    line = [sys.executable, "-c", REPLAY + "import sys; print('numba.np.linalg' in sys.modules)"]
+    told = [
+        subprocess.run(line, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True)
+        for _ in range(2)
+    ]
+
+    assert [(each.stdout.split("\n")[1], each.stderr) for each in told] == [("True", ""), ("False", "")]
+    assert told[0].stdout.split("\n")[0] == told[1].stdout.split("\n")[0] == "[0, 1]"
+
+
 def test_one_of_many_compiles(tmp_path):
     """Of workers that come to a cold node at once, one compiles, and the others go on after it has."""
     ended = []
