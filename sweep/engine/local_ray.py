@@ -6,7 +6,7 @@ import atexit
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,11 +30,8 @@ OURS = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
 } | QUIET
 # of Ray's node: processes that nobody asks anything here, 280 MB and 2 CPU-s. `include_dashboard=False` starts the
-# dashboard without its pages, and the other two have no switch.
+# dashboard without its pages, and the other two have no switch. The agent stays: a raylet does not start without.
 NEEDLESS = ("start_api_server", "start_monitor", "start_log_monitor")
-# The agent stays, as a raylet does not start without. It serves nothing where Ray takes its packages to be missing,
-# and the driver then imports none of them.
-LEAN_AGENT = "get_dashboard_dependency_error"
 
 
 class LocalRay:
@@ -53,9 +50,7 @@ class LocalRay:
     def start(self, ray: Any, cores: int | None, common: dict[str, Any]) -> None:
         """Start Ray on so many cores, null: all that one may use."""
         try:
-            node, utils = ray._private.node.Node, ray._private.utils
-            without = dict.fromkeys(NEEDLESS, lambda *_given, **_named: None)
-            with _instead(node, without), _instead(utils, {LEAN_AGENT: lambda: ImportError("nobody asks the agent")}):
+            with _without(ray._private.node.Node, NEEDLESS):
                 ray.init(
                     address="local",
                     _temp_dir=str(self.folder.path / "r"),  # Ray opens it to everybody; the folder above is not
@@ -77,16 +72,16 @@ class LocalRay:
 
 
 @contextmanager
-def _instead(of: Any, functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
-    """Put other functions into a class or a module for a while."""
-    kept = {name: getattr(of, name) for name in functions}
-    for name, function in functions.items():
-        setattr(of, name, function)
+def _without(kind: type, methods: Sequence[str]) -> Iterator[None]:
+    """Have methods of a class do nothing for a while."""
+    kept = {name: getattr(kind, name) for name in methods}
+    for name in methods:
+        setattr(kind, name, lambda *_given, **_named: None)
     try:
         yield
     finally:
-        for name, function in kept.items():
-            setattr(of, name, function)
+        for name, method in kept.items():
+            setattr(kind, name, method)
 
 
 @contextmanager
