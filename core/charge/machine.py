@@ -66,7 +66,7 @@ class Machine:
         )
 
 
-@lru_cache(maxsize=64)  # of a hundredth of their windows' memory
+@lru_cache(maxsize=16)  # of some hundredths of their windows' memory
 def _still(replays: Keyed[Callable[[], SlabTrace]]) -> SlabTrace:
     return replays.of()
 

@@ -7,7 +7,8 @@ import os
 import secrets
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals, usable
@@ -82,6 +83,38 @@ def _without(kind: type, methods: Sequence[str]) -> Iterator[None]:
     finally:
         for name, method in kept.items():
             setattr(kind, name, method)
+
+
+@contextmanager
+def nobody_left() -> Iterator[None]:
+    """Kill what is left, after Ray was ended, of the processes below this one.
+
+    An agent that was still starting when its raylet died looks for the raylet's GCS for a minute and more.
+    """
+    handles = []
+    for pid in _below(os.getpid()):
+        with suppress(OSError):  # it has ended, or the kernel is older than 5.3
+            handles.append(os.pidfd_open(pid))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            with suppress(OSError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
+
+
+def _below(pid: int) -> list[int]:
+    """Return the processes that a process started, those that they started, and so on."""
+    started: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            started.setdefault(parent, []).append(int(path.parent.name))
+    found = started.get(pid, [])[:]
+    for each in found:
+        found += started.get(each, [])
+    return found
 
 
 @contextmanager

@@ -9,14 +9,14 @@ import pickle
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sweep.engine import signals
 from sweep.engine.ahead import Ahead
-from sweep.engine.local_ray import QUIET, LocalRay, own_signals
+from sweep.engine.local_ray import QUIET, LocalRay, nobody_left, own_signals
 from sweep.engine.loop import (
     POLL_S,
     Done,
@@ -180,8 +180,9 @@ class OnRay:
         """Drop what is under way; end an embedded Ray, leave a cluster as it was."""
         for ref in self._running:
             self._ray.cancel(ref, force=True)
-        if self._ray is not None:
-            self._ray.shutdown()
+        with nobody_left() if self._local is not None else nullcontext():
+            if self._ray is not None:
+                self._ray.shutdown()
         if self._ahead is not None:
             self._ahead.close()
         if self._local is not None:

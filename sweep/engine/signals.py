@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -45,7 +46,14 @@ def install() -> None:
     _State.count, _State.held, _State.raised, _State.status = 0, 0, False, None
     _State.taken = [n for n in STATUS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     take()
+    sys.unraisablehook = _unraisable
     atexit.register(ignore)  # the first that is registered is the last that runs
+
+
+def _unraisable(dropped: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a Stopped that Python drops, as in a finaliser or after a fork: `check` raises it again."""
+    if not isinstance(dropped.exc_value, Stopped):
+        sys.__unraisablehook__(dropped)
 
 
 def ignore() -> None:

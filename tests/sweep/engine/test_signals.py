@@ -98,6 +98,21 @@ def test_what_goes_wrong_after_a_dropped_signal_is_no_refusal():
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "stopped; the same command resumes\n")
 
 
+def test_a_signal_in_a_finaliser_stops_the_run_and_says_nothing():
+    """Python drops there what a handler raises, with a page of its own: the next look at signals raises it again."""
+    code = (
+        "import os, signal; from sweep.engine import signals\n"
+        "class Brief:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "signals.install(); Brief()\n"
+        "try: signals.check()\n"
+        "except signals.Stopped as stop: print(stop.status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "143\n", "")
+
+
 @pytest.mark.usefixtures("own_signals")
 def test_a_signal_is_held_back():
     """What is postponed is done to its end, and the signal stops the run after it."""
