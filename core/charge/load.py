@@ -64,24 +64,27 @@ def memcgs_online(mix: ChargeMix, cpus: int) -> int:
 
 
 def reserve(point: Point) -> float:
+    """Return what a memcg fills on each of its CPUs beforehand, as a share of what it keeps in a burst."""
     return FILL_OF_ARRAYS if point.allocator == "slab" else FILL[point.kernel.cpu_partial_rule]
 
 
 def burst(mix: ChargeMix) -> int:
+    """Return a memcg's allocations in a stream from the end of one burst to the next."""
     return max(round(mix.burst_allocations), 1)
 
 
 def warm(mix: ChargeMix) -> int:
-    """Allocations of a stream in the warm-up: each memcg that it drives has its share."""
+    """Return the allocations of a stream in the warm-up: each memcg that it drives has its share."""
     return int(np.ceil(WARM_BURSTS * burst(mix) * max(mix.memcgs_per_cpu, 1.0)))
 
 
 def realisation(point: Point) -> str:
+    """Return what keys the random numbers of a window: the mix, and which of those that are alike."""
     return f"{identity(point.workload.charge)} {point.seed} {point.replicate}"
 
 
 def taken_over(point: Point) -> list[tuple[int, int]]:
-    """Slot and time, in allocations of the streams, of each memcg that comes online, in order of time.
+    """Return slot and time, in allocations of the streams, of each memcg that comes online, in order of time.
 
     One Poisson process of unit rate, whose clock `churn_hz` sets, so that churn rates are compared in pairs.
     """

@@ -39,11 +39,10 @@ class ObjcgTrace:
     """What charging by bytes came to.
 
     pages: ALLOC charges pages, FREE uncharges them to the page stock, DIRECT_FREE to the counters; OFFLINE, START,
-    SAMPLE. stats: `STAT_EVENT` records in bytes, none with rstat, counted from `first_stat`
-    on. byte_atomics: on nr_charged_bytes.
-    percpu_refs, dead_refs: references on obj_cgroups and css taken or dropped, per CPU, or by atomics after offline.
-    stat_updates: of a memcg and node, per CPU. live_bytes, stocked_bytes, left_bytes: charged bytes in objects, stocks
-    and nr_charged_bytes at the end.
+    SAMPLE. stats: `STAT_EVENT` records in bytes, none with rstat, counted from `first_stat` on. byte_atomics: on
+    nr_charged_bytes. percpu_refs, dead_refs: references on obj_cgroups and css taken or dropped, per CPU, or by atomics
+    after offline. stat_updates: of a memcg and node, per CPU. live_bytes, stocked_bytes, left_bytes: charged bytes in
+    objects, stocks and nr_charged_bytes at the end.
     """
 
     pages: PageEvents

@@ -69,7 +69,10 @@ class Cutter:
             length *= 2
         taken = stretch(length, grain)
         start, stop = todo.take_down(last, taken.start) if from_last else todo.take_up(first, taken.stop)
-        self._note(start // self._grains[-1])
+        if self._of_grain(start):
+            self._begun.add(start // self._grains[-1])
+        else:
+            self._begun.discard(start // self._grains[-1])
         return start, stop
 
     def _ends(self, near: int | None, aim_s: float) -> tuple[int, int]:
@@ -89,18 +92,10 @@ class Cutter:
         assert ends is not None
         return self._beside_others(*ends)
 
-    def _note(self, grain: int) -> None:
-        """Note whether a part of a grain is left."""
+    def _of_grain(self, at: int) -> tuple[int, int] | None:
+        """Return the ends of what is left of the largest grain that a position is in."""
         length = self._grains[-1]
-        if self._todo.ends_within(grain * length, length):
-            self._begun.add(grain)
-        else:
-            self._begun.discard(grain)
-
-    def _of_grain(self, near: int) -> tuple[int, int] | None:
-        """Return the ends of what is left of the grain that a position is in."""
-        length = self._grains[-1]
-        return self._todo.ends_within(near - near % length, length)
+        return self._todo.ends_within(at - at % length, length)
 
     def _beside_others(self, first: int, last: int) -> tuple[int, int]:
         """Return ends further in, if grains there are begun and some are not: whoever began one goes on with it."""

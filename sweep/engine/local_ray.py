@@ -39,6 +39,7 @@ class LocalRay:
     """Prepares the environment before Ray is imported, starts Ray, and leaves nothing behind."""
 
     def __init__(self) -> None:
+        self._others = set(_below(os.getpid()))  # processes that whoever calls us has started
         self.folder = RunFolder(SOCKET_PATH - BELOW)
         atexit.register(self.folder.close)  # before Ray registers what ends its processes, hence after that has run
         for name in [name for name in os.environ if name.startswith("RAY_")]:
@@ -66,6 +67,24 @@ class LocalRay:
                 f"Ray did not start on this machine ({first_line(error)}); try again, or use cluster=inline"
             ) from error
 
+    @contextmanager
+    def nobody_left(self) -> Iterator[None]:
+        """Kill what is left, after Ray was ended, of the processes that came since.
+
+        An agent that was still starting when its raylet died looks for the raylet's GCS for a minute and more.
+        """
+        handles = []
+        for pid in set(_below(os.getpid())) - self._others:
+            with suppress(OSError):  # it has ended, or the kernel is older than 5.3
+                handles.append(os.pidfd_open(pid))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                with suppress(OSError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                os.close(handle)
+
     def close(self) -> None:
         """Remove the folder."""
         self.folder.close()
@@ -83,25 +102,6 @@ def _without(kind: type, methods: Sequence[str]) -> Iterator[None]:
     finally:
         for name, method in kept.items():
             setattr(kind, name, method)
-
-
-@contextmanager
-def nobody_left() -> Iterator[None]:
-    """Kill what is left, after Ray was ended, of the processes below this one.
-
-    An agent that was still starting when its raylet died looks for the raylet's GCS for a minute and more.
-    """
-    handles = []
-    for pid in _below(os.getpid()):
-        with suppress(OSError):  # it has ended, or the kernel is older than 5.3
-            handles.append(os.pidfd_open(pid))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            with suppress(OSError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            os.close(handle)
 
 
 def _below(pid: int) -> list[int]:

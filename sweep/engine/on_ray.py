@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep.engine import signals
 from sweep.engine.ahead import Ahead
-from sweep.engine.local_ray import QUIET, LocalRay, nobody_left, own_signals
+from sweep.engine.local_ray import QUIET, LocalRay, own_signals
 from sweep.engine.loop import (
     POLL_S,
     Done,
@@ -180,7 +180,7 @@ class OnRay:
         """Drop what is under way; end an embedded Ray, leave a cluster as it was."""
         for ref in self._running:
             self._ray.cancel(ref, force=True)
-        with nobody_left() if self._local is not None else nullcontext():
+        with nullcontext() if self._local is None else self._local.nobody_left():
             if self._ray is not None:
                 self._ray.shutdown()
         if self._ahead is not None:

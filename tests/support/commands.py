@@ -43,6 +43,12 @@ def command(*overrides):
     return [sys.executable, "-m", "sweep", *overrides]
 
 
+def python(code):
+    """Return the exit status of a process that runs some Python, and what it said on stdout and stderr."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
+    return done.returncode, done.stdout, done.stderr
+
+
 def folder(done):
     """Return the run folder that a sweep names on its last line."""
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import pytest
 
 from sweep import folder
 from sweep.folder import InputError, written_aside
+from tests.support.commands import python
 
 
 def put(target, content=b"new"):
@@ -114,9 +115,8 @@ def test_a_bare_ending_does_what_is_registered_and_says_what_was_said():
         "    def __del__(self, write=sys.stderr.write): write('taken apart')\n"
         "sys.late = Late(); atexit.register(print, 'registered'); print('said'); end_process(3, bare=True)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout, done.stderr) == (3, "said\nregistered\n", "")
+    assert python(code) == (3, "said\nregistered\n", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

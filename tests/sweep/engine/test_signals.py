@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from sweep.engine import signals
+from tests.support.commands import python
 
 DRIVER = """
 import signal, time
@@ -78,9 +79,8 @@ def test_a_signal_at_the_very_end_does_not_change_the_status():
         "sys.late = Late()  # goes when modules do, after all that is registered for the end\n"
         "signals.install(); sys.exit(143)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
-    assert (done.returncode, done.stderr) == (143, "")
+    assert python(code) == (143, "", "")
 
 
 def test_what_goes_wrong_after_a_dropped_signal_is_no_refusal():
@@ -93,9 +93,8 @@ def test_what_goes_wrong_after_a_dropped_signal_is_no_refusal():
         "    raise KeyError('defaults')\n"
         "schema.register = register; command.obey(['+experiment=smoke'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout, done.stderr) == (143, "", "stopped; the same command resumes\n")
+    assert python(code) == (143, "", "stopped; the same command resumes\n")
 
 
 def test_a_signal_in_a_finaliser_stops_the_run_and_says_nothing():
@@ -108,9 +107,8 @@ def test_a_signal_in_a_finaliser_stops_the_run_and_says_nothing():
         "try: signals.check()\n"
         "except signals.Stopped as stop: print(stop.status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "143\n", "")
+    assert python(code) == (0, "143\n", "")
 
 
 @pytest.mark.usefixtures("own_signals")
@@ -143,6 +141,5 @@ def test_a_signal_before_anything_began_says_nothing(module, library):
         f"builtins.__import__ = late; sys.argv = ['{module}', '--help']\n"
         f"runpy.run_module('{module}', run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+    assert python(code) == (-signal.SIGINT, "", "")
