@@ -6,8 +6,6 @@ Every design replays the same events. A scheduling quantum carries a 32-bit hash
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,43 +28,10 @@ EVENT = record_dtype(
     object="i4",  # ALLOC, FREE: 0, 1, ...; the number of one that was freed may be another's later
     cpu_hash="u4",
 )
-"""One event. FREE needs only `object` and `cpu_hash`: who is charged is found from the object, as in the kernel."""
+"""One event. FREE needs only `object` and `cpu_hash`: who is charged is found from the object, as in the kernel.
 
-
-class Window(NamedTuple):
-    """Events as they were drawn, and the order in which they happen: block by block.
-
-    Of events that were drawn once for many windows, a window has some blocks.
-    """
-
-    events: tuple[NDArray[np.void], NDArray[np.void]]  # EVENT: this window's own; drawn once for many
-    blocks: NDArray[np.int64]  # [blocks, 3] which of both has it, its first event, that after its last; none is empty
-    undisturbed: NDArray[np.bool_]  # [memcgs] all that happens to them, and no more, is in blocks that were drawn once
-    objects: int  # numbers of objects are below
-
-    @property
-    def memcgs(self) -> int:
-        """How many memcgs there are, the root included."""
-        return self.undisturbed.size
-
-    def own(self) -> Window:
-        """Return what was drawn for this window only."""
-        return self._replace(blocks=self.blocks[self.blocks[:, 0] == 0])
-
-    @property
-    def size(self) -> int:
-        """How many events happen."""
-        return int((self.blocks[:, 2] - self.blocks[:, 1]).sum())
-
-    def in_order(self) -> NDArray[np.void]:
-        """Return the events in the order in which they happen, `[events]`."""
-        return np.concatenate([self.events[which][first:end] for which, first, end in self.blocks.tolist()])
-
-
-def in_one_block(events: NDArray[np.void]) -> Window:
-    """Return events, which are in order, as a window."""
-    memcgs, objects = (int(events[name].max(initial=0)) + 1 for name in ("memcg", "object"))
-    return Window((events, events[:0]), np.array([[0, 0, events.size]]), np.zeros(memcgs, np.bool_), objects)
+A window, which has millions, keeps them packed: `core.blocks`.
+"""
 
 
 def first_counted(kinds: NDArray[np.integer]) -> int:

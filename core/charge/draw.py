@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
+from core.blocks import BLOCK, HERE, PACKED, home_hash
 from core.compiled import entry, part
-from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT, SAMPLE, START
 
 LOOKS = 32  # times in a window at which it is looked up how much the stocks hold
 SETTLING_MIGRATES = 0.5  # chance that a quantum migrates in the first burst, so that memcgs visit all their CPUs
 NOTHING = -1
-HERE, AWAY, LEFT = range(3)  # who frees an object: its memcg, another CPU for it, or reclaim
+OWN, AWAY, LEFT = range(3)  # who frees an object: its memcg, another CPU for it, or reclaim
 
 
 class Streams(NamedTuple):
@@ -43,23 +44,24 @@ class _Objects(NamedTuple):
     """
 
     following: NDArray[np.int32]  # the next one that is freed before the same allocation; NOTHING
-    fate: NDArray[np.uint8]  # HERE, AWAY or LEFT
+    fate: NDArray[np.uint8]  # OWN, AWAY or LEFT
     cache: NDArray[np.uint16]
-    away: NDArray[np.uint32]  # hash of the CPU that frees it, unless it is HERE
+    away: NDArray[np.uint16]  # home whose CPU frees it, unless its fate is OWN
     heap: NDArray[np.int32]  # those that are freed now
 
 
 class Room(NamedTuple):
     """Working memory, and what comes of it; NumPy's, whose pages cost nothing until they are touched."""
 
-    events: NDArray[np.void]  # EVENT
-    blocks: NDArray[np.float64]  # [blocks, 2] when each begins, and its first event
+    events: NDArray[np.void]  # PACKED
+    blocks: NDArray[np.void]  # BLOCK, but for their ends
+    begins: NDArray[np.float64]  # [blocks] when each begins
     of_stream: NDArray[np.int64]  # [streams + 1] where the blocks of a stream begin, among those that are drawn
     used: NDArray[np.int64]  # [2] events, blocks
     due: NDArray[np.int32]  # [actors, ring] first object that an actor frees before an allocation
     objects: _Objects
     first_use: NDArray[np.int64]  # [actors, caches] allocation at which a memcg first uses a cache; NOTHING
-    homes: NDArray[np.uint32]  # [actors, homes] hashes of CPUs
+    homes: NDArray[np.uint64]  # [actors] what their homes follow from
     # [5, actors] allocations so far, the place of the next one on the ring, phase of bursts, memcg, its next coming
     actors: NDArray[np.int64]
     on: NDArray[np.uint32]  # [actors] hash of the CPU that it is on
@@ -81,9 +83,11 @@ def new_room(streams: Streams, caches: int, number: int, marks: int, disturbance
     disturbances: how often a coming disturbs a stream; one memcg that comes disturbs all that drive its slot.
     """
     widest, objects, fills = streams.slots, streams.objects, streams.homes * streams.slots
+    blocks = marks + (fills + streams.length) * number + disturbances
     return Room(
-        events=np.zeros(2 * (streams.length + fills * streams.fill) * number + marks, EVENT),
-        blocks=np.empty((marks + (fills + streams.length) * number + disturbances, 2)),
+        events=np.zeros(2 * (streams.length + fills * streams.fill) * number + marks, PACKED),
+        blocks=np.zeros(blocks, BLOCK),
+        begins=np.empty(blocks),
         of_stream=np.empty(number + 1, np.int64),
         used=np.zeros(2, np.int64),
         due=np.empty((widest, streams.burst + 1), np.int32),
@@ -91,11 +95,11 @@ def new_room(streams: Streams, caches: int, number: int, marks: int, disturbance
             following=np.empty(objects, np.int32),
             fate=np.empty(objects, np.uint8),
             cache=np.empty(objects, np.uint16),
-            away=np.empty(objects, np.uint32),
+            away=np.empty(objects, np.uint16),
             heap=np.empty(objects, np.int32),
         ),
         first_use=np.empty((widest, caches), np.int64),
-        homes=np.empty((widest, streams.homes), np.uint32),
+        homes=np.empty(widest, np.uint64),
         actors=np.empty((5, widest), np.int64),
         on=np.empty(widest, np.uint32),
         state=np.empty(1, np.uint64),
@@ -138,21 +142,20 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
     the streams' are in no particular order. What marks a window comes first, if it is `marked`.
     """
     slots = last[-1]
-    events, blocks, due, objects = room.events, room.blocks, room.due, room.objects
+    events, due, objects = room.events, room.due, room.objects
     first_use, homes, on, (allocated, place, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
     used, state, luck, ring = room.used, room.state, room.luck, due.shape[1]
 
     if marked:
-        _mark(events, blocks, used, streams, seed, slots, comings, luck)
+        _mark(room, streams, seed, slots, comings)
     for drawn in range(which.size):
         room.of_stream[drawn], stream = used[1], which[drawn]
         state[0] = finalise(seed + np.uint64(stream + 1) * GOLDEN)
         begins = 0.5 * _random(state)
         actors = last[stream] - first[stream]
         for actor in range(actors):
-            for home in range(streams.homes):
-                homes[actor, home] = _hash(state)
-            on[actor] = homes[actor, 0]
+            homes[actor], on[actor] = state[0], home_hash(state[0], 0)
+            state[0] += np.uint64(streams.homes) * GOLDEN
             phase[actor] = np.int64(_random(state) * streams.burst)
             allocated[actor] = place[actor] = 0
             memcg[actor] = first[stream] + actor + 1
@@ -161,10 +164,8 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
         first_object = np.int64(stream * streams.objects)
         for actor in range(actors):
             for home in range(streams.homes):
-                _begin(blocks, used, -0.5)
-                _fill(
-                    events, used, streams, first_object, memcg[actor], shares, homes[actor, home], objects, state, luck
-                )
+                _begin(room, -0.5, memcg[actor], home_hash(homes[actor], home), homes[actor])
+                _fill(events, used, streams, first_object, shares, objects, state, luck)
         first_use[:actors] = NOTHING
         running, left = np.int64(0), np.int64(0)
         for i in range(streams.length):
@@ -172,20 +173,9 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
             for each in range(actors):
                 slot = first[stream] + each
                 while coming[each] < comings.of_slot[slot + 1] and comings.at[coming[each]] == i:
-                    _begin(blocks, used, i - 0.2)
+                    _begin(room, i - 0.2, memcg[each], on[each], homes[each])
                     luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
-                    _exit(
-                        events,
-                        used,
-                        streams,
-                        first_object,
-                        due[each],
-                        place[each],
-                        allocated[each],
-                        objects,
-                        on[each],
-                        luck,
-                    )
+                    _exit(events, used, streams, first_object, due[each], place[each], allocated[each], objects, luck)
                     memcg[each] = comings.memcg[coming[each]]
                     first_use[each] = NOTHING
                     coming[each] += 1
@@ -200,14 +190,14 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
                 if allocated[running] < streams.burst and migrates > 0.0:
                     migrates = max(migrates, SETTLING_MIGRATES)
                 if _random(state) < migrates:
-                    on[running] = homes[running, np.int64(_random(state) * streams.homes)]
+                    on[running] = home_hash(homes[running], np.int64(_random(state) * streams.homes))
             left -= 1
             if fresh:
-                _begin(blocks, used, i + begins)
+                _begin(room, i + begins, memcg[running], on[running], homes[running])
 
             k, here = allocated[running], place[running]
             luck[0] = finalise(state[0] ^ np.uint64(i))
-            _free(events, used, streams, first_object, due[running], here, objects, on[running], luck)
+            _free(events, used, streams, first_object, due[running], here, objects, luck)
             allocated[running] += 1
             place[running] = _on_ring(here + 1, ring)
 
@@ -215,17 +205,17 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
             chance, span = _random(state), _random(state)
             elsewhere = _random(state) < streams.remote_frees
             obj = running * ring + here
-            objects.away[obj] = homes[running, np.int64(_random(state) * streams.homes)]
+            objects.away[obj] = np.int64(_random(state) * streams.homes)
             objects.cache[obj] = cache
             if chance < streams.short_lived:
                 until = k + 1 + np.int64(-np.log(1.0 - span) * streams.quantum)
-                objects.fate[obj] = AWAY if elsewhere else HERE
+                objects.fate[obj] = AWAY if elsewhere else OWN
             elif chance < streams.short_lived + (1.0 - streams.short_lived) * streams.outlives:
                 until = k + streams.burst
                 objects.fate[obj] = LEFT
             else:
                 until = k + streams.burst - (k + phase[running]) % streams.burst
-                objects.fate[obj] = AWAY if elsewhere else HERE
+                objects.fate[obj] = AWAY if elsewhere else OWN
             until = min(until, k + streams.burst)
             if until <= streams.length:
                 there = _on_ring(here + until - k, ring)
@@ -237,32 +227,33 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
                 if first_use[running, cache] == NOTHING:
                     first_use[running, cache] = i
                 early = i <= first_use[running, cache] + streams.creation
-            event = _emit(events, used, ALLOC, memcg[running])
-            event.early, event.cache, event.object = early, cache, first_object + obj
-            event.cpu_hash = on[running]
+            event = _emit(events, used, ALLOC)
+            event.early, event.detail, event.object = early, cache, first_object + obj
     room.of_stream[which.size] = used[1]
 
 
 @part
-def _mark(events, blocks, used, streams, seed, slots, comings, luck):  # type: ignore[no-untyped-def]
+def _mark(room, streams, seed, slots, comings):  # type: ignore[no-untyped-def]
     """Memcgs that go online and offline; where the window begins; when stocks are looked at."""
-    _begin(blocks, used, -1.0)
     for slot in range(slots):
-        _emit(events, used, ONLINE, slot + 1)
-    _begin(blocks, used, streams.warm - 0.3)
-    _emit(events, used, START, 0)
+        _mark_one(room, -1.0, ONLINE, slot + 1, np.uint32(0))
+    _mark_one(room, streams.warm - 0.3, START, ROOT, np.uint32(0))
     for sample in range(LOOKS):
         at = streams.warm + sample * (streams.length - streams.warm) // LOOKS
-        _begin(blocks, used, at - 0.25)
-        _emit(events, used, SAMPLE, 0)
+        _mark_one(room, at - 0.25, SAMPLE, ROOT, np.uint32(0))
     for slot in range(slots):
         mine = slot + 1
         for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
-            luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
-            _begin(blocks, used, comings.at[each] - 0.1)
-            _emit(events, used, OFFLINE, mine).cpu_hash = _hash(luck)
+            room.luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
+            _mark_one(room, comings.at[each] - 0.1, OFFLINE, mine, _hash(room.luck))
             mine = comings.memcg[each]
-            _emit(events, used, ONLINE, mine)
+            _mark_one(room, comings.at[each] - 0.1, ONLINE, mine, np.uint32(0))
+
+
+@part
+def _mark_one(room, at, kind, memcg, cpu_hash):  # type: ignore[no-untyped-def]
+    _begin(room, at, memcg, cpu_hash, np.uint64(0))
+    _emit(room.events, room.used, kind)
 
 
 @part
@@ -271,20 +262,19 @@ def _on_ring(place, ring):  # type: ignore[no-untyped-def]
 
 
 @part
-def _fill(events, used, streams, first_object, memcg, shares, on, objects, state, luck):  # type: ignore[no-untyped-def]
+def _fill(events, used, streams, first_object, shares, objects, state, luck):  # type: ignore[no-untyped-def]
     """Allocate and free what a memcg keeps in a burst, on one CPU: this CPU and its node have all slabs they keep."""
     luck[0] = finalise(state[0])
     for obj in range(streams.fill):
         objects.heap[obj] = obj
-        objects.fate[obj] = HERE
-        event = _emit(events, used, ALLOC, memcg)
-        event.cache, event.object = _drawn(shares, _random(luck)), first_object + obj
-        event.cpu_hash = on
-    _shuffled_frees(events, used, streams, first_object, streams.fill, objects, on, luck)
+        objects.fate[obj] = OWN
+        event = _emit(events, used, ALLOC)
+        event.detail, event.object = _drawn(shares, _random(luck)), first_object + obj
+    _shuffled_frees(events, used, streams, first_object, streams.fill, objects, luck)
 
 
 @part
-def _free(events, used, streams, first_object, actor_due, here, objects, on, luck):  # type: ignore[no-untyped-def]
+def _free(events, used, streams, first_object, actor_due, here, objects, luck):  # type: ignore[no-untyped-def]
     """Free what a memcg lets go before its next allocation in this stream, in random order."""
     count = 0
     obj = actor_due[here]
@@ -293,11 +283,11 @@ def _free(events, used, streams, first_object, actor_due, here, objects, on, luc
         count += 1
         obj = objects.following[obj]
     actor_due[here] = NOTHING
-    _shuffled_frees(events, used, streams, first_object, count, objects, on, luck)
+    _shuffled_frees(events, used, streams, first_object, count, objects, luck)
 
 
 @part
-def _exit(events, used, streams, first_object, actor_due, here, k, objects, on, luck):  # type: ignore[no-untyped-def]
+def _exit(events, used, streams, first_object, actor_due, here, k, objects, luck):  # type: ignore[no-untyped-def]
     """Free all that the tasks of a memcg have in use; what outlives them stays until reclaim has its turn."""
     count = 0
     for until in range(k, min(k + streams.burst, streams.length) + 1):
@@ -312,11 +302,11 @@ def _exit(events, used, streams, first_object, actor_due, here, k, objects, on, 
                 objects.heap[count] = obj
                 count += 1
             obj = following
-    _shuffled_frees(events, used, streams, first_object, count, objects, on, luck)
+    _shuffled_frees(events, used, streams, first_object, count, objects, luck)
 
 
 @part
-def _shuffled_frees(events, used, streams, first_object, count, objects, on, luck):  # type: ignore[no-untyped-def]
+def _shuffled_frees(events, used, streams, first_object, count, objects, luck):  # type: ignore[no-untyped-def]
     heap = objects.heap
     for at in range(count):
         other = at + np.int64(_random(luck) * (count - at))
@@ -324,21 +314,23 @@ def _shuffled_frees(events, used, streams, first_object, count, objects, on, luc
         obj = heap[at]
         event = events[used[0]]
         event.kind, event.object = FREE, first_object + obj
-        own = objects.fate[obj] == HERE or (objects.fate[obj] == AWAY and objects.cache[obj] == streams.filp)
-        event.cpu_hash = on if own else objects.away[obj]
+        own = objects.fate[obj] == OWN or (objects.fate[obj] == AWAY and objects.cache[obj] == streams.filp)
+        event.detail = HERE if own else 1 + objects.away[obj]
         used[0] += 1
 
 
 @part
-def _emit(events, used, kind, memcg):  # type: ignore[no-untyped-def]
+def _emit(events, used, kind):  # type: ignore[no-untyped-def]
     event = events[used[0]]
-    event.kind, event.memcg = kind, memcg
+    event.kind = kind
     used[0] += 1
     return event
 
 
 @part
-def _begin(blocks, used, at):  # type: ignore[no-untyped-def]
+def _begin(room, at, memcg, cpu_hash, homes):  # type: ignore[no-untyped-def]
     """Begin a block with the next event."""
-    blocks[used[1], 0], blocks[used[1], 1] = at, used[0]
-    used[1] += 1
+    block = room.blocks[room.used[1]]
+    block.first, block.memcg, block.cpu_hash, block.homes = room.used[0], memcg, cpu_hash, homes
+    room.begins[room.used[1]] = at
+    room.used[1] += 1

@@ -8,11 +8,11 @@ from functools import cache, lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blocks import Window
 from core.charge.load import still_key
 from core.charge.objcg import ObjcgTrace, run_objcg
 from core.charge.window import still_window
 from core.designs import Design, ObjcgVersion
-from core.events import Window
 from core.kept import Keyed
 from core.keys import setting
 from core.params import Point

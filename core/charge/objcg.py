@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blocks import Window, cpu_of, cpu_that_frees
 from core.charge.stock import DIRECT_FREE, PageEvents
 from core.charge.vmstat import STAT_EVENT
 from core.compiled import entry, part
 from core.designs import ObjcgVersion
-from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START, Window
+from core.events import ALLOC, FREE, OFFLINE, ROOT, SAMPLE, START
 
 OBJCG_SLOT_BYTES = 8  # obj_full_size(): an object's slot in the slab's vector of obj_cgroups is charged too
 UNCACHED = -1  # a byte stock that serves no obj_cgroup
@@ -107,20 +108,21 @@ def run_objcg(
 @entry
 def _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums, pages, rules):  # type: ignore[no-untyped-def]
     """`rules`: version, bytes of a page, obj_cgroups of a memcg."""
-    blocks = window.blocks
     cpus, slots = stocks.shape[:2]
     version, page_bytes, each = rules
-    for block in range(blocks.shape[0]):
-        events = window.events[blocks[block, 0]]
-        for i in range(blocks[block, 1], blocks[block, 2]):
-            event = events[i]
-            cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
+    for at_block in range(window.blocks.size):
+        block = window.blocks[at_block]
+        events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of(block.cpu_hash, cpus)
+        charged = UNCACHED if memcg == ROOT else memcg * each + here * each // cpus
+        for i in range(block.first, block.end):
+            event, cpu = events[i], here
             if event.kind in (ALLOC, FREE):
                 allocates = event.kind == ALLOC
                 me = objects[event.object]
                 if allocates:
-                    me[0] = UNCACHED if event.memcg == ROOT else event.memcg * each + cpu * each // cpus
-                    me[1] = event.cache
+                    me[0], me[1] = charged, event.detail
+                else:
+                    cpu = cpu_that_frees(block, event, here, cpus)
                 who, size = np.int64(me[0]), full[me[1]]
                 if who == UNCACHED:
                     continue
@@ -169,9 +171,9 @@ def _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums,
                     if objcgs[who, REFS] == 0:
                         _release(objcgs, sums, pages, rules, cpu, who)
             elif event.kind == OFFLINE:
-                first = np.int64(event.memcg) * each
+                first = memcg * each
                 objcgs[first : first + each, KILLED] = 1
-                _emit(pages, sums, np.int64(OFFLINE), cpu, np.int64(event.memcg), np.int64(0))
+                _emit(pages, sums, np.int64(OFFLINE), cpu, memcg, np.int64(0))
                 for objcg in range(first, first + each):
                     objcgs[objcg, REFS] -= 1
                     if objcgs[objcg, REFS] == 0:

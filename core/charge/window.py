@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blocks import Window
 from core.charge.draw import NOTHING, Comings, Streams, draw, marks_of, new_room
 from core.charge.load import burst, realisation, reserve, slots_of_streams, streams_key, taken_over, warm
-from core.events import Window
 from core.kept import Keyed, latest
 from core.rng import keyed_generator
 
@@ -36,15 +36,15 @@ FILP = "filp"
 class _Drawn(NamedTuple):
     """Streams as they were drawn, one after the other, behind what marks a window."""
 
-    events: NDArray[np.void]  # EVENT
+    events: NDArray[np.void]  # PACKED
     begins: NDArray[np.float64]  # [blocks] when each happens
-    spans: NDArray[np.int64]  # [blocks, 2] first event of each, and the one after its last
+    blocks: NDArray[np.void]  # BLOCK
     of_stream: NDArray[np.int64]  # [streams + 1] where the blocks of each begin
 
-    def blocks(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return when blocks happen, and where they are: of a stream, or -1: of the marks."""
+    def of(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.void]]:
+        """Return when blocks happen, and what they are: of a stream, or -1: of the marks."""
         blocks = slice(self.of_stream[at] if at >= 0 else 0, self.of_stream[at + 1])
-        return self.begins[blocks], self.spans[blocks]
+        return self.begins[blocks], self.blocks[blocks]
 
 
 def charge_window(point: Point) -> Window:
@@ -69,21 +69,21 @@ def _window(point: Point, coming: list[tuple[int, int]]) -> Window:
         disturbed[:] = True
     undisturbed = None if disturbed.all() else _undisturbed(Keyed(streams_key(point), point))
     own = _draw(point, np.flatnonzero(disturbed), comings)
-    found, redrawn = [own.blocks(-1)], np.cumsum(disturbed) - 1
+    found, redrawn = [own.of(-1)], np.cumsum(disturbed) - 1
     for stream in range(point.cpus):
         if undisturbed is None or disturbed[stream]:
-            found.append(own.blocks(int(redrawn[stream])))
+            found.append(own.of(int(redrawn[stream])))
         else:
-            found.append(undisturbed.blocks(stream))
-    begins, spans = (np.concatenate(each) for each in zip(*found, strict=True))
-    drawing = np.repeat([0, *~disturbed], [each.size for each, _ in found])
-    blocks = np.column_stack([drawing, spans])[np.argsort(begins, kind="stable")]
+            found.append(undisturbed.of(stream))
+    begins, blocks = (np.concatenate(each) for each in zip(*found, strict=True))
+    blocks["drawn"] = np.repeat([0, *~disturbed], [each.size for each, _ in found])
+    blocks = blocks[np.argsort(begins, kind="stable")]
     memcgs = np.zeros(1 + int(last[-1]) + comings.at.size, np.bool_)
     for at in np.flatnonzero(~disturbed):
         memcgs[1 + first[at] : 1 + last[at]] = True
     return Window(
         events=(own.events, own.events[:0] if undisturbed is None else undisturbed.events),
-        blocks=blocks[blocks[:, 1] < blocks[:, 2]],
+        blocks=blocks[blocks["first"] < blocks["end"]],
         undisturbed=memcgs,
         objects=_streams(point).objects * point.cpus,
     )
@@ -110,9 +110,9 @@ def _draw(point: Point, which: NDArray[np.intp], comings: Comings | None) -> _Dr
     disturbances = int((comings.of_slot[last[which]] - comings.of_slot[first[which]]).sum())
     room = new_room(streams, shares.size, which.size, marks_of(slots, comings.at.size), disturbances)
     draw(streams, shares / shares[-1], seed, which, marked, first, last, comings, room)
-    events, (begins, starts) = room.events[: room.used[0]], room.blocks[: room.used[1]].T
-    spans = np.stack([starts, np.append(starts[1:], events.size)], axis=1).astype(np.int64)
-    return _Drawn(events, begins.copy(), spans, room.of_stream)
+    events, blocks = room.events[: room.used[0]], room.blocks[: room.used[1]]
+    blocks["end"] = np.append(blocks["first"][1:], events.size)
+    return _Drawn(events, room.begins[: room.used[1]], blocks, room.of_stream)
 
 
 def _streams(point: Point) -> Streams:

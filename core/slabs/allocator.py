@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blocks import Window, cpu_of, cpu_that_frees
 from core.compiled import entry
-from core.events import ALLOC, FREE, ONLINE, ROOT, START, Window
+from core.events import ALLOC, FREE, ONLINE, ROOT, START
 from core.slabs import slab, slub
 from core.slabs.heap import ALLOCATED, FREED, NONE, OF_MEMCGS, emit, new_heap, slabs_held
-from core.slabs.trace import SlabTrace
+from core.slabs.trace import SlabTrace, firsts_of
 
 SHARED, OWN, REUSED = range(3)  # whose slabs: all memcgs', each memcg's own, own with dead memcgs taken over
 ARRAYS = 3  # the rule of SLAB, beside SLUB's PARTIAL_OFF, PARTIAL_OBJECTS and PARTIAL_SLABS
@@ -33,7 +34,7 @@ def run_slabs(
     holding = heap.cpu["free"] > 0 if arrays else (heap.cpu["slab"] != NONE) | (heap.cpu["partial"] != NONE)
     return SlabTrace(
         pages=heap.pages[: heap.used[1]].copy(),  # the room for all that might have been goes
-        blocks=window.blocks,
+        firsts=firsts_of(window),
         page_ends=heap.page_ends,
         objects=heap.objects,
         instances=heap.instances.reshape(owners, caches.size),
@@ -46,20 +47,20 @@ def run_slabs(
 @entry
 def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # type: ignore[no-untyped-def]
     """Replay on SLAB where there are `arrays`, else on SLUB; Numba leaves the other one out."""
-    ncaches, blocks = heap.caches.size, window.blocks
+    ncaches = heap.caches.size
     buried, taken_over, none = 0, 0, np.int64(0)
-    for block in range(blocks.shape[0]):
-        events, counted = window.events[blocks[block, 0]], heap.objects[block]
-        for i in range(blocks[block, 1], blocks[block, 2]):
-            event = events[i]
-            kind, memcg = np.int64(event.kind), np.int64(event.memcg)
-            cpu = np.int64((np.uint64(event.cpu_hash) * np.uint64(heap.cpus)) >> np.uint64(32))
+    for at_block in range(window.blocks.size):
+        block, counted = window.blocks[at_block], heap.objects[at_block]
+        events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of(block.cpu_hash, heap.cpus)
+        for i in range(block.first, block.end):
+            event, cpu = events[i], here
+            kind = np.int64(event.kind)
             if kind == ALLOC:
                 owner = ROOT if slabs_of == SHARED else identity[memcg]
-                inst = owner * ncaches + event.cache
+                inst = owner * ncaches + event.detail
                 if not heap.instances[inst].created:
                     if event.early:
-                        owner, inst = ROOT, np.int64(event.cache)
+                        owner, inst = ROOT, np.int64(event.detail)
                     else:
                         heap.instances[inst].created = 1
                 c = heap.cpu[inst * heap.cpus + cpu]
@@ -75,6 +76,7 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
                 counted[ALLOCATED] += 1
                 counted[OF_MEMCGS] += (memcg if slabs_of == SHARED else owner) != ROOT
             elif kind == FREE:
+                cpu = cpu_that_frees(block, event, here, heap.cpus)
                 counted[FREED] += 1
                 s = np.int64(slab_of[event.object])
                 inst = heap.slabs[s].cache
@@ -87,7 +89,7 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
                     slub.free(heap, inst, cpu, s)
             elif slabs_of == SHARED or kind >= START:
                 if kind == START:
-                    heap.objects[: block + 1] = 0
+                    heap.objects[: at_block + 1] = 0
                 emit(heap, kind, cpu, memcg, none, none)
             elif kind == ONLINE:
                 while slabs_of == REUSED and taken_over < buried and identity[memcg] == memcg:
@@ -109,4 +111,4 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
                         slab.deactivate(heap, arrays, inst, cpu)
                 graveyard[buried] = owner
                 buried += 1
-        heap.page_ends[block] = heap.used[1]
+        heap.page_ends[at_block] = heap.used[1]

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blocks import Window
 from core.compiled import part
-from core.events import ALLOC, FREE, Window, record_dtype
+from core.events import ALLOC, FREE, record_dtype
 
 ALLOCATED, FREED, OF_MEMCGS = range(3)  # what is counted of objects
 NONE = 0  # no slab: a heap without any is all zeros, and costs only what is touched

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events import Window
+from core.blocks import Window
+
+OF_ITS_OWN = -1
 
 
 @dataclass(frozen=True)
 class SlabTrace:
     """What a run of events did to the slabs.
 
-    pages: `PAGE_EVENT` records in order. blocks: `[blocks, 3]` of the window, page_ends: `[blocks]` how many page
+    pages: `PAGE_EVENT` records in order. firsts: `[blocks]` as `firsts_of` gives them. page_ends: `[blocks]` how many page
     events there are after each, objects: `[blocks, 3]` ALLOCATED, FREED and OF_MEMCGS in each, after START; OF_MEMCGS
     of those ALLOCATED are on slabs of a memcg's own or, where all share them, a memcg's. instances: `[memcgs, caches]`
     records of `INSTANCE`, row 0 the root caches: limits and slabs held at the end. cpus_holding: `[memcgs, caches]`
@@ -27,7 +29,7 @@ class SlabTrace:
     """
 
     pages: NDArray[np.void]
-    blocks: NDArray[np.int64]
+    firsts: NDArray[np.int64]
     page_ends: NDArray[np.int64]
     objects: NDArray[np.int64]
     instances: NDArray[np.void]
@@ -40,15 +42,20 @@ class SlabTrace:
         return int(self.objects[:, which].sum())
 
 
+def firsts_of(window: Window) -> NDArray[np.int64]:
+    """Return the first event of each block that was drawn once for many windows, or OF_ITS_OWN."""
+    return np.where(window.drawn_once, window.blocks["first"], OF_ITS_OWN)
+
+
 def joined(own: SlabTrace, others: SlabTrace, window: Window) -> SlabTrace:
     """Return the trace of a window on slabs of memcgs' own, from that of `window.own()` and one with its other blocks.
 
     `others` may have more blocks than the window has, and other things happen in it to memcgs that are disturbed here.
     """
-    drawn_once = window.blocks[:, 0] == 1
+    drawn_once = window.drawn_once
     at = np.empty(drawn_once.size, np.intp)  # of each block in the two traces, one behind the other
     at[~drawn_once] = np.arange(own.page_ends.size)
-    at[drawn_once] = own.page_ends.size + _places(others.blocks, window.blocks[drawn_once, 1])
+    at[drawn_once] = own.page_ends.size + _places(others.firsts, window.blocks["first"][drawn_once])
     ends = np.append(own.page_ends, own.pages.size + others.page_ends)
     begins = np.append(0, ends[:-1])
     sizes = (ends - begins)[at]
@@ -60,7 +67,7 @@ def joined(own: SlabTrace, others: SlabTrace, window: Window) -> SlabTrace:
     instances[undisturbed], cpus_holding[undisturbed] = others.instances[undisturbed], others.cpus_holding[undisturbed]
     return SlabTrace(
         pages=pages,
-        blocks=window.blocks,
+        firsts=firsts_of(window),
         page_ends=page_ends,
         objects=np.append(own.objects, others.objects, axis=0)[at],
         instances=instances,
@@ -70,9 +77,9 @@ def joined(own: SlabTrace, others: SlabTrace, window: Window) -> SlabTrace:
     )
 
 
-def _places(blocks: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return where in `blocks` those of the events drawn once are that have these first events; none is empty."""
-    found = np.flatnonzero(blocks[:, 0] == 1)
-    found = found[np.argsort(blocks[found, 1])]
-    places: NDArray[np.intp] = found[np.searchsorted(blocks[found, 1], firsts)]
+def _places(firsts: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return where in `firsts` of a trace those wanted are."""
+    found = np.flatnonzero(firsts != OF_ITS_OWN)
+    found = found[np.argsort(firsts[found])]
+    places: NDArray[np.intp] = found[np.searchsorted(firsts[found], wanted)]
     return places

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blocks import packed
 from core.charge.machine import Machine
 from core.designs import DESIGNS
-from core.events import ALLOC, EVENT, FREE, ROOT, cpu_hash, in_one_block
+from core.events import ALLOC, EVENT, FREE, ROOT, cpu_hash
 from core.profile import KernelProfile
 from core.slabs.geometry import RECLAIMABLE, slab_geometry
 from core.slabs.heap import CACHE
@@ -53,7 +54,7 @@ class Program:
             (g.objects, g.pages, g.min_partial, g.cpu_partial_objects + g.cpu_partial_slabs) for g in self.geometry
         ]
         return Machine(
-            in_one_block(self.events(stop)),
+            packed(self.events(stop)),
             np.array(limits, CACHE),
             object_bytes=np.array([g.object_bytes for g in self.geometry], np.int64),
             reclaimable=np.array([g.cache in RECLAIMABLE for g in self.geometry]),

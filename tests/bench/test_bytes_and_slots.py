@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.blocks import packed
 from core.charge.objcg import UNCACHED, run_objcg
 from core.charge.stock import LANES, NOBODY, columns_of, empty_stocks, many_slots, run_stock
 from core.designs.objcg import AS_OF
-from core.events import ALLOC, EVENT, FREE, in_one_block
+from core.events import ALLOC, EVENT, FREE
 from core.slabs.heap import PAGE_EVENT
 from tests.bench.test_stock import BATCHES, CPUS, EVENTS, address, page_events
 from tests.support.contest import timed
@@ -125,7 +126,7 @@ def test_charging_by_bytes(compete, in_c, as_of):
 
     def ours():
         how = {"cpus": CPUS, "nodes": 1, "page_bytes": PAGE_BYTES}
-        found["ours"] = run_objcg(in_one_block(events), OBJECT_BYTES, RECLAIMABLE, version, **how)
+        found["ours"] = run_objcg(packed(events), OBJECT_BYTES, RECLAIMABLE, version, **how)
 
     ours()
     rows = compete(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.blocks import packed
 from core.charge import stock
 from core.charge.count import count, count_lanes
 from core.charge.draw import new_room
@@ -15,7 +16,7 @@ from core.charge.load import window_key
 from core.charge.machine import machine_of
 from core.charge.window import charge_window
 from core.designs import DESIGNS
-from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash, in_one_block
+from core.events import ALLOC, FREE, OFFLINE, ONLINE, cpu_hash
 from core.slabs.slab import array_limits
 from tests.reference import charge as reference
 from tests.reference.slub import Geometry
@@ -500,6 +501,6 @@ def test_allocator_of_a_point_is_the_one_that_runs(allocator, slabs):
     scenario = Scenario((("online", 1, 0), *(("alloc", obj, 1, cache, False, 0) for obj in range(4))))
     base = replace(base, kernel=replace(base.kernel, caches=base.kernel.caches | {"task_struct": 7104}))
 
-    found = count_lanes([base], machine_of(base, in_one_block(scenario.records())))
+    found = count_lanes([base], machine_of(base, packed(scenario.records())))
 
     assert (found["slabs_allocated"], found["pages_charged"]) == (slabs, 8)

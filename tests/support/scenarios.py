@@ -6,8 +6,9 @@ from random import Random
 import numpy as np
 from hypothesis import strategies as st
 
+from core.blocks import packed
 from core.charge.machine import Machine
-from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START, in_one_block
+from core.events import ALLOC, EVENT, FREE, OFFLINE, ONLINE, SAMPLE, START
 from core.keys import resolved
 from core.profile import OBJCG_VERSIONS
 from core.slabs.heap import CACHE
@@ -121,7 +122,7 @@ def machine(settings, scenario):
     """The scenario on the settings' machine, for `core`."""
     caches = settings.caches
     return Machine(
-        in_one_block(scenario.records()),
+        packed(scenario.records()),
         np.array([(c.objects, c.pages, c.min_partial, c.cpu_partial) for c in caches], CACHE),
         object_bytes=np.array([c.object_bytes for c in caches], np.int64),
         reclaimable=np.array([c.reclaimable for c in caches]),

@@ -22,13 +22,14 @@ REPLAY = """
 from sweep.engine.warm import keep_compiled
 keep_compiled()
 import numpy as np
-from core.events import EVENT, in_one_block
+from core.blocks import packed
+from core.events import EVENT
 from core.slabs.allocator import OWN, run_slabs
 from core.slabs.heap import CACHE
 from core.slabs.slub import PARTIAL_OFF
 events, caches = np.zeros(2, EVENT), np.array([(21, 1, 5, 0)], CACHE)
 events["kind"], events["memcg"] = [2, 0], 1
-print(run_slabs(in_one_block(events), caches, cpus=1, nodes=1, slabs_of=OWN, rule=PARTIAL_OFF).pages["pages"].tolist())
+print(run_slabs(packed(events), caches, cpus=1, nodes=1, slabs_of=OWN, rule=PARTIAL_OFF).pages["pages"].tolist())
 """
 
 

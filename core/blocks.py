@@ -1,0 +1,111 @@
+"""Events as a window keeps them: in blocks, each on one CPU and of one memcg, so that an event is 8 bytes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bits import GOLDEN, finalise
+from core.compiled import part
+from core.events import ALLOC, EVENT, FREE, record_dtype
+
+PACKED = record_dtype(
+    kind="u1",
+    early="u1",
+    detail="u2",  # ALLOC: index into the caches; FREE: HERE, or 1 + the home on which it is freed
+    object="i4",
+)
+"""What an event (`core.events.EVENT`) has beside its block."""
+HERE = 0  # on the CPU of the block
+
+BLOCK = record_dtype(
+    first="i8",  # of its events
+    end="i8",  # after the last
+    homes="u8",  # what the hashes of the CPUs that its memcg keeps to follow from: `home_hash`
+    memcg="i4",  # of all but FREE, which needs none
+    cpu_hash="u4",
+    drawn="u1",  # which of a window's events these are of
+)
+
+
+class Window(NamedTuple):
+    """Events as they were drawn, and the order in which they happen: block by block.
+
+    Of events that were drawn once for many windows, a window has some blocks.
+    """
+
+    events: tuple[NDArray[np.void], NDArray[np.void]]  # PACKED: this window's own; drawn once for many
+    blocks: NDArray[np.void]  # BLOCK; none is empty
+    undisturbed: NDArray[np.bool_]  # [memcgs] all that happens to them, and no more, is in blocks that were drawn once
+    objects: int  # numbers of objects are below
+
+    @property
+    def drawn_once(self) -> NDArray[np.bool_]:
+        """Which blocks were drawn once for many windows, `[blocks]`."""
+        once: NDArray[np.bool_] = self.blocks["drawn"] == 1
+        return once
+
+    @property
+    def memcgs(self) -> int:
+        """How many memcgs there are, the root included."""
+        return self.undisturbed.size
+
+    def own(self) -> Window:
+        """Return what was drawn for this window only."""
+        return self._replace(blocks=self.blocks[~self.drawn_once])
+
+    @property
+    def size(self) -> int:
+        """How many events happen."""
+        return int((self.blocks["end"] - self.blocks["first"]).sum())
+
+    def in_order(self) -> NDArray[np.void]:
+        """Return the events in the order in which they happen, `[events]` of EVENT."""
+        places = self.blocks[["drawn", "first", "end"]].tolist()
+        of_blocks = np.concatenate([self.events[drawn][first:end] for drawn, first, end in places])
+        blocks = np.repeat(self.blocks, self.blocks["end"] - self.blocks["first"])
+        allocates, frees, detail = of_blocks["kind"] == ALLOC, of_blocks["kind"] == FREE, of_blocks["detail"]
+        away = frees & (detail != HERE)
+        events = np.zeros(of_blocks.size, EVENT)
+        for name in ("kind", "early", "object"):
+            events[name] = of_blocks[name]
+        events["cache"][allocates] = detail[allocates]
+        events["memcg"][~frees] = blocks["memcg"][~frees]
+        events["cpu_hash"] = blocks["cpu_hash"]
+        events["cpu_hash"][away] = home_hash(blocks["homes"][away], detail[away] - 1)
+        return events
+
+
+def packed(events: NDArray[np.void]) -> Window:
+    """Return events, EVENT records in order, as a window."""
+    moves = (np.diff(events["memcg"]) != 0) | (events["cpu_hash"][1:] != events["cpu_hash"][:-1])
+    firsts = np.append(0, np.flatnonzero(moves) + 1)
+    blocks, records = np.zeros(firsts.size, BLOCK), np.zeros(events.size, PACKED)
+    blocks["first"], blocks["end"] = firsts, np.append(firsts[1:], events.size)
+    for name in ("memcg", "cpu_hash"):
+        blocks[name] = events[name][firsts]
+    for name in ("kind", "early", "object"):
+        records[name] = events[name]
+    records["detail"] = np.where(events["kind"] == ALLOC, events["cache"], HERE)
+    memcgs, objects = (int(events[name].max()) + 1 for name in ("memcg", "object"))
+    return Window((records, records[:0]), blocks, np.zeros(memcgs, np.bool_), objects)
+
+
+@part
+def home_hash(homes, home):  # type: ignore[no-untyped-def]
+    """Hash of the CPU that is a home: those of a memcg are numbers of SplitMix64, one after the other."""
+    return np.uint32(finalise(homes + np.uint64(home + 1) * GOLDEN) >> np.uint64(32))
+
+
+@part
+def cpu_of(cpu_hash, cpus):  # type: ignore[no-untyped-def]
+    """CPU that a hash falls on."""
+    return np.int64((np.uint64(cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
+
+
+@part
+def cpu_that_frees(block, event, here, cpus):  # type: ignore[no-untyped-def]
+    """CPU of a FREE; `here`: that of its block."""
+    return here if event.detail == HERE else cpu_of(home_hash(block.homes, event.detail - 1), cpus)
