@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+_forget: list[Callable[[], None]] = []  # what lets go of what was worked out, of each function that keeps any
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Latest(Generic[T, R]):
     def __init__(self, works_out: Callable[[Keyed[T]], R], serves: Callable[[Any, Any], bool]) -> None:
         self._works_out, self._serves = works_out, serves
         self._kept: dict[Keyed[T], R] = {}
+        _forget.append(self._kept.clear)
 
     def __call__(self, of: Keyed[T]) -> R:
         """Return what is worked out of something."""
@@ -55,3 +58,20 @@ def latest(
         return Latest(works_out, serves)
 
     return keeping
+
+
+def some(most: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Keep what was worked out for the arguments that were used last, so many of them."""
+
+    def keeping(works_out: Callable[..., R]) -> Callable[..., R]:
+        kept = lru_cache(maxsize=most)(works_out)
+        _forget.append(kept.cache_clear)
+        return kept
+
+    return keeping
+
+
+def let_go() -> None:
+    """Let go of all that is kept: what comes next in this process is something else, and takes the room."""
+    for forget in _forget:
+        forget()

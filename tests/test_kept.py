@@ -2,7 +2,7 @@
 
 import weakref
 
-from core.kept import Keyed, latest
+from core.kept import Keyed, latest, let_go, some
 
 
 class Large:
@@ -41,3 +41,21 @@ def test_what_is_kept_serves_whom_it_is_enough_for():
         return Large(of.of)
 
     assert [large(Keyed("a", size)).size for size in (2, 1, 2, 3, 2)] == [2, 2, 2, 3, 3]
+
+
+def test_all_that_is_kept_is_let_go_of():
+    """Whichever function keeps it, and however many: it is worked out anew."""
+    made = []
+
+    def working_out(of):
+        made.append(of.of)
+        return Large(of.of)
+
+    one, several = latest()(working_out), some(2)(working_out)
+    kept = [weakref.ref(keeping(Keyed("a", size))) for keeping, size in ((one, 1), (several, 2))]
+    assert all(each() is not None for each in kept)
+
+    let_go()
+
+    assert [each() for each in kept] == [None, None]
+    assert [one(Keyed("a", 3)).size, several(Keyed("a", 4)).size, made] == [3, 4, [1, 2, 3, 4]]

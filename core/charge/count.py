@@ -9,7 +9,6 @@ reclaimed. Scenarios that have the same window, for in theirs no memcg comes or 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from core.charge.window import charge_window
 from core.columns import Column
 from core.designs import DESIGNS, Design
 from core.events import ALLOC, FREE, ROOT, first_counted
-from core.kept import Keyed, latest
+from core.kept import Keyed, latest, some
 from core.keys import seen_by, setting
 from core.params import Point
 from core.slabs.heap import ALLOCATED, FREED
@@ -107,7 +106,7 @@ def _machine(point: Point) -> Keyed[Point]:
     return Keyed(replay_key(point), seen_by(point, "machine"))
 
 
-@lru_cache(maxsize=2048)  # some kilobytes each; more than a scenario of a large grid has
+@some(2048)  # some kilobytes each; more than a scenario of a large grid has
 def _counted(lanes: Keyed[Sequence[Point]], machine: Keyed[Point]) -> Lanes:
     return count_lanes(lanes.of, _replayed(machine))
 

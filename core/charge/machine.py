@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from core.charge.load import still_key
 from core.charge.objcg import ObjcgTrace, run_objcg
 from core.charge.window import still_window
 from core.designs import Design, ObjcgVersion
-from core.kept import Keyed
+from core.kept import Keyed, some
 from core.keys import setting
 from core.params import Point
 from core.slabs.allocator import ARRAYS, OWN, REUSED, SHARED, run_slabs
@@ -66,7 +66,7 @@ class Machine:
         )
 
 
-@lru_cache(maxsize=16)  # of some hundredths of their windows' memory
+@some(16)  # of some hundredths of their windows' memory
 def _still(replays: Keyed[Callable[[], SlabTrace]]) -> SlabTrace:
     return replays.of()
 

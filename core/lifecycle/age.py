@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.columns import Column
 from core.designs import DESIGNS, Design
-from core.kept import Keyed, latest
+from core.kept import Keyed, latest, some
 from core.keys import resolved, seen_by, setting
 from core.lifecycle.books import SAMPLES
 from core.lifecycle.leftovers import CACHES, DYING, IDS, OBJCGS, OWN_OBJECTS, SLABS, state
@@ -142,7 +141,7 @@ def age(points: Sequence[Point]) -> tuple[Samples, Samples]:
     )
 
 
-@lru_cache(maxsize=256)  # some kilobytes each; more than there are machines and designs in most plans
+@some(256)  # some kilobytes each; more than there are machines and designs in most plans
 def _weighed(of: Keyed[tuple[Point, Design]]) -> Weights:
     return weigh(*of.of)
 

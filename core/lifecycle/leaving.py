@@ -24,12 +24,12 @@ class Lefts(NamedTuple):
     """
 
     left_start: IntArray  # [memcgs + 1]
-    left_kind: IntArray  # [leftovers] index into Workload.leftovers
+    left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_turnovers: FloatArray
     left_spot: NDArray[np.uint32]
     held_start: IntArray  # [memcgs + 1]
-    held_kind: IntArray  # [held] index into PIN_KINDS
-    held_memcg: IntArray
+    held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
+    held_memcg: NDArray[np.int32]
     hold_s: FloatArray
 
 
@@ -70,10 +70,13 @@ def leave(rng: np.random.Generator, more: np.random.Generator, law: Laws, memcgs
     kinds, mean = law.turnovers.size, float(law.means.sum())
     hits = _by_chance(more, law, memcgs)
     number = poisson_at_least_one(rng, mean, memcgs) * ~hits.none if mean else np.zeros(memcgs, np.int64)
-    memcg = np.repeat(np.arange(memcgs), number)
+    memcg = np.repeat(np.arange(memcgs, dtype=np.int32), number)
+    del number  # of a million memcgs each array is megabytes
     shares = np.cumsum(law.means / mean) if mean else np.ones(1)
-    kind = np.minimum(np.searchsorted(shares, rng.random(memcg.size), side="right"), kinds)
-    turnovers = rng.standard_exponential(memcg.size) * np.append(law.turnovers, 0.0)[kind]
+    kind = np.searchsorted(shares, rng.random(memcg.size), side="right").astype(np.int32)
+    np.minimum(kind, kinds, out=kind)
+    turnovers = rng.standard_exponential(memcg.size)
+    turnovers *= np.append(law.turnovers, 0.0)[kind]
     spot = rng.integers(0, 2**32, memcg.size, dtype=np.uint32)
     stray = kind == kinds
     hold_s = law.stray_task_s * rng.standard_exponential(stray.sum())
@@ -88,7 +91,7 @@ def leave(rng: np.random.Generator, more: np.random.Generator, law: Laws, memcgs
     by_memcg, by_holder = (  # what was drawn together is in order
         np.argsort(each, kind="stable") if hits.kind.size else slice(None) for each in (left_memcg, held_memcg)
     )
-    held_kind = np.concatenate([np.full(hold_s.size, STACK), hits.kind[held] - kinds])
+    held_kind = np.concatenate([np.full(hold_s.size, STACK, np.int32), hits.kind[held] - kinds])
     return Lefts(
         left_start=_starts(left_memcg, memcgs),
         left_kind=np.concatenate([kind[~stray], hits.kind[kept]])[by_memcg],
@@ -109,15 +112,15 @@ def _starts(memcg: IntArray, memcgs: int) -> IntArray:
 class _Hits(NamedTuple):
     """What is left by chance, and which memcgs leave no Poisson number of anything."""
 
-    memcg: IntArray
-    kind: IntArray
+    memcg: NDArray[np.int32]
+    kind: NDArray[np.int32]
     none: NDArray[np.bool_]  # [memcgs]
 
 
 def _by_chance(rng: np.random.Generator, law: Laws, memcgs: int) -> _Hits:
     """Toss each coin in turn, given that a memcg leaves one thing at least, by any law."""
     if not law.chances.any():
-        return _Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(memcgs, np.bool_))
+        return _Hits(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(memcgs, np.bool_))
     some = -np.expm1(-law.means.sum())
     found = rng.random(memcgs) * law.leaves < some
     none, memcg, kind = ~found, [], []
@@ -125,8 +128,8 @@ def _by_chance(rng: np.random.Generator, law: Laws, memcgs: int) -> _Hits:
         rest = 1 - np.prod(1 - law.chances[k:])  # that this coin or a later one falls on its face
         hit = rng.random(memcgs) < np.where(found, law.chances[k], law.chances[k] / rest)
         found |= hit
-        memcg.append(np.flatnonzero(hit))
-        kind.append(np.full(memcg[-1].size, k))
+        memcg.append(np.flatnonzero(hit).astype(np.int32))
+        kind.append(np.full(memcg[-1].size, k, np.int32))
     return _Hits(np.concatenate(memcg), np.concatenate(kind), none)
 
 

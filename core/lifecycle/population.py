@@ -154,45 +154,60 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     sigma = load.lifetime_sigma
     birth_s = rng.random(memcgs) * point.duration_s
     life_s = load.lifetime_s * np.exp(sigma * rng.standard_normal(memcgs) - sigma**2 / 2)
-    by_off = np.argsort(birth_s + life_s)
-    birth_s, life_s = birth_s[by_off], life_s[by_off]
-    off_step = _step(birth_s + life_s, step_s)
-    birth_order = np.argsort(birth_s)
-    birth_step = _step(birth_s[birth_order], step_s)
-    birth_start = np.searchsorted(birth_step, np.arange(STEPS + 1))
-    own = np.diff(birth_start)
-    rank = np.concatenate(
-        [rng.choice(total, n, replace=False) for total, n in zip(born + own, own, strict=True)]
-    ).astype(np.int32)
+    off_s = birth_s + life_s
+    by_off = np.argsort(off_s)
+    off_s, life_s = off_s[by_off], life_s[by_off]
+    birth_start, birth_order, rank = _births(rng, birth_s[by_off], born, step_s)
+    del birth_s, by_off  # of a million memcgs each array is megabytes
     key = rng.integers(0, 2**32, memcgs, dtype=np.uint32)
 
     lefts = leave(rng, generator(point, "left by chance"), law, memcgs)
-    by_rank = np.argsort(birth_step.astype(np.int64) << 32 | rank)
+    off_step = _step(off_s, step_s)
     off_start = np.searchsorted(off_step, np.arange(STEPS + 1))
+    held_step = _step(off_s[lefts.held_memcg] + lefts.hold_s, step_s)
+    del off_s
     left_ticks = _ticks(lefts.left_turnovers, tick_turnovers(load, step_s))
+    lefts = lefts._replace(left_turnovers=np.empty(0))
     alone = (np.diff(lefts.left_start) == 1) & (np.diff(lefts.held_start) == 0)
     others = np.flatnonzero(~alone)
     return Followed(
         birth_start=birth_start,
-        birth_order=birth_order[by_rank].astype(np.int32),
-        rank=rank[by_rank],
+        birth_order=birth_order,
+        rank=rank,
         off_start=off_start,
         life_s=life_s,
         key=key,
         left_start=lefts.left_start,
-        left_kind=lefts.left_kind.astype(np.int32),
+        left_kind=lefts.left_kind,
         left_ticks=left_ticks,
         left_spot=lefts.left_spot,
         held_start=lefts.held_start,
-        held_kind=lefts.held_kind.astype(np.int32),
-        held_step=_step((birth_s + life_s)[lefts.held_memcg] + lefts.hold_s, step_s),
+        held_kind=lefts.held_kind,
+        held_step=held_step,
         alone=_alone(np.flatnonzero(alone), lefts, left_ticks, life_s, off_step, load),
         others_start=np.searchsorted(others, off_start),
         others=others.astype(np.int32),
     )
 
 
-def single_of(kind: NDArray[np.int64], *, early: NDArray[np.bool_], has_caches: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _births(
+    rng: np.random.Generator, birth_s: NDArray[np.float64], born: NDArray[np.int64], step_s: float
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """Draw ranks among all memcgs born in a step, `born` of whom are only counted; see `Followed`."""
+    step = _step(birth_s, step_s)
+    own = np.bincount(step, minlength=STEPS)[:STEPS]
+    start = np.insert(np.cumsum(own), 0, 0)
+    rank = np.empty(birth_s.size, np.int32)
+    for first, n, others in zip(start, own, born, strict=False):
+        rank[first : first + n] = rng.choice(others + n, n, replace=False)
+    order = np.argsort(birth_s)
+    by_rank = np.argsort(step[order].astype(np.int64) << 32 | rank)
+    return start, order[by_rank].astype(np.int32), rank[by_rank]
+
+
+def single_of(
+    kind: NDArray[np.integer], *, early: NDArray[np.bool_], has_caches: NDArray[np.bool_]
+) -> NDArray[np.integer]:
     """Number what can become of memcgs that leave one thing: its kind, and what existed when."""
     return 4 * kind + 2 * early + has_caches
 
@@ -213,8 +228,9 @@ def _alone(
         has_caches=its_life_s > load.cache_creation_s,
     )
     place, ticks = off_step[memcg].astype(np.int64) * singles + single, left_ticks[its]
+    del its, its_life_s, single
     order = np.argsort(place << 32 | ticks)
-    starts = np.searchsorted(place[order], np.arange(STEPS * singles + 1))
+    starts = np.insert(np.cumsum(np.bincount(place, minlength=STEPS * singles)[: STEPS * singles]), 0, 0)
     return Alone(
         start=starts[np.add.outer(singles * np.arange(STEPS), np.arange(singles + 1))],
         memcg=memcg[order].astype(np.int32),

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from core.blocks import Window
 
-OF_ITS_OWN = -1
+OF_ITS_OWN = -1  # a block that was drawn for this window only
 
 
 @dataclass(frozen=True)
 class SlabTrace:
     """What a run of events did to the slabs.
 
-    pages: `PAGE_EVENT` records in order. firsts: `[blocks]` as `firsts_of` gives them. page_ends: `[blocks]` how many page
-    events there are after each, objects: `[blocks, 3]` ALLOCATED, FREED and OF_MEMCGS in each, after START; OF_MEMCGS
-    of those ALLOCATED are on slabs of a memcg's own or, where all share them, a memcg's. instances: `[memcgs, caches]`
-    records of `INSTANCE`, row 0 the root caches: limits and slabs held at the end. cpus_holding: `[memcgs, caches]`
-    CPUs with a slab of their own or a partial list at the end. dead: `[memcgs]` 1 after offline. identity: `[memcgs]`
-    the memcg that each one is, itself unless it took over a dead one.
+    pages: `PAGE_EVENT` records in order. firsts: `[blocks]` as `firsts_of` gives them, page_ends: `[blocks]` how many
+    page events there are after each, objects: `[blocks, 3]` ALLOCATED, FREED and OF_MEMCGS in each, after START;
+    OF_MEMCGS of those ALLOCATED are on slabs of a memcg's own or, where all share them, a memcg's. instances:
+    `[memcgs, caches]` records of `INSTANCE`, row 0 the root caches: limits and slabs held at the end. cpus_holding:
+    `[memcgs, caches]` CPUs with a slab of their own or a partial list at the end. dead: `[memcgs]` 1 after offline.
+    identity: `[memcgs]` the memcg that each one is, itself unless it took over a dead one.
     """
 
     pages: NDArray[np.void]
