@@ -14,11 +14,11 @@ from core.events import ALLOC, EVENT, FREE, record_dtype
 PACKED = record_dtype(
     kind="u1",
     early="u1",
-    detail="u2",  # ALLOC: index into the caches; FREE: HERE, or 1 + the home on which it is freed
+    detail="u2",  # ALLOC: index into the caches; FREE: IN_PLACE, or 1 + the home on which it is freed
     object="i4",
 )
 """What an event (`core.events.EVENT`) has beside its block."""
-HERE = 0  # on the CPU of the block
+IN_PLACE = 0  # on the CPU of the block
 
 BLOCK = record_dtype(
     first="i8",  # of its events
@@ -67,7 +67,7 @@ class Window(NamedTuple):
         of_blocks = np.concatenate([self.events[drawn][first:end] for drawn, first, end in places])
         blocks = np.repeat(self.blocks, self.blocks["end"] - self.blocks["first"])
         allocates, frees, detail = of_blocks["kind"] == ALLOC, of_blocks["kind"] == FREE, of_blocks["detail"]
-        away = frees & (detail != HERE)
+        away = frees & (detail != IN_PLACE)
         events = np.zeros(of_blocks.size, EVENT)
         for name in ("kind", "early", "object"):
             events[name] = of_blocks[name]
@@ -88,7 +88,7 @@ def packed(events: NDArray[np.void]) -> Window:
         blocks[name] = events[name][firsts]
     for name in ("kind", "early", "object"):
         records[name] = events[name]
-    records["detail"] = np.where(events["kind"] == ALLOC, events["cache"], HERE)
+    records["detail"] = np.where(events["kind"] == ALLOC, events["cache"], IN_PLACE)
     memcgs, objects = (int(events[name].max()) + 1 for name in ("memcg", "object"))
     return Window((records, records[:0]), blocks, np.zeros(memcgs, np.bool_), objects)
 
@@ -100,7 +100,7 @@ def home_hash(homes, home):  # type: ignore[no-untyped-def]
 
 
 @part
-def cpu_of(cpu_hash, cpus):  # type: ignore[no-untyped-def]
+def cpu_of_hash(cpu_hash, cpus):  # type: ignore[no-untyped-def]
     """CPU that a hash falls on."""
     return np.int64((np.uint64(cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
 
@@ -108,4 +108,4 @@ def cpu_of(cpu_hash, cpus):  # type: ignore[no-untyped-def]
 @part
 def cpu_that_frees(block, event, here, cpus):  # type: ignore[no-untyped-def]
     """CPU of a FREE; `here`: that of its block."""
-    return here if event.detail == HERE else cpu_of(home_hash(block.homes, event.detail - 1), cpus)
+    return here if event.detail == IN_PLACE else cpu_of_hash(home_hash(block.homes, event.detail - 1), cpus)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
-from core.blocks import BLOCK, HERE, PACKED, home_hash
+from core.blocks import BLOCK, IN_PLACE, PACKED, home_hash
 from core.compiled import entry, part
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT, SAMPLE, START
 
@@ -315,7 +315,7 @@ def _shuffled_frees(events, used, streams, first_object, count, objects, luck): 
         event = events[used[0]]
         event.kind, event.object = FREE, first_object + obj
         own = objects.fate[obj] == OWN or (objects.fate[obj] == AWAY and objects.cache[obj] == streams.filp)
-        event.detail = HERE if own else 1 + objects.away[obj]
+        event.detail = IN_PLACE if own else 1 + objects.away[obj]
         used[0] += 1
 
 

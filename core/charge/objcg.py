@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blocks import Window, cpu_of, cpu_that_frees
+from core.blocks import Window, cpu_of_hash, cpu_that_frees
 from core.charge.stock import DIRECT_FREE, PageEvents
 from core.charge.vmstat import STAT_EVENT
 from core.compiled import entry, part
@@ -112,7 +112,7 @@ def _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums,
     version, page_bytes, each = rules
     for at_block in range(window.blocks.size):
         block = window.blocks[at_block]
-        events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of(block.cpu_hash, cpus)
+        events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of_hash(block.cpu_hash, cpus)
         charged = UNCACHED if memcg == ROOT else memcg * each + here * each // cpus
         for i in range(block.first, block.end):
             event, cpu = events[i], here

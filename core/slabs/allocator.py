@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blocks import Window, cpu_of, cpu_that_frees
+from core.blocks import Window, cpu_of_hash, cpu_that_frees
 from core.compiled import entry
 from core.events import ALLOC, FREE, ONLINE, ROOT, START
 from core.slabs import slab, slub
@@ -51,7 +51,7 @@ def _replay(heap, arrays, window, slabs_of, identity, slab_of, graveyard):  # ty
     buried, taken_over, none = 0, 0, np.int64(0)
     for at_block in range(window.blocks.size):
         block, counted = window.blocks[at_block], heap.objects[at_block]
-        events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of(block.cpu_hash, heap.cpus)
+        events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of_hash(block.cpu_hash, heap.cpus)
         for i in range(block.first, block.end):
             event, cpu = events[i], here
             kind = np.int64(event.kind)
