@@ -268,7 +268,7 @@ def _answers(run: Run, setting: str | None = None) -> list[Answers]:
         raise InputError(f"RUN must have landed something (got {run.url!r}, where no task has ended yet); wait for it")
     if not is_of_sweep(run):
         raise no_sweep(run)
-    asked = answers(connect(run, hold="true"))
+    asked = answers(connect(run, hold=True))
     if not asked:
         raise InputError(f"RUN must have swept a design that accounts (got {run.url!r}, which has none); add one")
     if setting and not any(setting in ask.setting for ask in asked):

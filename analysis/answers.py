@@ -91,7 +91,8 @@ class Answers:
     @cached_property
     def told(self) -> dict[tuple[str, str, str], int]:
         """At the configured point: 1, -1 or 0 by measure and two designs, as sql/uncertainty.sql tells them apart."""
-        return {(row["measure"], row["design"], row["against"]): row["told"] for row in self.at_point("uncertainty")}
+        rows = self.at_point("main.uncertainty")  # of all measures, which are held of few
+        return {(row["measure"], row["design"], row["against"]): row["told"] for row in rows}
 
     @cached_property
     def cells(self) -> list[Answer]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from analysis.marts import marts
-from analysis.measures import OVER_GRID
+from analysis.measures import TOLD_APART
 from analysis.run import InputError, Run
 from core.designs import DESIGNS
 from core.keys import fields_of, read_by
@@ -27,9 +26,7 @@ from core.params import Point
 GRID = tuple(name for name, own in fields_of(Point).items() if own.named)  # the others make up a row's `setting`
 REALISATION = read_by(Point, "realisation")
 MOST_PAIRS = 1000  # Student's t at more degrees of freedom is the normal quantile to three digits
-PAIRED_ROWS = 12_000_000  # rows of points that are put in pairs at once: some 900 MiB
 BASES = ("cells", "uncertainty")  # marts that others are made of
-OFTEN = ("batch_choice", "prices")  # marts of points that several tables ask
 # what marts read and runs of older versions lack: null there, or the sum of the columns that match
 NEWER = {
     "dead_bytes_end": "^memory_bytes_dead_",
@@ -45,6 +42,11 @@ NEWER = {
 }
 MACROS = f"""
 create macro t95(degrees) as getvariable('quantiles')[least(degrees, {MOST_PAIRS})::bigint];
+create macro told(mine, theirs, half) as case
+    when mine - theirs - coalesce(half, 0) > {TOLD_APART} * greatest(abs(mine), abs(theirs)) then 1
+    when mine - theirs + coalesce(half, 0) < -{TOLD_APART} * greatest(abs(mine), abs(theirs)) then -1
+    else 0
+end;
 create macro half_width(x) as t95(count(x) - 1) * stddev_samp(x) / sqrt(count(x));
 create macro rival(name, a, b) as {{
     measure: name, mine: avg(a)::double, theirs: avg(b)::double, error: stddev_samp(a - b) / sqrt(count(*))
@@ -52,15 +54,15 @@ create macro rival(name, a, b) as {{
 """
 
 
-def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
+def connect(run: Run, *, hold: bool = False) -> duckdb.DuckDBPyConnection:
     """A connection that sees one run's tables and the views over them, and no file.
 
-    hold: for whoever asks often, a condition on rows of `cells` and `uncertainty`, which are then computed once.
+    hold: for whoever asks often; see `analysis.held`.
     """
     con = duckdb.connect()
     tables = run.tables()
     con.execute("set parquet_metadata_cache = true")  # each view binds the same files again
-    if hold is not None:
+    if hold:
         con.execute("create schema held; set search_path = 'held,main'")
     # before anything of the run is read: a name in a stranger's file is never more than a name
     own = [file for dataset in tables.values() for file in _local_files(dataset)]
@@ -80,18 +82,24 @@ def connect(run: Run, hold: str | None = None) -> duckdb.DuckDBPyConnection:
     if "samples" in tables:  # of +experiment=sensitivity
         query = files("analysis").joinpath("sql/sensitivity/sensitivity.sql").read_text("utf-8")
         con.execute(f"create view sensitivity as {query}")
-    if "points" in tables and hold is None and not is_of_sweep(run):
+    if "points" in tables and not hold and not is_of_sweep(run):
         con.execute("create view main.points as from landed_points")  # of real kernels: nothing that marts could show
     elif "points" in tables:
         points = _points(con, run, tables["points"].schema.names)
         con.execute(f"create table main.points as from ({points}) limit 0")
-        _views(con, "main", BASES, empty=True)
-        if hold is None:
-            _views(con, "main", set(marts()) - set(BASES))
-        _views(con, "main", BASES)
+        make_views(con, "main", BASES, empty=True)
+        if not hold:
+            make_views(con, "main", set(marts()) - set(BASES))
+        make_views(con, "main", BASES)
         con.execute(f"drop table main.points; create view main.points as {points}")
-        if hold is not None:
-            _hold(con, run, hold)
+        if hold:
+            from analysis.held import work_out
+
+            if lacks := lacking(con, *BASES):
+                raise InputError(
+                    f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
+                )
+            work_out(con)
     return con
 
 
@@ -122,7 +130,7 @@ def no_sweep(run: Run) -> InputError:
     return InputError(f"RUN must be of a sweep (got {run.url!r}, {found}); {then}")
 
 
-def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *, empty: bool = False) -> None:
+def make_views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *, empty: bool = False) -> None:
     """Marts as views. empty: as tables without rows for now, as `points` is: other views are made over them sooner."""
     for name in sorted(names):
         # a run of another version may lack a column; whoever asks for such a mart is told that it is not there
@@ -134,41 +142,15 @@ def _views(con: duckdb.DuckDBPyConnection, schema: str, names: Iterable[str], *,
                 con.execute(f"create view {schema}.{name} as {marts()[name].sql}")
 
 
-def lacking(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """Why a mart is not there: the column that it, or what it is made of, needs and the run lacks; None where it is."""
-    for mart in dict.fromkeys((*BASES, name)):
+def lacking(con: duckdb.DuckDBPyConnection, *names: str) -> str | None:
+    """Why marts are not there: the column that one, or what it is made of, needs and the run lacks; None: they are."""
+    for mart in dict.fromkeys((*BASES, *names)):
         try:
             con.execute(f"from ({marts()[mart].sql}) limit 0")
         except duckdb.BinderException as error:
             column = re.search(r'column "?(\w+)"? not found|column named "(\w+)"', str(error))
             return f"column {column[1] or column[2]}" if column else " ".join(str(error).split())
     return None
-
-
-def _hold(con: duckdb.DuckDBPyConnection, run: Run, where: str) -> None:
-    """Shadow the views by tables of what is shown over the whole grid, and by views of those; `main` has all of it."""
-    known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = $1"  # unbound
-    columns, compared = ([name for (name,) in con.execute(known, [base]).fetchall()] for base in BASES)
-    if not columns or not compared:
-        lacks = lacking(con, BASES[-1])
-        raise InputError(
-            f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
-        )
-    held = {"setting", *GRID, "replicates", "out_of_memory", "own", *OVER_GRID}
-    wanted = ", ".join(column for column in columns if column.removesuffix("_pm") in held)
-    con.execute(f"create table held.cells as select {wanted} from main.cells")
-    con.execute("create table held.uncertainty as from main.uncertainty limit 0")
-    rows = con.execute("select cpus, sum(replicates) as n from held.cells group by cpus order by cpus").fetchall()
-    pieces = min(math.ceil(sum(n for _, n in rows) / PAIRED_ROWS), len(rows))
-    # all at once without a condition on CPUs, from which DuckDB would guess that the side to hold is the smaller
-    of_some = [f"cpus in {tuple(cpus for cpus, _ in rows[piece::pieces])}" for piece in range(pieces)]
-    for some in of_some if pieces > 1 else ["true"]:
-        con.execute(f"insert into held.uncertainty from main.uncertainty where ({where}) and {some}")
-    _views(con, "held", set(marts()) - set(BASES))
-    for name in OFTEN:
-        with suppress(duckdb.CatalogException):  # of a run that lacks what it needs
-            con.execute(f"create table held.held_{name} as from held.{name}; drop view held.{name}")
-            con.execute(f"alter table held.held_{name} rename to {name}")
 
 
 def _points(con: duckdb.DuckDBPyConnection, run: Run, columns: list[str]) -> str:

@@ -50,10 +50,6 @@ select setting, measure, design, against, cpus, batch, churn_hz, pairs,
        mine - theirs as mean_difference,
        mean_difference - t95(pairs - 1) * error as low,
        mean_difference + t95(pairs - 1) * error as high,
-       case
-           when coalesce(low, mean_difference) > 0.01 * greatest(abs(mine), abs(theirs)) then 1
-           when coalesce(high, mean_difference) < -0.01 * greatest(abs(mine), abs(theirs)) then -1
-           else 0
-       end as told
+       told(mine, theirs, t95(pairs - 1) * error) as told
 from both_ways
 where mine is not null and theirs is not null

@@ -142,7 +142,7 @@ def test_sql_answers_over_what_kernels_measured(profile_of, tmp_path):
 
     assert connect(run).sql(query).fetchall() == [(60.0,)]
     with pytest.raises(InputError, match="RUN must be of a sweep"):
-        connect(run, hold="true")
+        connect(run, hold=True)
 
 
 def test_tables_say_what_kernels_measured(profile_of, tmp_path):

@@ -1,0 +1,95 @@
+"""What tables and the report ask often, worked out once: means over the whole grid, and which of two designs has more.
+
+In the schema `held`, tables shadow the marts that they have of; `main` has all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+import duckdb
+
+from analysis.db import BASES, GRID, make_views
+from analysis.marts import marts
+from analysis.measures import COMPARED, OVER_GRID, TOLD_APART
+
+OFTEN = ("batch_choice", "prices")  # marts of points that several tables ask
+PAIRED_ROWS = 12_000_000  # rows of points that are put in pairs at once: some 900 MiB
+NEAR = 1e-9  # share of the bound within which two ways to add up the same rows may differ
+KEYS = ("setting", "measure", "design", "against", "cpus", "batch", "churn_hz")
+# The interval of a paired difference is no wider than those of both means together: whoever stands apart by more does
+# so in pairs, and whose means are within the bound does not. What is left is null, and paired.
+BY_MEANS = f"""
+with seen as (
+    select setting, design, cpus, batch, churn_hz, bit_xor(hash(scenario_id)) as scenarios from main.points group by all
+),
+figures as (
+    from held.cells unpivot include nulls (
+        (value, value_pm) for measure in ({", ".join(f"({name}, {name}_pm) as '{name}'" for name in COMPARED)})
+    )
+),
+known as (select * from figures join seen using (setting, design, cpus, batch, churn_hz) where value is not null)
+select a.setting, a.measure, a.design, b.design as against, a.cpus, a.batch, a.churn_hz,
+       {TOLD_APART} * greatest(abs(a.value), abs(b.value)) as bound,
+       case
+           when (a.scenarios, a.replicates) <> (b.scenarios, b.replicates) then null
+           when abs(a.value - b.value) <= (1 - {NEAR}) * bound then 0
+           else nullif(told(a.value, b.value, coalesce(a.value_pm + b.value_pm, 0) + {NEAR} * bound), 0)
+       end as told
+from known as a join known as b using (setting, measure, cpus, batch, churn_hz)
+where a.design <> b.design
+"""
+
+
+def _compared(row: str) -> str:
+    """SQL for the value that a row of points has of the measure of a row of `open`."""
+    cases = (f"when '{name}' then {row}.{name}" for name in COMPARED)
+    return f"case o.measure {' '.join(cases)} end::double"
+
+
+# a row of `open` is a pair of designs at a place, as in `uncertainty`
+BY_PAIRS = f"""
+with wanted as (select distinct setting, unnest([design, against]) as design, cpus, batch, churn_hz from open),
+seen as materialized (
+    select setting, design, cpus, batch, churn_hz, hash(scenario_id) as events, {", ".join(COMPARED)}
+    from main.points semi join wanted using (setting, design, cpus, batch, churn_hz)
+    where cpus in $cpus
+),
+pairs as (
+    select {", ".join(f"o.{key}" for key in KEYS)}, {_compared("a")} as mine, {_compared("b")} as theirs
+    from open as o
+    join seen as a using (setting, design, cpus, batch, churn_hz)
+    join seen as b on (b.events, b.setting, b.design, b.cpus, b.batch, b.churn_hz)
+                    = (a.events, o.setting, o.against, o.cpus, o.batch, o.churn_hz)
+)
+select {", ".join(KEYS)}, told(avg(mine), avg(theirs), half_width(mine - theirs)) as told from pairs group by all
+"""
+
+
+def work_out(con: duckdb.DuckDBPyConnection) -> None:
+    """Fill the schema `held` of a connection to a run that has what `cells` and `uncertainty` need."""
+    shown = {"setting", *GRID, "replicates", "out_of_memory", "own", *OVER_GRID}
+    known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = 'cells'"  # unbound
+    columns = [name for (name,) in con.execute(known).fetchall() if name.removesuffix("_pm") in shown]
+    con.execute(f"create table held.cells as select {', '.join(columns)} from main.cells")
+    con.execute(f"create table held.uncertainty as select {', '.join(KEYS)}, told from ({BY_MEANS})")
+    _pair_the_rest(con)
+    make_views(con, "held", set(marts()) - set(BASES))
+    for name in OFTEN:
+        with suppress(duckdb.CatalogException):  # of a run that lacks what it needs
+            con.execute(f"create table held.held_{name} as from held.{name}; drop view held.{name}")
+            con.execute(f"alter table held.held_{name} rename to {name}")
+
+
+def _pair_the_rest(con: duckdb.DuckDBPyConnection) -> None:
+    """Tell apart in pairs what means leave open, of some CPU counts at a time."""
+    con.execute("create temp table open as select * exclude told from held.uncertainty where told is null")
+    con.execute("delete from held.uncertainty where told is null")
+    rows = con.execute(
+        "select cpus, sum(replicates)::bigint from held.cells semi join open using (cpus) group by cpus order by cpus"
+    ).fetchall()
+    pieces = min(math.ceil(sum(n for _, n in rows) / PAIRED_ROWS), len(rows))
+    for piece in range(pieces):
+        cpus = [cpus for cpus, _ in rows[piece::pieces]]
+        con.execute(f"insert into held.uncertainty {BY_PAIRS}", {"cpus": cpus})
