@@ -17,7 +17,7 @@ from analysis.measures import COMPARED, OVER_GRID, TOLD_APART
 OFTEN = ("batch_choice", "prices")  # marts of points that several tables ask
 PAIRED_ROWS = 12_000_000  # rows of points that are put in pairs at once: some 900 MiB
 NEAR = 1e-9  # share of the bound within which two ways to add up the same rows may differ
-KEYS = ("setting", "measure", "design", "against", "cpus", "batch", "churn_hz")
+PAIR = ("setting", "measure", "design", "against", "cpus", "batch", "churn_hz")
 # The interval of a paired difference is no wider than those of both means together: whoever stands apart by more does
 # so in pairs, and whose means are within the bound does not. What is left is null, and paired.
 BY_MEANS = f"""
@@ -57,13 +57,13 @@ seen as materialized (
     where cpus in $cpus
 ),
 pairs as (
-    select {", ".join(f"o.{key}" for key in KEYS)}, {_compared("a")} as mine, {_compared("b")} as theirs
+    select {", ".join(f"o.{key}" for key in PAIR)}, {_compared("a")} as mine, {_compared("b")} as theirs
     from open as o
     join seen as a using (setting, design, cpus, batch, churn_hz)
     join seen as b on (b.events, b.setting, b.design, b.cpus, b.batch, b.churn_hz)
                     = (a.events, o.setting, o.against, o.cpus, o.batch, o.churn_hz)
 )
-select {", ".join(KEYS)}, told(avg(mine), avg(theirs), half_width(mine - theirs)) as told from pairs group by all
+select {", ".join(PAIR)}, told(avg(mine), avg(theirs), half_width(mine - theirs)) as told from pairs group by all
 """
 
 
@@ -73,7 +73,7 @@ def work_out(con: duckdb.DuckDBPyConnection) -> None:
     known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = 'cells'"  # unbound
     columns = [name for (name,) in con.execute(known).fetchall() if name.removesuffix("_pm") in shown]
     con.execute(f"create table held.cells as select {', '.join(columns)} from main.cells")
-    con.execute(f"create table held.uncertainty as select {', '.join(KEYS)}, told from ({BY_MEANS})")
+    con.execute(f"create table held.uncertainty as select {', '.join(PAIR)}, told from ({BY_MEANS})")
     _pair_the_rest(con)
     make_views(con, "held", set(marts()) - set(BASES))
     for name in OFTEN:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 
 from analysis.db import connect
-from analysis.held import KEYS
+from analysis.held import PAIR
 from analysis.marts import marts
 from analysis.measures import COMPARED
 from analysis.run import open_run
@@ -272,7 +272,7 @@ def test_designs_are_told_apart_by_their_means_as_they_are_in_pairs(land, figure
         if (n, place) not in missing or len(figures) == 1
     ]
     con = connect(open_run(str(land(points, name=f"run{next(RUNS)}"))), hold=True)
-    keys = ", ".join((*KEYS, "told"))
+    keys = ", ".join((*PAIR, "told"))
     held, paired = (
         con.sql(f"select {keys} from {schema}.uncertainty where measure in {COMPARED} order by all").fetchall()
         for schema in ("held", "main")
