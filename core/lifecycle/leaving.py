@@ -23,11 +23,11 @@ class Lefts(NamedTuple):
     the object among those that the memcg allocated from the cache, in 2**-32.
     """
 
-    left_start: IntArray  # [memcgs + 1]
+    left_start: NDArray[np.int32]  # [memcgs + 1]
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_turnovers: FloatArray
     left_spot: NDArray[np.uint32]
-    held_start: IntArray  # [memcgs + 1]
+    held_start: NDArray[np.int32]  # [memcgs + 1]
     held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
     held_memcg: NDArray[np.int32]
     hold_s: FloatArray
@@ -104,9 +104,11 @@ def leave(rng: np.random.Generator, more: np.random.Generator, law: Laws, memcgs
     )
 
 
-def _starts(memcg: IntArray, memcgs: int) -> IntArray:
+def _starts(memcg: NDArray[np.int32], memcgs: int) -> NDArray[np.int32]:
     """Where those of each memcg begin, once they are in order, and where the last of them end; `[memcgs + 1]`."""
-    return np.insert(np.cumsum(np.bincount(memcg, minlength=memcgs)), 0, 0)
+    starts = np.zeros(memcgs + 1, np.int32)
+    np.cumsum(np.bincount(memcg, minlength=memcgs), out=starts[1:])
+    return starts
 
 
 class _Hits(NamedTuple):

@@ -52,11 +52,11 @@ class Followed(NamedTuple):
     off_start: NDArray[np.int64]  # [STEPS + 1] memcgs gone before each step
     life_s: NDArray[np.float64]  # [memcgs]
     key: NDArray[np.uint32]  # decides on which CPUs it ran
-    left_start: NDArray[np.int64]  # [memcgs + 1]
+    left_start: NDArray[np.int32]  # [memcgs + 1]
     left_kind: NDArray[np.int32]  # [leftovers] index into Workload.leftovers
     left_ticks: NDArray[np.int32]  # age at which it is reclaimed, in ticks of the reclaim clock
     left_spot: NDArray[np.uint32]
-    held_start: NDArray[np.int64]  # [memcgs + 1]
+    held_start: NDArray[np.int32]  # [memcgs + 1]
     held_kind: NDArray[np.int32]  # [held] index into PIN_KINDS
     held_step: NDArray[np.int32]  # in which it lets go of the memcg
     alone: Alone
