@@ -22,6 +22,7 @@ from analysis import output
 from analysis import real as measured
 from analysis.answers import Answers, answers
 from analysis.db import connect, is_of_kernels, is_of_sweep, lacking, no_sweep
+from analysis.held import holding
 from analysis.marts import marts
 from analysis.run import InputError, Run, open_run
 from analysis.sheets import Sheet, Shown, sheets
@@ -268,7 +269,7 @@ def _answers(run: Run, setting: str | None = None) -> list[Answers]:
         raise InputError(f"RUN must have landed something (got {run.url!r}, where no task has ended yet); wait for it")
     if not is_of_sweep(run):
         raise no_sweep(run)
-    asked = answers(connect(run, hold=True))
+    asked = answers(holding(run))
     if not asked:
         raise InputError(f"RUN must have swept a design that accounts (got {run.url!r}, which has none); add one")
     if setting and not any(setting in ask.setting for ask in asked):

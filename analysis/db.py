@@ -57,7 +57,7 @@ create macro rival(name, a, b) as {{
 def connect(run: Run, *, hold: bool = False) -> duckdb.DuckDBPyConnection:
     """A connection that sees one run's tables and the views over them, and no file.
 
-    hold: for whoever asks often; see `analysis.held`.
+    hold: with a schema `held` before the one of the views, for `analysis.held`.
     """
     con = duckdb.connect()
     tables = run.tables()
@@ -92,14 +92,6 @@ def connect(run: Run, *, hold: bool = False) -> duckdb.DuckDBPyConnection:
             make_views(con, "main", set(marts()) - set(BASES))
         make_views(con, "main", BASES)
         con.execute(f"drop table main.points; create view main.points as {points}")
-        if hold:
-            from analysis.held import work_out
-
-            if lacks := lacking(con, *BASES):
-                raise InputError(
-                    f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
-                )
-            work_out(con)
     return con
 
 

@@ -1,6 +1,7 @@
 """What tables and the report ask often, worked out once: means over the whole grid, and which of two designs has more.
 
-In the schema `held`, tables shadow the marts that they have of; `main` has all of it.
+In the schema `held` tables shadow those marts: `cells` of OVER_GRID alone, `uncertainty` of COMPARED alone and with no
+more than `told`. `main` has all of both.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from contextlib import suppress
 
 import duckdb
 
-from analysis.db import BASES, GRID, make_views
+from analysis.db import BASES, GRID, connect, lacking, make_views
 from analysis.marts import marts
 from analysis.measures import COMPARED, OVER_GRID, TOLD_APART
+from analysis.run import InputError, Run
 
 OFTEN = ("batch_choice", "prices")  # marts of points that several tables ask
 PAIRED_ROWS = 12_000_000  # rows of points that are put in pairs at once: some 900 MiB
@@ -63,12 +65,18 @@ pairs as (
     join seen as b on (b.events, b.setting, b.design, b.cpus, b.batch, b.churn_hz)
                     = (a.events, o.setting, o.against, o.cpus, o.batch, o.churn_hz)
 )
-select {", ".join(PAIR)}, told(avg(mine), avg(theirs), half_width(mine - theirs)) as told from pairs group by all
+select {", ".join(PAIR)}, told(avg(mine), avg(theirs), half_width(mine - theirs)) as told
+from pairs group by all having avg(mine) is not null and avg(theirs) is not null
 """
 
 
-def work_out(con: duckdb.DuckDBPyConnection) -> None:
-    """Fill the schema `held` of a connection to a run that has what `cells` and `uncertainty` need."""
+def holding(run: Run) -> duckdb.DuckDBPyConnection:
+    """A connection as `analysis.db.connect` makes it, for whoever asks often."""
+    con = connect(run, hold=True)
+    if lacks := lacking(con):
+        raise InputError(
+            f"RUN must have {lacks} (got {run.url!r}, of another version); sql answers what needs none of it"
+        )
     shown = {"setting", *GRID, "replicates", "out_of_memory", "own", *OVER_GRID}
     known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = 'cells'"  # unbound
     columns = [name for (name,) in con.execute(known).fetchall() if name.removesuffix("_pm") in shown]
@@ -80,11 +88,15 @@ def work_out(con: duckdb.DuckDBPyConnection) -> None:
         with suppress(duckdb.CatalogException):  # of a run that lacks what it needs
             con.execute(f"create table held.held_{name} as from held.{name}; drop view held.{name}")
             con.execute(f"alter table held.held_{name} rename to {name}")
+    return con
 
 
 def _pair_the_rest(con: duckdb.DuckDBPyConnection) -> None:
     """Tell apart in pairs what means leave open, of some CPU counts at a time."""
-    con.execute("create temp table open as select * exclude told from held.uncertainty where told is null")
+    con.execute("""
+        create temp table open as
+        select * exclude told from held.uncertainty where told is null and design < against
+    """)
     con.execute("delete from held.uncertainty where told is null")
     rows = con.execute(
         "select cpus, sum(replicates)::bigint from held.cells semi join open using (cpus) group by cpus order by cpus"
@@ -92,4 +104,12 @@ def _pair_the_rest(con: duckdb.DuckDBPyConnection) -> None:
     pieces = min(math.ceil(sum(n for _, n in rows) / PAIRED_ROWS), len(rows))
     for piece in range(pieces):
         cpus = [cpus for cpus, _ in rows[piece::pieces]]
-        con.execute(f"insert into held.uncertainty {BY_PAIRS}", {"cpus": cpus})
+        query = f"""
+            insert into held.uncertainty by name
+            with paired as materialized ({BY_PAIRS})
+            from paired
+            union all by name
+            select * replace (against as design, design as against, -told as told) from paired
+        """
+        con.execute(query, {"cpus": cpus})
+    con.execute("drop table open")

@@ -13,7 +13,7 @@ class Measure:
     head: str
 
 
-TOLD_APART = 0.01  # share; as in sql/uncertainty.sql: nobody changes a kernel for one per cent
+TOLD_APART = 0.01  # share: nobody changes a kernel for one per cent
 TIE_RULE = (
     "Not told apart: the 95 % interval of the paired difference is not wholly beyond 1 % of the larger mean"
     " (with one replicate, the difference itself)."
@@ -45,8 +45,8 @@ MEASURES = {
     "inherited_bytes_mean": Measure("charges that a new memcg takes over", "inherited"),
     "over_half_limit_share": Measure("new memcgs that start over half their limit", ">half limit"),
 }
-# what is shown over the whole grid, and so held; other figures of cells are worked out for the places that are shown
 COMPARED = ("dead_bytes_end", "atomics_per_object", "ns_per_object")  # in sql/crossover.sql and sql/pareto.sql
+# what is shown over the whole grid, and so held; other figures of cells are worked out for the places that are shown
 OVER_GRID = (*COMPARED, "dying_memcgs_end", "atomics_per_page_charge", "stocked_bytes_mean")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis import readings
 from analysis.answers import Answer, Answers, few
-from analysis.measures import TIE_RULE, head, title
+from analysis.measures import COMPARED, TIE_RULE, head, title
 from analysis.units import three_digits
 
 PLACES = 4  # values of an axis across a sheet unless more are asked for
@@ -324,7 +324,7 @@ def _pareto(ask: Answers, shown: Shown) -> Sheet | None:
     """One line per design: memory, atomics and time, and who is better in one and worse in none."""
     if len(ask.axis("design")) == 1:
         return None
-    columns = ("dead_bytes_end", "atomics_per_object", "ns_per_object")
+    columns = COMPARED
     lists = {axis: shown.of(ask, axis, 1) for axis in AXIS_COUNTS}
     where = " and ".join(f"list_contains(${axis}, {axis})" for axis in AXIS_COUNTS)
     rows = _by_design(ask.rows(f"from pareto where setting = $setting and {where} order by all", **lists))

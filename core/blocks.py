@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.bits import GOLDEN, finalise
 from core.compiled import part
-from core.events import ALLOC, EVENT, FREE, record_dtype
+from core.events import ALLOC, record_dtype
 
 PACKED = record_dtype(
     kind="u1",
@@ -23,7 +23,7 @@ IN_PLACE = 0  # on the CPU of the block
 BLOCK = record_dtype(
     first="i8",  # of its events
     end="i8",  # after the last
-    homes="u8",  # what the hashes of the CPUs that its memcg keeps to follow from: `home_hash`
+    home_seed="u8",  # what the hashes of the CPUs that its memcg keeps to follow from: `home_hash`
     memcg="i4",  # of all but FREE, which needs none
     cpu_hash="u4",
     drawn="u1",  # which of a window's events these are of
@@ -61,25 +61,9 @@ class Window(NamedTuple):
         """How many events happen."""
         return int((self.blocks["end"] - self.blocks["first"]).sum())
 
-    def in_order(self) -> NDArray[np.void]:
-        """Return the events in the order in which they happen, `[events]` of EVENT."""
-        places = self.blocks[["drawn", "first", "end"]].tolist()
-        of_blocks = np.concatenate([self.events[drawn][first:end] for drawn, first, end in places])
-        blocks = np.repeat(self.blocks, self.blocks["end"] - self.blocks["first"])
-        allocates, frees, detail = of_blocks["kind"] == ALLOC, of_blocks["kind"] == FREE, of_blocks["detail"]
-        away = frees & (detail != IN_PLACE)
-        events = np.zeros(of_blocks.size, EVENT)
-        for name in ("kind", "early", "object"):
-            events[name] = of_blocks[name]
-        events["cache"][allocates] = detail[allocates]
-        events["memcg"][~frees] = blocks["memcg"][~frees]
-        events["cpu_hash"] = blocks["cpu_hash"]
-        events["cpu_hash"][away] = home_hash(blocks["homes"][away], detail[away] - 1)
-        return events
-
 
 def packed(events: NDArray[np.void]) -> Window:
-    """Return events, EVENT records in order, as a window."""
+    """Return events, one or more records of EVENT in order, as a window."""
     moves = (np.diff(events["memcg"]) != 0) | (events["cpu_hash"][1:] != events["cpu_hash"][:-1])
     firsts = np.append(0, np.flatnonzero(moves) + 1)
     blocks, records = np.zeros(firsts.size, BLOCK), np.zeros(events.size, PACKED)
@@ -94,9 +78,9 @@ def packed(events: NDArray[np.void]) -> Window:
 
 
 @part
-def home_hash(homes, home):  # type: ignore[no-untyped-def]
+def home_hash(home_seed, home):  # type: ignore[no-untyped-def]
     """Hash of the CPU that is a home: those of a memcg are numbers of SplitMix64, one after the other."""
-    return np.uint32(finalise(homes + np.uint64(home + 1) * GOLDEN) >> np.uint64(32))
+    return np.uint32(finalise(home_seed + np.uint64(home + 1) * GOLDEN) >> np.uint64(32))
 
 
 @part
@@ -108,4 +92,4 @@ def cpu_of_hash(cpu_hash, cpus):  # type: ignore[no-untyped-def]
 @part
 def cpu_that_frees(block, event, here, cpus):  # type: ignore[no-untyped-def]
     """CPU of a FREE; `here`: that of its block."""
-    return here if event.detail == IN_PLACE else cpu_of_hash(home_hash(block.homes, event.detail - 1), cpus)
+    return here if event.detail == IN_PLACE else cpu_of_hash(home_hash(block.home_seed, event.detail - 1), cpus)

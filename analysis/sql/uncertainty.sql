@@ -32,7 +32,7 @@ rivals as (
                rival('ns_per_object', a.ns_per_object, b.ns_per_object),
                rival('offline_work_us', a.offline_work_us, b.offline_work_us)
            ] as measures
-    from seen as a join seen as b using (events)
+    from seen as a join seen as b using (events, cpus, batch)  -- a condition on those is one on both sides
     where a.n < b.n and b.n > 1  -- which spares the join to hold the first design
     group by all
 ),

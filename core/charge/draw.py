@@ -61,7 +61,7 @@ class Room(NamedTuple):
     due: NDArray[np.int32]  # [actors, ring] first object that an actor frees before an allocation
     objects: _Objects
     first_use: NDArray[np.int64]  # [actors, caches] allocation at which a memcg first uses a cache; NOTHING
-    homes: NDArray[np.uint64]  # [actors] what their homes follow from
+    home_seed: NDArray[np.uint64]  # [actors] what the CPUs that they keep to follow from
     # [5, actors] allocations so far, the place of the next one on the ring, phase of bursts, memcg, its next coming
     actors: NDArray[np.int64]
     on: NDArray[np.uint32]  # [actors] hash of the CPU that it is on
@@ -99,7 +99,7 @@ def new_room(streams: Streams, caches: int, number: int, marks: int, disturbance
             heap=np.empty(objects, np.int32),
         ),
         first_use=np.empty((widest, caches), np.int64),
-        homes=np.empty(widest, np.uint64),
+        home_seed=np.empty(widest, np.uint64),
         actors=np.empty((5, widest), np.int64),
         on=np.empty(widest, np.uint32),
         state=np.empty(1, np.uint64),
@@ -130,7 +130,7 @@ def _drawn(shares, at):  # type: ignore[no-untyped-def]
 
 
 def marks_of(slots: int, comings: int) -> int:
-    """Return how many events mark a window, which are as many blocks at most."""
+    """Return how many events mark a window, each a block of its own."""
     return slots + 1 + LOOKS + 2 * comings
 
 
@@ -143,7 +143,8 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
     """
     slots = last[-1]
     events, due, objects = room.events, room.due, room.objects
-    first_use, homes, on, (allocated, place, phase, memcg, coming) = room.first_use, room.homes, room.on, room.actors
+    first_use, home_seed, on = room.first_use, room.home_seed, room.on
+    allocated, place, phase, memcg, coming = room.actors
     used, state, luck, ring = room.used, room.state, room.luck, due.shape[1]
 
     if marked:
@@ -154,7 +155,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
         begins = 0.5 * _random(state)
         actors = last[stream] - first[stream]
         for actor in range(actors):
-            homes[actor], on[actor] = state[0], home_hash(state[0], 0)
+            home_seed[actor], on[actor] = state[0], home_hash(state[0], 0)
             state[0] += np.uint64(streams.homes) * GOLDEN
             phase[actor] = np.int64(_random(state) * streams.burst)
             allocated[actor] = place[actor] = 0
@@ -164,7 +165,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
         first_object = np.int64(stream * streams.objects)
         for actor in range(actors):
             for home in range(streams.homes):
-                _begin(room, -0.5, memcg[actor], home_hash(homes[actor], home), homes[actor])
+                _begin(room, -0.5, memcg[actor], home_hash(home_seed[actor], home), home_seed[actor])
                 _fill(events, used, streams, first_object, shares, objects, state, luck)
         first_use[:actors] = NOTHING
         running, left = np.int64(0), np.int64(0)
@@ -173,7 +174,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
             for each in range(actors):
                 slot = first[stream] + each
                 while coming[each] < comings.of_slot[slot + 1] and comings.at[coming[each]] == i:
-                    _begin(room, i - 0.2, memcg[each], on[each], homes[each])
+                    _begin(room, i - 0.2, memcg[each], on[each], home_seed[each])
                     luck[0] = finalise(state[0] ^ np.uint64(comings.memcg[coming[each]]))
                     _exit(events, used, streams, first_object, due[each], place[each], allocated[each], objects, luck)
                     memcg[each] = comings.memcg[coming[each]]
@@ -190,10 +191,10 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
                 if allocated[running] < streams.burst and migrates > 0.0:
                     migrates = max(migrates, SETTLING_MIGRATES)
                 if _random(state) < migrates:
-                    on[running] = home_hash(homes[running], np.int64(_random(state) * streams.homes))
+                    on[running] = home_hash(home_seed[running], np.int64(_random(state) * streams.homes))
             left -= 1
             if fresh:
-                _begin(room, i + begins, memcg[running], on[running], homes[running])
+                _begin(room, i + begins, memcg[running], on[running], home_seed[running])
 
             k, here = allocated[running], place[running]
             luck[0] = finalise(state[0] ^ np.uint64(i))
@@ -328,9 +329,9 @@ def _emit(events, used, kind):  # type: ignore[no-untyped-def]
 
 
 @part
-def _begin(room, at, memcg, cpu_hash, homes):  # type: ignore[no-untyped-def]
+def _begin(room, at, memcg, cpu_hash, home_seed):  # type: ignore[no-untyped-def]
     """Begin a block with the next event."""
     block = room.blocks[room.used[1]]
-    block.first, block.memcg, block.cpu_hash, block.homes = room.used[0], memcg, cpu_hash, homes
+    block.first, block.memcg, block.cpu_hash, block.home_seed = room.used[0], memcg, cpu_hash, home_seed
     room.begins[room.used[1]] = at
     room.used[1] += 1

@@ -113,14 +113,14 @@ def _charge(window, full, items, objects, stats, stocks, gathered, objcgs, sums,
     for at_block in range(window.blocks.size):
         block = window.blocks[at_block]
         events, memcg, here = window.events[block.drawn], np.int64(block.memcg), cpu_of_hash(block.cpu_hash, cpus)
-        charged = UNCACHED if memcg == ROOT else memcg * each + here * each // cpus
+        payer = UNCACHED if memcg == ROOT else memcg * each + here * each // cpus
         for i in range(block.first, block.end):
             event, cpu = events[i], here
             if event.kind in (ALLOC, FREE):
                 allocates = event.kind == ALLOC
                 me = objects[event.object]
                 if allocates:
-                    me[0], me[1] = charged, event.detail
+                    me[0], me[1] = payer, event.detail
                 else:
                     cpu = cpu_that_frees(block, event, here, cpus)
                 who, size = np.int64(me[0]), full[me[1]]

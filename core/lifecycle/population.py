@@ -167,7 +167,7 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
     held_step = _step(off_s[lefts.held_memcg] + lefts.hold_s, step_s)
     del off_s
     left_ticks = _ticks(lefts.left_turnovers, tick_turnovers(load, step_s))
-    lefts = lefts._replace(left_turnovers=np.empty(0))
+    lefts = lefts._replace(left_turnovers=np.empty(0))  # as large as any, and read
     alone = (np.diff(lefts.left_start) == 1) & (np.diff(lefts.held_start) == 0)
     others = np.flatnonzero(~alone)
     return Followed(
@@ -191,15 +191,15 @@ def _followed(point: Point, rate_hz: float, law: Laws, born: NDArray[np.int64]) 
 
 
 def _births(
-    rng: np.random.Generator, birth_s: NDArray[np.float64], born: NDArray[np.int64], step_s: float
+    rng: np.random.Generator, birth_s: NDArray[np.float64], counted: NDArray[np.int64], step_s: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """Draw ranks among all memcgs born in a step, `born` of whom are only counted; see `Followed`."""
+    """Draw ranks among all memcgs born in a step, `counted` of whom are not followed; see `Followed`."""
     step = _step(birth_s, step_s)
     own = np.bincount(step, minlength=STEPS)[:STEPS]
     start = np.insert(np.cumsum(own), 0, 0)
     rank = np.empty(birth_s.size, np.int32)
-    for first, n, others in zip(start, own, born, strict=False):
-        rank[first : first + n] = rng.choice(others + n, n, replace=False)
+    for first, n, more in zip(start, own, counted, strict=False):
+        rank[first : first + n] = rng.choice(n + more, n, replace=False)
     order = np.argsort(birth_s)
     by_rank = np.argsort(step[order].astype(np.int64) << 32 | rank)
     return start, order[by_rank].astype(np.int32), rank[by_rank]

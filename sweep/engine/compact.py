@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from core.kept import let_go
 from sweep.engine.store import Store, TornPartError
 from sweep.folder import DIGEST, DIGEST_BYTES, PARTS, Stretch, table_file
 
@@ -139,6 +140,7 @@ def make(file: File) -> Said | Exception:
 
     A file without rows is not written.
     """
+    let_go()  # of what this process simulated: a file takes as much room
     store = Store(file.root)
     try:
         rows = _own(file, _read(store, file.parts))

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from core.kept import let_go
 from sweep.engine import usable
 from sweep.engine.loop import Done, Executor, Failed, Given, Item, Job, Task, rehearsals, run_task
 from sweep.engine.warm import compile_once, keep_compiled
@@ -40,7 +39,6 @@ class Inline:
 
     def each(self, do: Callable[[Item], Given], items: Sequence[Item], retries: int) -> Iterator[Given]:  # noqa: ARG002
         """Do it here, one after the other."""
-        let_go()
         return map(do, items)
 
     def close(self) -> None:

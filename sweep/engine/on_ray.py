@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.kept import let_go
 from sweep.engine import signals
 from sweep.engine.ahead import Ahead
 from sweep.engine.local_ray import QUIET, LocalRay, own_signals
@@ -269,10 +268,8 @@ def _node_type() -> str:
 
 
 def _do(code: str, do: Callable[[Item], Given], item: Item) -> Given | ClusterError:
-    if (reason := refusal(code)) is not None:
-        return ClusterError(reason)
-    let_go()  # of what was simulated, for a table's file takes as much room
-    return do(item)
+    reason = refusal(code)
+    return do(item) if reason is None else ClusterError(reason)
 
 
 def _work(job: bytes, root: str, code: str, task: Task) -> Done | Failed:

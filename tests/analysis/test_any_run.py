@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.answers import answers
-from analysis.db import connect
+from analysis.held import holding
 from analysis.report import page
 from analysis.run import open_run
 from analysis.sheets import Shown, sheets
@@ -32,7 +32,7 @@ def test_any_subset_of_a_grid_is_told(land, swept, figure):
         for n, point in enumerate(sorted(swept))
     ]
     run = open_run(str(land(points, [{"life_id": "0", "t_s": 1.0}], name=f"run{next(NUMBER)}")))
-    asked = answers(connect(run, hold="true"))
+    asked = answers(holding(run))
 
     assert page(run, asked).startswith("<!doctype html>")
     assert bool(asked) == any(design != "unaccounted" for design, *_ in swept)

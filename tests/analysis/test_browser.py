@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.db import connect
+from analysis.held import holding
 from analysis.run import open_run
 from tests.analysis.conftest import write_run
 from tests.support.browser import BROWSER, Page
@@ -81,7 +82,7 @@ def report(run, tmp_path_factory) -> Path:
 
     found = open_run(str(run))
     to = tmp_path_factory.mktemp("report") / "report.html"
-    to.write_text(page(found, answers(connect(found, hold="true"))), "utf-8")
+    to.write_text(page(found, answers(holding(found))), "utf-8")
     return to
 
 

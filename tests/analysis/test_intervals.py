@@ -9,7 +9,7 @@ import pytest
 
 from analysis.answers import answers
 from analysis.charts import charts
-from analysis.db import connect
+from analysis.held import holding
 from analysis.measures import MEASURES
 from analysis.run import open_run
 from analysis.sheets import Estimate, Shown, sheets
@@ -50,9 +50,7 @@ def asked(land):
         lives = {row["life_id"]: {"life_id": row["life_id"], "t_s": 86400.0, "dying_memcgs": 7} for row in rows}
         config = {"batch": 64, "cpus": 64, "churn_hz": 0.01, "axes": {"kernel": ["linux-5.2", "linux-6.1"]}}
         manifest = {"state": "complete", "experiment": "toy", "config": config}
-        return answers(
-            connect(open_run(str(land(rows, list(lives.values()), f"of{replicates}", manifest=manifest))), hold="true")
-        )
+        return answers(holding(open_run(str(land(rows, list(lives.values()), f"of{replicates}", manifest=manifest)))))
 
     return _asked
 

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import readings
 from analysis.answers import Answers, answers, few
-from analysis.db import connect
+from analysis.held import holding
 from analysis.run import open_run
 
 MIB = 2**20
@@ -22,7 +22,7 @@ def read(land) -> Callable[..., Answers]:
 
     def _read(points: list[dict[str, object]], **config: object) -> Answers:
         manifest = {"state": "complete", "experiment": "toy", "config": {"batch": 32} | config}
-        [ask] = answers(connect(open_run(str(land(points, manifest=manifest))), hold="true"))
+        [ask] = answers(holding(open_run(str(land(points, manifest=manifest)))))
         return ask
 
     return _read

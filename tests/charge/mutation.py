@@ -27,6 +27,7 @@ from tests.support import ROOT
 # in the order in which they import one another
 CHAIN = (
     "bits",
+    "blocks",
     "slabs.heap",
     "slabs.slab",
     "slabs.slub",

@@ -22,6 +22,7 @@ from tests.reference import charge as reference
 from tests.reference.slub import Geometry
 from tests.support.points import default_point
 from tests.support.scenarios import Scenario, machine, point
+from tests.support.windows import in_order
 
 ONE_PAGE = Geometry(objects=1, pages=1, object_bytes=1016, min_partial=0, cpu_partial=0)
 ON_CPU_0, ON_CPU_1 = 0, 2**31  # of two CPUs
@@ -335,7 +336,7 @@ def test_hash_of_a_cpu_falls_on_it(cpus, share):
 def test_window_is_a_possible_history(seed, churn_hz):
     """Memcgs allocate while they are online; objects are freed once, after their allocation; times never turn back."""
     online, live = set(), set()
-    for event in charge_window(replace(small_window(), seed=seed, churn_hz=churn_hz)).in_order():
+    for event in in_order(charge_window(replace(small_window(), seed=seed, churn_hz=churn_hz))):
         kind, memcg, obj = event["kind"], int(event["memcg"]), int(event["object"])
         if kind == ALLOC:
             assert memcg in online
@@ -353,20 +354,20 @@ def test_window_is_a_possible_history(seed, churn_hz):
 def test_window_is_the_same_for_every_machine():
     """Design, nodes, batch, sizes and depth change nothing in the events; replicate, seed and churn do."""
     base = small_window()
-    events = charge_window(base).in_order().tobytes()
+    events = in_order(charge_window(base)).tobytes()
     larger = replace(base.kernel, caches={name: size + 8 for name, size in base.kernel.caches.items()})
 
     for change in ({"design": "page_ref"}, {"nodes": 2}, {"batch": 1}, {"depth": 7}, {"kernel": larger}):
-        assert charge_window(replace(base, **change)).in_order().tobytes() == events
+        assert in_order(charge_window(replace(base, **change))).tobytes() == events
     for change in ({"replicate": 1}, {"seed": 2}, {"churn_hz": 1.0}):
-        assert charge_window(replace(base, **change)).in_order().tobytes() != events
+        assert in_order(charge_window(replace(base, **change))).tobytes() != events
 
 
 def test_memcgs_come_at_the_rate_of_churn():
     """Offlines in 1,050 allocations of a stream at 200 Hz are Poisson with mean 16.8: a false alarm in 15,800 seeds."""
     seeds = 200
     offlines = [
-        np.count_nonzero(charge_window(replace(small_window(), seed=seed)).in_order()["kind"] == OFFLINE)
+        np.count_nonzero(in_order(charge_window(replace(small_window(), seed=seed)))["kind"] == OFFLINE)
         for seed in range(seeds)
     ]
     mix = small_window().workload.charge
@@ -378,7 +379,7 @@ def test_memcgs_come_at_the_rate_of_churn():
 def history(point):
     """What happens to objects, in order: whose stream, and what; hashes stay hashes."""
     drawn = charge_window(point)
-    events = drawn.in_order()
+    events = in_order(drawn)
     moves = events[(events["kind"] == ALLOC) | (events["kind"] == FREE)]
     streams = moves["object"] // (drawn.objects // point.cpus)
     rest = moves[["kind", "early", "cache", "memcg", "object", "cpu_hash"]].tolist()
@@ -407,7 +408,7 @@ def test_window_does_not_depend_on_what_was_drawn_before(machines, memcgs_per_cp
     base = replace(small_window(), workload=replace(small_window().workload, charge=mix))
 
     def drawn(cpus, churn_hz):
-        return charge_window(replace(base, cpus=cpus, churn_hz=churn_hz)).in_order().tobytes()
+        return in_order(charge_window(replace(base, cpus=cpus, churn_hz=churn_hz))).tobytes()
 
     one_after_the_other = [drawn(*which) for which in machines]
     for which, events in zip(machines, one_after_the_other, strict=True):
@@ -438,7 +439,7 @@ def test_each_cpu_brings_its_share_of_the_load():
     for cpus in (1, 3, 8):
         found = count([replace(small_window(design="page_ref"), cpus=cpus, churn_hz=0.0)])
         online = np.count_nonzero(
-            charge_window(replace(small_window(), cpus=cpus, churn_hz=0.0)).in_order()["kind"] == ONLINE
+            in_order(charge_window(replace(small_window(), cpus=cpus, churn_hz=0.0)))["kind"] == ONLINE
         )
 
         assert (found["objects_allocated"][0], online) == (750 * cpus, cpus)
@@ -448,7 +449,7 @@ def test_windows_without_comings_and_goings_are_one():
     """At a millihertz and at a microhertz nobody comes in this window; at 200 Hz somebody does."""
     base = small_window()
     keys = [window_key(replace(base, churn_hz=churn_hz)) for churn_hz in (1e-6, 1e-3, 200.0)]
-    windows = [charge_window(replace(base, churn_hz=churn_hz)).in_order().tobytes() for churn_hz in (1e-6, 1e-3, 200.0)]
+    windows = [in_order(charge_window(replace(base, churn_hz=churn_hz))).tobytes() for churn_hz in (1e-6, 1e-3, 200.0)]
 
     assert (keys[0] == keys[1], windows[0] == windows[1]) == (True, True)
     assert (keys[0] == keys[2], windows[0] == windows[2]) == (False, False)
@@ -473,7 +474,7 @@ def test_closed_files_wait_for_rcu_until_6_7():
     away = []
     for by_rcu in (True, False):
         born, elsewhere = {}, []
-        for event in charge_window(replace(base, kernel=replace(base.kernel, filp_by_rcu=by_rcu))).in_order():
+        for event in in_order(charge_window(replace(base, kernel=replace(base.kernel, filp_by_rcu=by_rcu)))):
             if event["kind"] == ALLOC:
                 born[event["object"]] = event["cache"], event["cpu_hash"]
             elif event["kind"] == FREE and born[event["object"]][0] == filp:

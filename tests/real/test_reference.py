@@ -12,6 +12,7 @@ import pytest
 from scipy.special import stdtrit
 
 from analysis.db import connect
+from analysis.held import holding
 from analysis.real import sheets_of
 from analysis.run import open_run
 from analysis.tables import Form
@@ -142,7 +143,7 @@ def test_sql_answers_over_what_kernels_measured(profile_of, tmp_path):
 
     assert connect(run).sql(query).fetchall() == [(60.0,)]
     with pytest.raises(InputError, match="RUN must be of a sweep"):
-        connect(run, hold=True)
+        holding(run)
 
 
 def test_tables_say_what_kernels_measured(profile_of, tmp_path):
