@@ -40,7 +40,7 @@ select a.setting, a.measure, a.design, b.design as against, a.cpus, a.batch, a.c
            else nullif(told(a.value, b.value, coalesce(a.value_pm + b.value_pm, 0) + {NEAR} * bound), 0)
        end as told
 from known as a join known as b using (setting, measure, cpus, batch, churn_hz)
-where a.design <> b.design
+where a.design < b.design
 """
 
 
@@ -50,9 +50,9 @@ def _compared(row: str) -> str:
     return f"case o.measure {' '.join(cases)} end::double"
 
 
-# a row of `open` is a pair of designs at a place, as in `uncertainty`
 BY_PAIRS = f"""
-with wanted as (select distinct setting, unnest([design, against]) as design, cpus, batch, churn_hz from open),
+with open as (from by_means where told is null),
+wanted as (select distinct setting, unnest([design, against]) as design, cpus, batch, churn_hz from open),
 seen as materialized (
     select setting, design, cpus, batch, churn_hz, hash(scenario_id) as events, {", ".join(COMPARED)}
     from main.points semi join wanted using (setting, design, cpus, batch, churn_hz)
@@ -81,8 +81,7 @@ def holding(run: Run) -> duckdb.DuckDBPyConnection:
     known = "select column_name from duckdb_columns() where schema_name = 'main' and table_name = 'cells'"  # unbound
     columns = [name for (name,) in con.execute(known).fetchall() if name.removesuffix("_pm") in shown]
     con.execute(f"create table held.cells as select {', '.join(columns)} from main.cells")
-    con.execute(f"create table held.uncertainty as select {', '.join(PAIR)}, told from ({BY_MEANS})")
-    _pair_the_rest(con)
+    _tell_apart(con)
     make_views(con, "held", set(marts()) - set(BASES))
     for name in OFTEN:
         with suppress(duckdb.CatalogException):  # of a run that lacks what it needs
@@ -91,25 +90,22 @@ def holding(run: Run) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _pair_the_rest(con: duckdb.DuckDBPyConnection) -> None:
-    """Tell apart in pairs what means leave open, of some CPU counts at a time."""
-    con.execute("""
-        create temp table open as
-        select * exclude told from held.uncertainty where told is null and design < against
-    """)
-    con.execute("delete from held.uncertainty where told is null")
-    rows = con.execute(
-        "select cpus, sum(replicates)::bigint from held.cells semi join open using (cpus) group by cpus order by cpus"
-    ).fetchall()
+def _tell_apart(con: duckdb.DuckDBPyConnection) -> None:
+    """Fill `held.uncertainty`: by means, and what those leave open in pairs, of some CPU counts at a time."""
+    con.execute(f"create temp table by_means as select {', '.join(PAIR)}, told from ({BY_MEANS})")
+    con.execute("create temp table by_pairs as from by_means limit 0")
+    rows = con.execute("""
+        select cpus, sum(replicates)::bigint from held.cells
+        where cpus in (select cpus from by_means where told is null) group by cpus order by cpus
+    """).fetchall()
     pieces = min(math.ceil(sum(n for _, n in rows) / PAIRED_ROWS), len(rows))
     for piece in range(pieces):
-        cpus = [cpus for cpus, _ in rows[piece::pieces]]
-        query = f"""
-            insert into held.uncertainty by name
-            with paired as materialized ({BY_PAIRS})
-            from paired
-            union all by name
-            select * replace (against as design, design as against, -told as told) from paired
-        """
-        con.execute(query, {"cpus": cpus})
-    con.execute("drop table open")
+        con.execute(f"insert into by_pairs {BY_PAIRS}", {"cpus": [cpus for cpus, _ in rows[piece::pieces]]})
+    con.execute("""
+        create table held.uncertainty as
+        with one_way as (from by_means where told is not null union all from by_pairs)
+        from one_way
+        union all
+        select * replace (against as design, design as against, -told as told) from one_way;
+        drop table by_means; drop table by_pairs
+    """)

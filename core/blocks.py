@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bits import GOLDEN, finalise
+from core.bits import cpu_of_hash, hash_of
 from core.compiled import part
 from core.events import ALLOC, record_dtype
 
@@ -23,7 +23,7 @@ IN_PLACE = 0  # on the CPU of the block
 BLOCK = record_dtype(
     first="i8",  # of its events
     end="i8",  # after the last
-    home_seed="u8",  # what the hashes of the CPUs that its memcg keeps to follow from: `home_hash`
+    home_seed="u8",  # of the hashes of the CPUs that its memcg keeps to: `core.bits.hash_of`
     memcg="i4",  # of all but FREE, which needs none
     cpu_hash="u4",
     drawn="u1",  # which of a window's events these are of
@@ -78,18 +78,6 @@ def packed(events: NDArray[np.void]) -> Window:
 
 
 @part
-def home_hash(home_seed, home):  # type: ignore[no-untyped-def]
-    """Hash of the CPU that is a home: those of a memcg are numbers of SplitMix64, one after the other."""
-    return np.uint32(finalise(home_seed + np.uint64(home + 1) * GOLDEN) >> np.uint64(32))
-
-
-@part
-def cpu_of_hash(cpu_hash, cpus):  # type: ignore[no-untyped-def]
-    """CPU that a hash falls on."""
-    return np.int64((np.uint64(cpu_hash) * np.uint64(cpus)) >> np.uint64(32))
-
-
-@part
 def cpu_that_frees(block, event, here, cpus):  # type: ignore[no-untyped-def]
     """CPU of a FREE; `here`: that of its block."""
-    return here if event.detail == IN_PLACE else cpu_of_hash(home_hash(block.home_seed, event.detail - 1), cpus)
+    return here if event.detail == IN_PLACE else cpu_of_hash(hash_of(block.home_seed, event.detail - 1), cpus)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bits import GOLDEN, finalise
-from core.blocks import BLOCK, IN_PLACE, PACKED, home_hash
+from core.bits import GOLDEN, finalise, hash_of
+from core.blocks import BLOCK, IN_PLACE, PACKED
 from core.compiled import entry, part
 from core.events import ALLOC, FREE, OFFLINE, ONLINE, ROOT, SAMPLE, START
 
@@ -61,7 +61,7 @@ class Room(NamedTuple):
     due: NDArray[np.int32]  # [actors, ring] first object that an actor frees before an allocation
     objects: _Objects
     first_use: NDArray[np.int64]  # [actors, caches] allocation at which a memcg first uses a cache; NOTHING
-    home_seed: NDArray[np.uint64]  # [actors] what the CPUs that they keep to follow from
+    home_seed: NDArray[np.uint64]  # [actors] of the hashes of the CPUs that they keep to
     # [5, actors] allocations so far, the place of the next one on the ring, phase of bursts, memcg, its next coming
     actors: NDArray[np.int64]
     on: NDArray[np.uint32]  # [actors] hash of the CPU that it is on
@@ -115,12 +115,6 @@ def _random(state):  # type: ignore[no-untyped-def]
 
 
 @part
-def _hash(state):  # type: ignore[no-untyped-def]
-    state[0] += GOLDEN
-    return np.uint32(finalise(state[0]) >> np.uint64(32))
-
-
-@part
 def _drawn(shares, at):  # type: ignore[no-untyped-def]
     """Cache that a random number falls on; np.searchsorted would compile for a second, and search no faster."""
     cache = 0
@@ -155,7 +149,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
         begins = 0.5 * _random(state)
         actors = last[stream] - first[stream]
         for actor in range(actors):
-            home_seed[actor], on[actor] = state[0], home_hash(state[0], 0)
+            home_seed[actor], on[actor] = state[0], hash_of(state[0], 0)
             state[0] += np.uint64(streams.homes) * GOLDEN
             phase[actor] = np.int64(_random(state) * streams.burst)
             allocated[actor] = place[actor] = 0
@@ -165,7 +159,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
         first_object = np.int64(stream * streams.objects)
         for actor in range(actors):
             for home in range(streams.homes):
-                _begin(room, -0.5, memcg[actor], home_hash(home_seed[actor], home), home_seed[actor])
+                _begin(room, -0.5, memcg[actor], hash_of(home_seed[actor], home), home_seed[actor])
                 _fill(events, used, streams, first_object, shares, objects, state, luck)
         first_use[:actors] = NOTHING
         running, left = np.int64(0), np.int64(0)
@@ -191,7 +185,7 @@ def draw(streams, shares, seed, which, marked, first, last, comings, room):  # t
                 if allocated[running] < streams.burst and migrates > 0.0:
                     migrates = max(migrates, SETTLING_MIGRATES)
                 if _random(state) < migrates:
-                    on[running] = home_hash(home_seed[running], np.int64(_random(state) * streams.homes))
+                    on[running] = hash_of(home_seed[running], np.int64(_random(state) * streams.homes))
             left -= 1
             if fresh:
                 _begin(room, i + begins, memcg[running], on[running], home_seed[running])
@@ -245,10 +239,10 @@ def _mark(room, streams, seed, slots, comings):  # type: ignore[no-untyped-def]
     for slot in range(slots):
         mine = slot + 1
         for each in range(comings.of_slot[slot], comings.of_slot[slot + 1]):
-            room.luck[0] = finalise(seed ^ np.uint64(comings.memcg[each]))
-            _mark_one(room, comings.at[each] - 0.1, OFFLINE, mine, _hash(room.luck))
+            at, drained_on = comings.at[each] - 0.1, hash_of(finalise(seed ^ np.uint64(comings.memcg[each])), 0)
+            _mark_one(room, at, OFFLINE, mine, drained_on)
             mine = comings.memcg[each]
-            _mark_one(room, comings.at[each] - 0.1, ONLINE, mine, np.uint32(0))
+            _mark_one(room, at, ONLINE, mine, np.uint32(0))
 
 
 @part

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blocks import Window, cpu_of_hash, cpu_that_frees
+from core.bits import cpu_of_hash
+from core.blocks import Window, cpu_that_frees
 from core.charge.stock import DIRECT_FREE, PageEvents
 from core.charge.vmstat import STAT_EVENT
 from core.compiled import entry, part

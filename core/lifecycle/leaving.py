@@ -93,22 +93,25 @@ def leave(rng: np.random.Generator, more: np.random.Generator, law: Laws, memcgs
     )
     held_kind = np.concatenate([np.full(hold_s.size, STACK, np.int32), hits.kind[held] - kinds])
     return Lefts(
-        left_start=_starts(left_memcg, memcgs),
+        left_start=starts(left_memcg, memcgs).astype(np.int32),
         left_kind=np.concatenate([kind[~stray], hits.kind[kept]])[by_memcg],
         left_turnovers=np.concatenate([turnovers[~stray], more_turnovers])[by_memcg],
         left_spot=np.concatenate([spot[~stray], more_spot])[by_memcg],
-        held_start=_starts(held_memcg, memcgs),
+        held_start=starts(held_memcg, memcgs).astype(np.int32),
         held_kind=held_kind[by_holder],
         held_memcg=held_memcg[by_holder],
         hold_s=np.concatenate([hold_s, more_hold_s])[by_holder],
     )
 
 
-def _starts(memcg: NDArray[np.int32], memcgs: int) -> NDArray[np.int32]:
-    """Where those of each memcg begin, once they are in order, and where the last of them end; `[memcgs + 1]`."""
-    starts = np.zeros(memcgs + 1, np.int32)
-    np.cumsum(np.bincount(memcg, minlength=memcgs), out=starts[1:])
-    return starts
+def starts(number: NDArray[np.integer], numbers: int) -> IntArray:
+    """Return where those of each number begin, once they are in order, and where the last of them end.
+
+    `[numbers + 1]`; what has a larger number is behind them.
+    """
+    found = np.zeros(numbers + 1, np.int64)
+    np.cumsum(np.bincount(number, minlength=numbers)[:numbers], out=found[1:])
+    return found
 
 
 class _Hits(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bits import cpu_of_hash
 from core.compiled import part
 from core.events import record_dtype
 from core.lifecycle.population import SPOTS
@@ -129,8 +130,7 @@ def slab_of(spot, key, kind, rules):  # type: ignore[no-untyped-def]
 
 @part
 def cpu_of(key, stay, cpus):  # type: ignore[no-untyped-def]
-    hash32 = random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32)
-    return np.int64((hash32 * np.uint64(cpus)) >> np.uint64(32))
+    return cpu_of_hash(random_bits(np.uint64(key), stay, NONE, CPU) >> np.uint64(32), cpus)
 
 
 @part

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.checks import at_most
-from core.lifecycle.leaving import Laws, Lefts, laws, leave
+from core.lifecycle.leaving import Laws, Lefts, laws, leave, starts
 from core.params import Point
 from core.rng import generator
 from core.workload import Workload
@@ -195,11 +195,10 @@ def _births(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """Draw ranks among all memcgs born in a step, `counted` of whom are not followed; see `Followed`."""
     step = _step(birth_s, step_s)
-    own = np.bincount(step, minlength=STEPS)[:STEPS]
-    start = np.insert(np.cumsum(own), 0, 0)
+    start = starts(step, STEPS)
     rank = np.empty(birth_s.size, np.int32)
-    for first, n, more in zip(start, own, counted, strict=False):
-        rank[first : first + n] = rng.choice(n + more, n, replace=False)
+    for first, end, more in zip(start[:-1], start[1:], counted, strict=True):
+        rank[first:end] = rng.choice(end - first + more, end - first, replace=False)
     order = np.argsort(birth_s)
     by_rank = np.argsort(step[order].astype(np.int64) << 32 | rank)
     return start, order[by_rank].astype(np.int32), rank[by_rank]
@@ -230,9 +229,8 @@ def _alone(
     place, ticks = off_step[memcg].astype(np.int64) * singles + single, left_ticks[its]
     del its, its_life_s, single
     order = np.argsort(place << 32 | ticks)
-    starts = np.insert(np.cumsum(np.bincount(place, minlength=STEPS * singles)[: STEPS * singles]), 0, 0)
     return Alone(
-        start=starts[np.add.outer(singles * np.arange(STEPS), np.arange(singles + 1))],
+        start=starts(place, STEPS * singles)[np.add.outer(singles * np.arange(STEPS), np.arange(singles + 1))],
         memcg=memcg[order].astype(np.int32),
         ticks=ticks[order],
     )

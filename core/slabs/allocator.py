@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blocks import Window, cpu_of_hash, cpu_that_frees
+from core.bits import cpu_of_hash
+from core.blocks import Window, cpu_that_frees
 from core.compiled import entry
 from core.events import ALLOC, FREE, ONLINE, ROOT, START
 from core.slabs import slab, slub

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from core.blocks import IN_PLACE, home_hash
+from core.bits import hash_of
+from core.blocks import IN_PLACE
 from core.events import ALLOC, EVENT, FREE
 
 
@@ -19,5 +20,5 @@ def in_order(window):
     events["cache"][allocates] = detail[allocates]
     events["memcg"][~frees] = blocks["memcg"][~frees]
     events["cpu_hash"] = blocks["cpu_hash"]
-    events["cpu_hash"][away] = home_hash(blocks["home_seed"][away], detail[away] - 1)
+    events["cpu_hash"][away] = hash_of(blocks["home_seed"][away], detail[away] - 1)
     return events
